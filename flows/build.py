@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Command line of the main job: from a trained checkpoint to a proven all-RTL accelerator for a board."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+# Run as a script (`python flows/build.py`) the folder of this file comes first on the path, where `report` and
+# `steps` would hide other packages of these names; the project's root is what belongs there.
+if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+try:
+    import click
+    import typer
+    from filelock import FileLock, Timeout
+    from rich.console import Console
+except ModuleNotFoundError as missing:
+    sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
+
+from flows.config import BuildConfig, load_config
+from flows.errors import FlowError, Interrupted, UserError
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+_console = Console(stderr=True, highlight=False)
+
+
+@app.command()
+def build(
+    network: Annotated[str | None, typer.Option(help="resnet20 (CIFAR-10) or tiny (digits).")] = None,
+    board: Annotated[str | None, typer.Option(help="pynq-z1, pynq-z2 or u250.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
+    target_fps: Annotated[float | None, typer.Option(help="Frames per second to fold for.")] = None,
+    clock_mhz: Annotated[float | None, typer.Option(help="Clock; default: the board's.")] = None,
+    output_dir: Annotated[Path | None, typer.Option(help="Default: build/NETWORK-BOARD.")] = None,
+    images: Annotated[int | None, typer.Option(help="Images compared on every graph.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Frames back to back in the whole-design simulation.")] = None,
+    verify: Annotated[str | None, typer.Option(help="Rungs that run: python,rtlsim.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Data set; default: IR2NET_DATA.")] = None,
+    share: Annotated[float | None, typer.Option(help="Share of the board's LUTs that the folding may use.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
+    label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
+    allow_overfit: Annotated[bool | None, typer.Option(help="Report a design that does not fit.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of these options; flags win.")] = None,
+    start: Annotated[str | None, typer.Option(help="First step to run; earlier ones come from the cache.")] = None,
+    stop: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Run the steps again even if they are done.")] = False,
+) -> None:
+    """Build an accelerator and prove it, step by step; a cut-off build goes on where it stopped."""
+    flags = locals().copy()
+    for own in ("config", "start", "stop", "force"):
+        del flags[own]
+    run(load_config(config, flags), start, stop, force)
+
+
+def run(config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
+    """Check the configuration, then run the pipeline in the output folder, alone."""
+    from hw.boards.board import UnknownBoardError, load
+
+    try:
+        board = load(config.board)
+    except UnknownBoardError as error:
+        raise UserError(str(error)) from error
+    checkpoint = _checkpoint(config)
+    # finn, brevitas and torch take seconds to import: after the checks that need none of them
+    from flows.pipeline import Context, Pipeline
+    from flows.steps import ORDER
+
+    folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
+    context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint)
+    pipeline = Pipeline(ORDER, context, _console)
+    pipeline.check(start, stop)
+    with _alone(config.output):
+        _console.print(f"[bold]{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz -> {config.output}")
+        pipeline.run(start, stop, force)
+
+
+def _checkpoint(config: BuildConfig) -> Path:
+    from model.checkpoint import CheckpointError, check
+    from model.registry import NAMES
+
+    if config.network not in NAMES:
+        close = difflib.get_close_matches(config.network, NAMES, n=2, cutoff=0.3)
+        raise UserError(
+            f"unknown network '{config.network}'",
+            f"did you mean {' or '.join(close)}?" if close else f"the networks are {', '.join(NAMES)}",
+        )
+    path = config.checkpoint or Path(__file__).parent.parent / "model" / "checkpoints" / f"{config.network}.safetensors"
+    try:
+        check(path, config.network)
+    except CheckpointError as error:
+        raise UserError(str(error)) from error
+    return path
+
+
+def _alone(folder: Path) -> Any:
+    """Lock the output folder: two builds in it would overwrite each other's files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return FileLock(folder / ".lock", timeout=0).acquire()
+    except Timeout as error:
+        raise UserError(f"another build is running in {folder}", "wait for it or use another --output-dir") from error
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}", "use another --output-dir") from error
+
+
+def main() -> None:
+    """Entry point: one clear line and the exit code for every failure."""
+    try:
+        app(standalone_mode=False)
+    except click.ClickException as error:
+        sys.exit(_report(error.format_message(), 1))
+    except (KeyboardInterrupt, click.Abort):
+        sys.exit(_report(str(Interrupted("interrupted; the same command goes on from the last finished step")), 1))
+    except FlowError as error:
+        sys.exit(_report(str(error), error.exit_code))
+
+
+def _report(message: str, code: int) -> int:
+    _console.print(f"[bold red]error:[/] {' '.join(message.split())}", soft_wrap=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

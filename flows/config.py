@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BuildConfig: every option of a build, from a YAML file and from flags (flags win)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from flows.errors import UserError
+
+Engine = Literal["python", "rtlsim"]
+
+
+class BuildConfig(BaseModel):
+    """Options of one build. Unknown keys are refused; every value is checked before a step runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    network: str = Field("resnet20", description="name in the registry of model.networks")
+    checkpoint: Path | None = Field(None, description=".safetensors with its card; default: the shipped one")
+    board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
+    target_fps: float = Field(5000.0, gt=0, description="frames per second that the folding aims at")
+    clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
+    share: float = Field(0.8, gt=0, le=1, description="share of the board's LUT that the folding may use")
+    folding: dict[str, dict[str, int]] = Field({}, description="node name -> {PE: n, SIMD: n}, instead of ours")
+    label_select: bool = Field(False, description="top-1 on the device instead of the logits")
+    images: int = Field(4, ge=1, le=10000, description="images compared on every graph")
+    frames: int = Field(3, ge=2, le=1000, description="frames back to back in the whole-design simulation")
+    verify: tuple[Engine, ...] = Field(("python", "rtlsim"), description="rungs of the ladder that run")
+    data_dir: Path | None = Field(None, description="folder of the data set; default: IR2NET_DATA")
+    output_dir: Path | None = Field(None, description="default: build/NETWORK-BOARD")
+    allow_overfit: bool = Field(False, description="report a design that does not fit instead of failing")
+    workers: int = Field(2, ge=1, le=64, description="processes for simulation and synthesis")
+
+    @field_validator("verify", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @property
+    def output(self) -> Path:
+        """Absolute output folder."""
+        return (self.output_dir or Path("build") / f"{self.network}-{self.board}").resolve()
+
+
+def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:
+    """Merge the file's options and the flags that were given (None means not given).
+
+    Raises:
+        UserError: the file cannot be read, a key is unknown or a value is out of its range.
+    """
+    options: dict[str, Any] = {}
+    if file is not None:
+        try:
+            options = yaml.safe_load(file.read_text()) or {}
+        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot read the configuration {file}: {str(error).splitlines()[0]}") from error
+        if not isinstance(options, dict):
+            raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
+    options |= {key: value for key, value in flags.items() if value is not None}
+    if "data_dir" not in options and os.environ.get("IR2NET_DATA"):
+        options["data_dir"] = os.environ["IR2NET_DATA"]
+    try:
+        return BuildConfig(**options)
+    except (ValidationError, TypeError) as error:
+        raise UserError(_one_line(error), f"known options: {', '.join(BuildConfig.model_fields)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return str(error)
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown option '{key}'"
+    return f"option '{key}' = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""BuildConfig: file < flags, and one clear line for what is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.config import load_config
+from flows.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def no_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IR2NET_DATA", raising=False)
+
+
+def write(folder: Path, text: str) -> Path:
+    file = folder / "build.yaml"
+    file.write_text(text)
+    return file
+
+
+def test_flags_win_over_the_file_and_the_file_over_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path, "board: u250\ntarget_fps: 100\nverify: [python]\n")
+    config = load_config(file, {"target_fps": 200.0, "network": None})
+    assert (config.board, config.target_fps, config.network) == ("u250", 200.0, "resnet20")
+    assert config.verify == ("python",)
+
+
+def test_rungs_are_given_as_a_comma_list() -> None:
+    assert load_config(None, {"verify": "python,rtlsim"}).verify == ("python", "rtlsim")
+
+
+def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IR2NET_DATA", str(tmp_path))
+    assert load_config(None, {}).data_dir == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"target_fps": 0.0}, "target_fps"),
+        ({"target_fps": -5.0}, "target_fps"),
+        ({"images": 0}, "images"),
+        ({"verify": "guess"}, "verify"),
+        ({"nonsense": 1}, "unknown option 'nonsense'"),
+    ],
+)
+def test_bad_values_are_named_in_one_line(flags: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(None, flags)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["- a\n- b\n", "board: [unclosed", "boards: pynq-z2\n"])
+def test_bad_files_are_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UserError):
+        load_config(write(tmp_path, text), {})
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"absent\.yaml"):
+        load_config(tmp_path / "absent.yaml", {})

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cache, resume, --start/--stop/--force, and what a failing or interrupted step leaves behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from flows.config import BuildConfig
+from flows.errors import Interrupted, ToolError, UserError
+from flows.pipeline import Context, Pipeline, Skipped, Step
+from hw.boards.board import load
+
+
+class Recorder:
+    """Two steps that count their runs; `second` reads what `first` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runs: list[str] = []
+        self.fault: BaseException | None = None
+
+    def first(self, context: Context) -> dict[str, Any]:
+        self.runs.append("first")
+        (context.folder / "value").write_text(str(context.config.images))
+        return {"value": context.config.images}
+
+    def second(self, context: Context) -> dict[str, Any]:
+        self.runs.append("second")
+        (context.folder / "half").write_text("written before the fault")
+        if self.fault is not None:
+            raise self.fault
+        return {"sum": int(context.path("first", "value").read_text()) + context.results["first"]["value"]}
+
+    def build(self, images: int = 2, **options: Any) -> Context:
+        steps = [
+            Step("first", self.first, options=("images",)),
+            Step("second", self.second, needs=("first",)),
+        ]
+        config = BuildConfig(images=images, output_dir=self.folder)
+        checkpoint = self.folder / "weights"
+        checkpoint.write_text("weights")
+        folders = {step.name: self.folder / step.name for step in steps}
+        context = Context(config=config, board=load("pynq-z2"), folders=folders, checkpoint=checkpoint)
+        return Pipeline(steps, context, Console(quiet=True)).run(**options)
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Recorder:
+    return Recorder(tmp_path)
+
+
+def statuses(context: Context) -> list[str]:
+    return [record.status for record in context.records]
+
+
+def test_second_build_comes_from_the_cache_with_its_results(recorder: Recorder) -> None:
+    assert statuses(recorder.build()) == ["done", "done"]
+    again = recorder.build()
+    assert statuses(again) == ["cached", "cached"]
+    assert again.results["second"] == {"sum": 4}
+    assert recorder.runs == ["first", "second"]
+
+
+def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) -> None:
+    recorder.build()
+    assert recorder.build(images=3).results["second"] == {"sum": 6}
+
+
+def test_a_changed_artifact_is_noticed(recorder: Recorder) -> None:
+    recorder.build()
+    (recorder.folder / "first" / "value").write_text("9")
+    assert statuses(recorder.build()) == ["done", "cached"]
+
+
+def test_a_killed_step_is_done_again(recorder: Recorder) -> None:
+    recorder.build()
+    (recorder.folder / "second" / "done.json").unlink()
+    assert statuses(recorder.build()) == ["cached", "done"]
+
+
+def test_force_start_and_stop(recorder: Recorder) -> None:
+    assert statuses(recorder.build(stop="first")) == ["done"]
+    assert statuses(recorder.build(start="second")) == ["cached", "done"]
+    assert statuses(recorder.build(start="second", force=True)) == ["cached", "done"]
+    with pytest.raises(UserError, match="unknown step"):
+        recorder.build(stop="third")
+    with pytest.raises(UserError, match="comes after"):
+        recorder.build(start="second", stop="first")
+
+
+def test_start_without_earlier_results_says_so(recorder: Recorder) -> None:
+    with pytest.raises(UserError, match="'first'"):
+        recorder.build(start="second")
+
+
+def test_a_skipped_step_keeps_its_reason(recorder: Recorder) -> None:
+    recorder.fault = Skipped("no board")
+    assert recorder.build().records[1].reason == "no board"
+    cached = recorder.build().records[1]
+    assert (cached.status, cached.reason) == ("skipped", "no board")
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [(KeyboardInterrupt(), Interrupted), (OSError(28, "No space left on device"), UserError), (ValueError("x"), ToolError)],
+)
+def test_a_fault_leaves_nothing_half_written(recorder: Recorder, fault: BaseException, error: type[Exception]) -> None:
+    recorder.fault = fault
+    with pytest.raises(error):
+        recorder.build()
+    assert not (recorder.folder / "second").exists()
+    recorder.fault = None
+    assert statuses(recorder.build()) == ["cached", "done"]
+
+
+def test_a_crash_leaves_a_log_with_the_traceback(recorder: Recorder) -> None:
+    recorder.fault = ValueError("inner trouble")
+    with pytest.raises(ToolError) as caught:
+        recorder.build()
+    assert caught.value.log is not None
+    assert "inner trouble" in caught.value.log.read_text()
