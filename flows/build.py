@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from pathlib import Path
@@ -15,7 +14,6 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 try:
-    import click
     import typer
     from filelock import FileLock, Timeout
     from rich.console import Console
@@ -26,7 +24,7 @@ from flows.config import BuildConfig, load_config
 from flows.errors import FlowError, Interrupted, UserError
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_console = Console(stderr=True, highlight=False)
+_console = Console(file=sys.stderr, highlight=False)  # bound now: steps redirect sys.stderr to their logs
 
 
 @app.command()
@@ -59,14 +57,13 @@ def build(
 
 def run(config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
     """Check the configuration, then run the pipeline in the output folder, alone."""
-    from hw.boards.board import UnknownBoardError, load
+    from hw.boards.board import UnknownBoard, load
 
     try:
         board = load(config.board)
-    except UnknownBoardError as error:
+    except UnknownBoard as error:
         raise UserError(str(error)) from error
     checkpoint = _checkpoint(config)
-    # finn, brevitas and torch take seconds to import: after the checks that need none of them
     from flows.pipeline import Context, Pipeline
     from flows.steps import ORDER
 
@@ -80,19 +77,15 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
 
 
 def _checkpoint(config: BuildConfig) -> Path:
-    from model.checkpoint import CheckpointError, check
-    from model.registry import NAMES
+    from model.checkpoint import load_checkpoint, shipped_checkpoint
+    from model.errors import ModelError
+    from model.networks import network_spec
 
-    if config.network not in NAMES:
-        close = difflib.get_close_matches(config.network, NAMES, n=2, cutoff=0.3)
-        raise UserError(
-            f"unknown network '{config.network}'",
-            f"did you mean {' or '.join(close)}?" if close else f"the networks are {', '.join(NAMES)}",
-        )
-    path = config.checkpoint or Path(__file__).parent.parent / "model" / "checkpoints" / f"{config.network}.safetensors"
     try:
-        check(path, config.network)
-    except CheckpointError as error:
+        network_spec(config.network)
+        path = config.checkpoint or shipped_checkpoint(config.network)
+        load_checkpoint(path, config.network)
+    except ModelError as error:
         raise UserError(str(error)) from error
     return path
 
@@ -114,9 +107,9 @@ def main() -> None:
     """Entry point: one clear line and the exit code for every failure."""
     try:
         app(standalone_mode=False)
-    except click.ClickException as error:
+    except typer.TyperException as error:
         sys.exit(_report(error.format_message(), 1))
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(_report(str(Interrupted("interrupted; the same command goes on from the last finished step")), 1))
     except FlowError as error:
         sys.exit(_report(str(error), error.exit_code))

@@ -9,15 +9,18 @@ it is removed and done again, so a killed build goes on where it stopped.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -72,6 +75,11 @@ class Context:
     def folder(self) -> Path:
         """The running step's own folder."""
         return self.folders[self.current]
+
+    @property
+    def log(self) -> Path:
+        """Where the running step's tools and libraries write what they have to say."""
+        return self.config.output / "logs" / f"{self.current}.log"
 
     @property
     def clock_mhz(self) -> float:
@@ -167,23 +175,23 @@ class Pipeline:
         try:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            results = step.run(self.context)
+            with _talk_goes_to(self.context.log):
+                results = step.run(self.context)
         except Skipped as why:
             reason = str(why)
         except KeyboardInterrupt as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise Interrupted(f"interrupted in step '{step.name}'; the same command goes on from there") from error
         except FlowError:
-            self._keep_logs(folder)
+            shutil.rmtree(folder, ignore_errors=True)
             raise
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             raise UserError(f"step '{step.name}' cannot write: {error}", "is the disk full or the folder read-only?") from error
         except Exception as error:
-            log = self.context.config.output / f"{step.name}.log"
             shutil.rmtree(folder, ignore_errors=True)
-            self._write_traceback(log)
-            raise ToolError(f"step '{step.name}' failed: {type(error).__name__}: {_first_line(error)}", log) from error
+            self._write_traceback()
+            raise ToolError(f"step '{step.name}' failed: {_first_line(error)}", self.context.log) from error
         seconds = round(time.monotonic() - began, 2)
         self._save(step, key, results, seconds, reason)
         self.context.results[step.name] = results
@@ -222,22 +230,32 @@ class Pipeline:
         part.write_text(json.dumps(done, indent=1))
         part.replace(folder / "done.json")
 
-    @staticmethod
-    def _keep_logs(folder: Path) -> None:
-        """A failed step leaves nothing but the log that its error names."""
-        for path in sorted(folder.rglob("*"), reverse=True):
-            if path.is_dir():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif path.suffix != ".log":
-                path.unlink()
+    def _write_traceback(self) -> None:
+        with self.context.log.open("a") as stream:
+            Console(file=stream, width=120).print_exception(max_frames=40)
 
-    @staticmethod
-    def _write_traceback(log: Path) -> None:
-        console = Console(file=log.open("w"), width=120)
-        console.print_exception(max_frames=40)
-        console.file.close()
+
+@contextlib.contextmanager
+def _talk_goes_to(log: Path) -> Iterator[None]:
+    """Keep what libraries print and warn out of the terminal: it goes to the step's log."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", buffering=1) as stream, _both_streams(stream), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        handler = logging.StreamHandler(stream)
+        root = logging.getLogger()
+        others, root.handlers = root.handlers, [handler]
+        try:
+            yield
+        finally:
+            root.handlers = others
+
+
+@contextlib.contextmanager
+def _both_streams(stream: TextIO) -> Iterator[None]:
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        yield
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [""])[0]
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of the build, one a file, run in the order of ORDER."""
+
+from flows.pipeline import Step
+from flows.steps import (
+    convert,
+    export,
+    fold,
+    generate,
+    package,
+    report,
+    simulate,
+    specialise,
+    stitch,
+    streamline,
+    synthesise,
+    verify,
+)
+
+ORDER: tuple[Step, ...] = (
+    export.STEP,
+    streamline.STEP,
+    convert.STEP,
+    fold.STEP,
+    specialise.STEP,
+    generate.STEP,
+    verify.STEP,
+    stitch.STEP,
+    simulate.STEP,
+    synthesise.STEP,
+    package.STEP,
+    report.STEP,
+)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ladder's rungs below the whole design: every graph in Python, then every node's RTL on its own."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flows.errors import ToolError
+from flows.pipeline import Context, Skipped, Step
+from flows.steps.golden import Golden, compare, load_golden
+
+HARDWARE_GRAPHS = ("convert", "fold", "specialise", "generate")
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Compare every intermediate graph with Brevitas' logits, and every node's RTL with its Python execution."""
+    from hw import finn_env
+
+    engines = context.config.verify
+    if not engines:
+        raise Skipped("no rung was asked for (--verify)")
+    finn_env.setup(context.folder / "finn")
+    golden = load_golden(context)
+    rows = []
+    if "python" in engines:
+        rows = [_compare_graph(context, step, golden) for step in ("streamline", *HARDWARE_GRAPHS)]
+    nodes: list[dict[str, Any]] = []
+    if "rtlsim" in engines:
+        row, nodes = _compare_nodes(context, golden)
+        rows.append(row)
+    return {"verification": rows, "nodes": nodes}
+
+
+def _compare_graph(context: Context, step: str, golden: Golden) -> dict[str, Any]:
+    from hw.transforms.verify import execute
+
+    context.status(f"graph after '{step}', {len(golden.images)} images")
+    began = time.monotonic()
+    found = execute(ModelWrapper(str(context.path(step, "model.onnx"))), golden.images)
+    expected = golden.hardware if step in HARDWARE_GRAPHS else golden.logits
+    compare(f"graph after '{step}'", expected, found, context.log.with_name(f"{step}-difference.log"))
+    return _row(step, "python", len(golden.images), began)
+
+
+def _compare_nodes(context: Context, golden: Golden) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    from hw.rtlsim.nodewise import check_nodes
+    from hw.transforms.verify import tensors
+
+    began = time.monotonic()
+    model_file = context.path("generate", "model.onnx")
+    values = context.folder / "tensors.npz"
+    np.savez(values, **tensors(ModelWrapper(str(model_file)), golden.images[0]))
+    build_dir = context.folder / "finn"
+    results = check_nodes(model_file, values, build_dir, workers=context.config.workers, progress=context.status)
+    wrong = [result for result in results if result.mismatches]
+    if wrong:
+        log = context.log.with_name("node-differences.log")
+        log.write_text("\n".join(map(str, wrong)) + "\n")
+        raise ToolError(f"RTL differs from Python: {wrong[0]}", log)
+    nodes = [{"name": r.node, "cycles": r.cycles, "expected_cycles": r.expected_cycles} for r in results]
+    return _row("nodes", "rtlsim", 1, began), nodes
+
+
+def _row(stage: str, engine: str, images: int, began: float) -> dict[str, Any]:
+    seconds = round(time.monotonic() - began, 2)
+    return {"stage": stage, "engine": engine, "images": images, "mismatches": 0, "seconds": seconds}
+
+
+STEP = Step("verify", run, options=("verify", "label_select"), needs=("export", "convert", "generate"))

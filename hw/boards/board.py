@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Boards: one YAML file each beside this module, read and checked here and nowhere else."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+_FOLDER = Path(__file__).parent
+
+
+class BoardFileError(ValueError):
+    """A board's file is not readable as a board, or two files claim one name."""
+
+
+class UnknownBoard(ValueError):  # noqa: N818 - reads as the sentence it is
+    """No board has this name or alias; ``matches`` lists the closest names."""
+
+    def __init__(self, name: str, matches: list[str], known: list[str]) -> None:
+        hint = f"did you mean {' or '.join(matches)}?" if matches else f"known boards: {', '.join(known)}"
+        super().__init__(f"unknown board {name!r}: {hint}")
+        self.matches = matches
+
+
+class DeviceResources(BaseModel):
+    """What the device on a board offers, in the units in which synthesis counts."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lut: int = Field(gt=0, description="six-input look-up tables")
+    ff: int = Field(gt=0, description="flip-flops")
+    bram36: int = Field(ge=0, description="block RAMs of 36 Kb")
+    dsp: int = Field(ge=0, description="DSP slices")
+    uram: int = Field(ge=0, description="UltraRAMs of 288 Kb")
+
+
+class Board(BaseModel):
+    """A board and its device."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="how the command line calls it")
+    aliases: tuple[str, ...] = ()
+    part: str = Field(min_length=1, description="device, package and speed grade as Vivado writes them")
+    family: Literal["xc7", "xcup"] = Field(description="synth_xilinx -family")
+    platform: str = Field(min_length=1, description="FINN's name of the board")
+    clock_mhz: float = Field(gt=0, le=1000, description="clock unless the user asks for another, MHz")
+    axi_width_bits: Literal[32, 64, 128, 256, 512] = Field(description="width of the memory port")
+    resources: DeviceResources
+
+    @property
+    def clock_ns(self) -> float:
+        """Clock period in nanoseconds."""
+        return 1000.0 / self.clock_mhz
+
+
+def read(path: Path) -> Board:
+    """The board described by a YAML file.
+
+    Raises:
+        BoardFileError: not YAML, an unknown or missing key, or a value out of range; the message names
+            file and key.
+        OSError: the file cannot be read.
+    """
+    try:
+        return Board.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except yaml.YAMLError as error:
+        raise BoardFileError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        raise BoardFileError(f"{path}: {key}: {first['msg']}") from error
+
+
+@cache
+def _boards(folder: Path) -> dict[str, Board]:
+    """All boards of a folder by lower-case name and alias."""
+    boards: dict[str, Board] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        board = read(path)
+        for name in _names(board):
+            if name in boards:
+                raise BoardFileError(f"{path}: the name {name!r} is taken by {boards[name].name}")
+            boards[name] = board
+    return boards
+
+
+def _names(board: Board) -> Iterator[str]:
+    yield board.name
+    yield from (alias.lower() for alias in board.aliases)
+
+
+def available() -> list[Board]:
+    """Every known board once, sorted by name. Raises BoardFileError."""
+    return sorted(
+        {board.name: board for board in _boards(_FOLDER).values()}.values(), key=lambda board: board.name
+    )
+
+
+def load(name: str) -> Board:
+    """The board of a name or alias, upper and lower case alike.
+
+    Raises:
+        UnknownBoard: there is none; its message offers the closest names.
+        BoardFileError: a board's file is wrong.
+    """
+    boards = _boards(_FOLDER)
+    board = boards.get(name.strip().lower())
+    if board is None:
+        matches = difflib.get_close_matches(name.strip().lower(), boards, n=3, cutoff=0.5)
+        raise UnknownBoard(name, matches, [known.name for known in available()])
+    return board

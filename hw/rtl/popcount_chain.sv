@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A number plus the ones in a vector of up to 24 bits, pipelined.
+//
+// A chain of carry adders, each of which swallows six bits with three LUT6: five are counted inside the
+// adder's own LUTs (sum bit = running count ^ table of five bits), the sixth is its carry-in.
+//
+// Latency   : 1 cycle for N <= 12, else 2 (a register after every second adder); in cycles with en_i.
+// Range     : base_i is 0 .. BaseMax, count_o is 0 .. BaseMax + N.
+// Bit order : of no importance.
+module popcount_chain #(
+  parameter  int unsigned N          = 24,
+  parameter  int unsigned BaseMax    = 1,
+  localparam int unsigned BaseWidth  = $clog2(BaseMax + 1),
+  localparam int unsigned CountWidth = $clog2(BaseMax + N + 1)
+) (
+  input  logic                  clk_i,
+  input  logic                  en_i,
+  input  logic [BaseWidth-1:0]  base_i,
+  input  logic [N-1:0]          bits_i,
+  output logic [CountWidth-1:0] count_o
+);
+
+  if (N == 0 || N > 24 || BaseMax == 0) begin : gen_check_n
+    $error("popcount_chain: N must be 1 .. 24 and BaseMax at least 1");
+  end
+
+  // Ones among five bits: two full adders, one LUT5 for each bit of the result.
+  function automatic logic [2:0] count_five(logic [4:0] x);
+    logic low, carry, last;
+    low        = x[0] ^ x[1] ^ x[2];
+    carry      = (x[0] & x[1]) | (x[2] & (x[0] | x[1]));
+    last       = (low & x[3]) | (x[4] & (low | x[3]));
+    count_five = {carry & last, carry ^ last, low ^ x[3] ^ x[4]};
+  endfunction
+
+  localparam int unsigned Adders = (N + 5) / 6;
+
+  logic [Adders-1:0][5:0] six;
+  logic [CountWidth-1:0]  count [Adders+1];
+  logic [CountWidth-1:0]  count_q;
+  assign six      = (6*Adders)'(bits_i);
+  assign count[0] = CountWidth'(base_i);
+  assign count_o  = count_q;
+
+  for (genvar g = 0; g < Adders; g++) begin : gen_adder
+    localparam int unsigned Most  = BaseMax + ((6 * g + 6 < N) ? 6 * g + 6 : N);
+    localparam int unsigned Width = $clog2(Most + 1);
+    localparam int unsigned Low   = (Width < 3) ? Width : 3;
+
+    logic [5:0]            add;
+    logic [CountWidth-1:0] sum;
+    if (g < 2) begin : gen_at_once
+      assign add = six[g];
+      assign sum = count[g];
+    end else begin : gen_later
+      logic [5:0] add_q;
+      always_ff @(posedge clk_i) begin
+        if (en_i) add_q <= six[g];
+      end
+      assign add = add_q;
+      if (g == 2) begin : gen_cut
+        logic [CountWidth-1:0] sum_q;
+        always_ff @(posedge clk_i) begin
+          if (en_i) sum_q <= count[g];
+        end
+        assign sum = sum_q;
+      end else begin : gen_on
+        assign sum = count[g];
+      end
+    end
+
+    // The carry-in stands below both operands. What is ready (the low bits of the running count) is one
+    // operand, what the LUTs make and the bits above are the other: so the carry multiplexers take a
+    // ready bit and no LUT is needed for them. Yosys takes the narrower operand there, Vivado either.
+    logic [Width-1:0] ready, made, total;
+    logic             unused_carry_in;
+    assign ready = Width'(sum[Low-1:0]);
+    assign made  = Width'({sum >> Low, Low'(count_five(add[4:0]))});
+    assign {total, unused_carry_in} = {ready, add[5]} + {made, add[5]};
+    assign count[g+1] = CountWidth'(total);
+  end
+
+  always_ff @(posedge clk_i) begin
+    if (en_i) count_q <= count[Adders];
+  end
+
+endmodule

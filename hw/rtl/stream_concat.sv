@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Concatenates NumInputs streams along the channels: for each pixel Beats[0] beats of input 0,
+// then Beats[1] beats of input 1, and so on. A beat has PE elements on every side.
+//
+// Inputs may differ in element width and sign: input i has elements of ElemWidths[i] bits, sign-
+// or zero-extended to OutWidth. Latency 1 cycle, one beat a cycle.
+//
+// s_tdata, s_tvalid, s_tready: input i is element i of the packed vector. Element i of s_tdata has
+// PE*OutWidth bits, of which the low PE*ElemWidths[i] are read (tie the others to zero).
+
+`default_nettype none
+
+module stream_concat #(
+    parameter int unsigned NumInputs = 2,
+    parameter int unsigned PE = 1,                                        // elements of a beat
+    parameter bit [NumInputs-1:0][31:0] Beats = {NumInputs{32'd1}},       // beats a pixel (C_i/PE)
+    parameter bit [NumInputs-1:0][31:0] ElemWidths = {NumInputs{32'd4}},  // bits of an element
+    parameter bit [NumInputs-1:0] Signed = {NumInputs{1'b1}},             // input i is signed
+    parameter int unsigned OutWidth = 4                                   // bits of an output element
+) (
+    input  logic                                  ap_clk,
+    input  logic                                  ap_rst_n,
+    input  logic [NumInputs-1:0][PE*OutWidth-1:0] s_tdata,
+    input  logic [NumInputs-1:0]                  s_tvalid,
+    output logic [NumInputs-1:0]                  s_tready,
+    output logic [PE*OutWidth-1:0]                m_tdata,
+    output logic                                  m_tvalid,
+    input  logic                                  m_tready
+);
+  function automatic int unsigned max_beats();
+    max_beats = 1;
+    for (int i = 0; i < int'(NumInputs); i++) begin
+      if (Beats[i] > max_beats) max_beats = Beats[i];
+    end
+  endfunction
+
+  localparam int unsigned CountWidth = max_beats() > 1 ? $clog2(max_beats()) : 1;
+
+  if (NumInputs < 2) begin : gen_check_inputs
+    $error("stream_concat: NumInputs must be at least 2");
+  end
+  if (PE == 0) begin : gen_check_pe
+    $error("stream_concat: PE must be at least 1");
+  end
+
+  // The turn is one-hot: the data mux is one AND-OR of flip-flop outputs.
+  logic [NumInputs-1:0] turn_q;
+  logic [CountWidth-1:0] beat_q;  // beats that the current input has given to this pixel
+  logic [NumInputs-1:0] last;     // this would be the last beat of input i
+  logic [NumInputs-1:0][PE*OutWidth-1:0] elements;
+  logic [PE*OutWidth-1:0] data;
+  logic valid, ready, done;
+
+  for (genvar i = 0; i < int'(NumInputs); i++) begin : gen_input
+    localparam int unsigned ElemWidth = ElemWidths[i];
+    localparam int unsigned SignBit = Signed != '0 && !Signed[i] ? 1 : 0;
+
+    if (Beats[i] == 0) begin : gen_check_beats
+      $error("stream_concat: every input needs at least one beat a pixel");
+    end
+    if (ElemWidth == 0 || ElemWidth + SignBit > OutWidth) begin : gen_check_width
+      $error("stream_concat: OutWidth must hold every value of every input");
+    end else begin : gen_extend
+      for (genvar p = 0; p < int'(PE); p++) begin : gen_element
+        logic [ElemWidth-1:0] element;
+        assign element = s_tdata[i][p*ElemWidth+:ElemWidth];
+        assign elements[i][p*OutWidth+:OutWidth] =
+            Signed[i] ? OutWidth'($signed(element)) : OutWidth'(element);
+      end
+    end
+    assign last[i] = beat_q == CountWidth'(Beats[i] - 32'd1);
+  end
+
+  always_comb begin
+    data = '0;
+    for (int i = 0; i < int'(NumInputs); i++) data |= elements[i] & {PE*OutWidth{turn_q[i]}};
+  end
+
+  assign valid    = |(turn_q & s_tvalid);
+  assign done     = |(turn_q & last);
+  assign s_tready = turn_q & {NumInputs{ready}};
+
+  always_ff @(posedge ap_clk) begin
+    if (!ap_rst_n) begin
+      turn_q <= NumInputs'(1);
+      beat_q <= '0;
+    end else if (valid && ready) begin
+      beat_q <= done ? '0 : beat_q + CountWidth'(1);
+      if (done) turn_q <= {turn_q[NumInputs-2:0], turn_q[NumInputs-1]};
+    end
+  end
+
+  stream_register #(
+      .Width(PE * OutWidth)
+  ) i_out (
+      .clk_i  (ap_clk),
+      .rst_ni (ap_rst_n),
+      .data_i (data),
+      .valid_i(valid),
+      .ready_o(ready),
+      .data_o (m_tdata),
+      .valid_o(m_tvalid),
+      .ready_i(m_tready)
+  );
+endmodule
+
+`default_nettype wire

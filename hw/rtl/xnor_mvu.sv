@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// XNOR-popcount matrix-vector core: for each of PE neurons, the number of positions in which SF beats
+// of SIMD activation bits agree with as many weight bits.
+//
+// Folding   : a neuron takes SF beats, marked first_i .. last_i; valid_i = 0 is a gap.
+// Latency   : counts_o is there L cycles (with en_i) after the last beat, L = latency of popcount_xnor
+//             #(SIMD), and one more for the accumulator where SF > 1. It stays for one such cycle.
+//             soon_o: valid_o will be set after the next cycle with en_i.
+// parities_i: of acts_i[3*g+:3], so that all PE share them.
+// Bit order : weights_i[pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
+module xnor_mvu #(
+  parameter int unsigned PE       = 2,
+  parameter int unsigned SIMD     = 64,
+  parameter int unsigned SF       = 9,
+  parameter int unsigned AccWidth = $clog2(SF * SIMD + 1)
+) (
+  input  logic                   clk_i,
+  input  logic                   rst_ni,
+  input  logic                   en_i,
+  input  logic                   valid_i,
+  input  logic                   first_i,
+  input  logic                   last_i,
+  input  logic [SIMD-1:0]        acts_i,
+  input  logic [(SIMD+2)/3-1:0]  parities_i,
+  input  logic [PE*SIMD-1:0]     weights_i,
+  output logic                   soon_o,
+  output logic                   valid_o,
+  output logic [PE*AccWidth-1:0] counts_o
+);
+
+  if (PE == 0 || SIMD == 0 || SF == 0) begin : gen_check_positive
+    $error("xnor_mvu: PE, SIMD and SF must be at least 1");
+  end
+  if (AccWidth < $clog2(SF * SIMD + 1)) begin : gen_check_acc_width
+    $error("xnor_mvu: AccWidth must hold 0 .. SF * SIMD");
+  end
+
+  localparam int unsigned CountWidth = $clog2(SIMD + 1);
+
+  // The latencies that popcount and popcount_xnor state in their headers.
+  function automatic int unsigned popcount_latency(int unsigned n);
+    int unsigned left;
+    popcount_latency = 0;
+    left = n;
+    while (left > 25) begin
+      left = (left + 1) / 2;
+      popcount_latency++;
+    end
+    popcount_latency += (left > 13) ? 2 : 1;
+  endfunction
+
+  localparam int unsigned Latency = (SIMD <= 3) ? 1 : 2 + popcount_latency((SIMD + 2) / 3);
+
+  logic [Latency-1:0] valid_q, first_q, last_q;
+  logic               valid, first, last;
+
+  // The widening cast keeps this right for a latency of one.
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) valid_q <= '0;
+    else if (en_i) valid_q <= Latency'({valid_q, valid_i});
+  end
+  always_ff @(posedge clk_i) begin
+    if (en_i) begin
+      first_q <= Latency'({first_q, first_i});
+      last_q  <= Latency'({last_q, last_i});
+    end
+  end
+  assign valid = valid_q[Latency-1];
+  assign first = first_q[Latency-1];
+  assign last  = last_q[Latency-1];
+
+  logic [PE-1:0][CountWidth-1:0] count;
+  for (genvar p = 0; p < PE; p++) begin : gen_pe
+    popcount_xnor #(.N(SIMD)) i_popcount (
+      .clk_i,
+      .en_i,
+      .a_i        (acts_i),
+      .a_parity_i (parities_i),
+      .b_i        (weights_i[p*SIMD+:SIMD]),
+      .count_o    (count[p])
+    );
+  end
+
+  if (SF == 1) begin : gen_direct
+    logic unused;
+    assign unused  = &{1'b0, first, last};
+    assign soon_o  = 1'b0;
+    assign valid_o = valid;
+    for (genvar p = 0; p < PE; p++) begin : gen_count
+      assign counts_o[p*AccWidth+:AccWidth] = AccWidth'(count[p]);
+    end
+  end else begin : gen_accumulate
+    // The first beat's count fits the low bits. There the high ones are cleared, by the reset pin of the
+    // flip-flops; only the low ones need a gate in front of the adder, and that is in the adder's LUTs.
+    localparam int unsigned HighWidth = AccWidth - CountWidth;
+    logic update, clear, done_q;
+    assign update = en_i && valid;
+    assign clear  = update && first;
+
+    for (genvar p = 0; p < PE; p++) begin : gen_acc
+      logic [AccWidth-1:0]   acc;
+      logic [CountWidth-1:0] low_q;
+      logic [HighWidth-1:0]  high_q;
+      assign acc = AccWidth'(count[p]) + {high_q, first ? '0 : low_q};
+      always_ff @(posedge clk_i) begin
+        if (update) low_q <= acc[CountWidth-1:0];
+      end
+      always_ff @(posedge clk_i) begin
+        if (clear) high_q <= '0;
+        else if (update) high_q <= acc[AccWidth-1:CountWidth];
+      end
+      assign counts_o[p*AccWidth+:AccWidth] = {high_q, low_q};
+    end
+
+    always_ff @(posedge clk_i) begin
+      if (!rst_ni) done_q <= 1'b0;
+      else if (en_i) done_q <= valid && last;
+    end
+    assign soon_o   = valid && last;
+    assign valid_o  = done_q;
+  end
+
+endmodule

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// XNOR-popcount matrix-vector unit with FINN's stream ports: MH popcounts, each the number of positions
+// in which an MW-bit vector agrees with a row of the weights.
+//
+// Folding    : in0 takes SF = MW / SIMD beats of SIMD bits a vector, out0 gives NF = MH / PE beats of PE
+//              counts of AccWidth bits. The vector is stored once and replayed NF times (NF = 1: no store).
+// Throughput : a vector every SF * NF cycles, back to back; the next vector is taken in meanwhile.
+// Latency    : from the last input beat of a vector to its first output beat, both unstalled and the unit
+//              idle: T + 2 cycles, + 1 if NF > 1 (store), + 1 if SF > 1 (accumulator), with
+//              T = 1 for SIMD <= 3, else 2 + P(ceil(SIMD / 3)), P(n) = 1 for n <= 13, 2 for n <= 25,
+//              1 + P(ceil(n / 2)) above. Further output beats follow every SF cycles.
+// Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
+//              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
+// Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
+//              pe * SIMD + simd: neuron nf * PE + pe, input sf * SIMD + simd.
+module xnor_mvu_axi #(
+  parameter int unsigned MW       = 576,
+  parameter int unsigned MH       = 64,
+  parameter int unsigned PE       = 2,
+  parameter int unsigned SIMD     = 64,
+  parameter int unsigned AccWidth = $clog2(MW + 1),
+  parameter              InitFile = "",
+  parameter              RamStyle = "auto"
+) (
+  input  logic                              ap_clk,
+  input  logic                              ap_rst_n,
+  input  logic [8*((SIMD+7)/8)-1:0]         in0_V_TDATA,
+  input  logic                              in0_V_TVALID,
+  output logic                              in0_V_TREADY,
+  output logic [8*((PE*AccWidth+7)/8)-1:0]  out0_V_TDATA,
+  output logic                              out0_V_TVALID,
+  input  logic                              out0_V_TREADY
+);
+
+  if (PE == 0 || MH == 0 || MH % PE != 0) begin : gen_check_pe
+    $error("xnor_mvu_axi: PE must divide MH");
+  end
+  if (SIMD == 0 || MW == 0 || MW % SIMD != 0) begin : gen_check_simd
+    $error("xnor_mvu_axi: SIMD must divide MW");
+  end
+  if (AccWidth < $clog2(MW + 1)) begin : gen_check_acc_width
+    $error("xnor_mvu_axi: AccWidth must hold 0 .. MW");
+  end
+  if (InitFile == "") begin : gen_check_init_file
+    $error("xnor_mvu_axi: InitFile must name the file of the weights");
+  end
+  localparam logic [8*11-1:0] Style = 88'(RamStyle);
+  if (Style != 88'("auto") && Style != 88'("block") && Style != "distributed") begin : gen_check_ram
+    $error("xnor_mvu_axi: RamStyle must be auto, block or distributed");
+  end
+
+  localparam int unsigned SF        = MW / SIMD;
+  localparam int unsigned NF        = MH / PE;
+  localparam int unsigned Depth     = SF * NF;
+  localparam int unsigned FoldWidth = (SF > 1) ? $clog2(SF) : 1;
+  localparam int unsigned AddrWidth = (Depth > 1) ? $clog2(Depth) : 1;
+  localparam int unsigned OutWidth  = PE * AccWidth;
+
+  // One enable, straight from a flip-flop, moves the whole pipeline.
+  logic enable;
+
+  // ---- Sequence of beats: fold counts the beats of a neuron, address those of the vector's NF neurons.
+  logic                 feed_valid;             // the activation for the next beat is there
+  logic [SIMD-1:0]      feed;
+  logic                 advance;
+  logic [FoldWidth-1:0] fold_q;
+  logic [AddrWidth-1:0] address_q;
+  logic                 fold_last, address_last;
+  assign advance      = enable && feed_valid;
+  assign fold_last    = fold_q == FoldWidth'(SF - 1);
+  assign address_last = address_q == AddrWidth'(Depth - 1);
+
+  always_ff @(posedge ap_clk) begin
+    if (!ap_rst_n) begin
+      fold_q    <= '0;
+      address_q <= '0;
+    end else if (advance) begin
+      fold_q    <= fold_last ? '0 : fold_q + 1'b1;
+      address_q <= address_last ? '0 : address_q + 1'b1;
+    end
+  end
+
+  if (NF == 1) begin : gen_through
+    assign feed         = in0_V_TDATA[SIMD-1:0];
+    assign feed_valid   = in0_V_TVALID;
+    assign in0_V_TREADY = enable;
+  end else begin : gen_replay
+    // Two banks of one vector: one is replayed, and may still be filling, the other takes the next.
+    localparam int unsigned Entries = 2 << ((SF > 1) ? FoldWidth : 0);
+    localparam int unsigned PtrWidth = $clog2(Entries);
+
+    // The read and the written word never coincide. LUT RAM as long as it is small.
+    (* ram_style = (SF <= 32) ? "distributed" : "auto" *)
+    logic [SIMD-1:0] store [Entries];
+
+    logic [1:0]           full_q;
+    logic                 write_bank_q, read_bank_q;
+    logic [FoldWidth-1:0] write_fold_q;
+    logic [PtrWidth-1:0]  write_ptr, read_ptr;
+    logic                 write, write_last, free;
+
+    assign write        = in0_V_TVALID && in0_V_TREADY;
+    assign write_last   = write && write_fold_q == FoldWidth'(SF - 1);
+    assign free         = advance && address_last;
+    assign in0_V_TREADY = !full_q[write_bank_q];
+    // A bank that is read before it is full is the one being written.
+    assign feed_valid   = full_q[read_bank_q] || write_fold_q != fold_q;
+
+    if (SF > 1) begin : gen_ptr
+      assign write_ptr = {write_bank_q, write_fold_q};
+      assign read_ptr  = {read_bank_q, fold_q};
+    end else begin : gen_bank_ptr
+      assign write_ptr = write_bank_q;
+      assign read_ptr  = read_bank_q;
+    end
+
+    always_ff @(posedge ap_clk) begin
+      if (write) store[write_ptr] <= in0_V_TDATA[SIMD-1:0];
+    end
+    assign feed = store[read_ptr];
+
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) begin
+        full_q       <= '0;
+        write_bank_q <= 1'b0;
+        read_bank_q  <= 1'b0;
+        write_fold_q <= '0;
+      end else begin
+        if (write) write_fold_q <= write_last ? '0 : write_fold_q + 1'b1;
+        if (write_last) begin
+          full_q[write_bank_q] <= 1'b1;
+          write_bank_q         <= !write_bank_q;
+        end
+        if (free) begin
+          full_q[read_bank_q] <= 1'b0;
+          read_bank_q         <= !read_bank_q;
+        end
+      end
+    end
+  end
+
+  // ---- Activation and weights, a register each.
+  localparam int unsigned Groups = (SIMD + 2) / 3;
+  logic [3*Groups-1:0] feed_groups;
+  logic [Groups-1:0]   parities_q;
+  assign feed_groups = (3*Groups)'(feed);
+
+  (* ram_style = RamStyle *)
+  logic [PE*SIMD-1:0] rom [Depth];
+  logic [PE*SIMD-1:0] weights_q;
+  logic [SIMD-1:0]    acts_q;
+  logic               valid_q, first_q, last_q;
+
+  if (InitFile != "") begin : gen_init
+    initial $readmemh(InitFile, rom);
+  end
+
+  always_ff @(posedge ap_clk) begin
+    if (enable) begin
+      weights_q <= rom[address_q];
+      acts_q    <= feed;
+      for (int unsigned g = 0; g < Groups; g++) parities_q[g] <= ^feed_groups[3*g+:3];
+      first_q   <= fold_q == '0;
+      last_q    <= fold_last;
+    end
+  end
+  always_ff @(posedge ap_clk) begin
+    if (!ap_rst_n) valid_q <= 1'b0;
+    else if (enable) valid_q <= feed_valid;
+  end
+
+  logic                core_soon, core_valid;
+  logic [OutWidth-1:0] core_counts;
+  xnor_mvu #(.PE(PE), .SIMD(SIMD), .SF(SF), .AccWidth(AccWidth)) i_core (
+    .clk_i      (ap_clk),
+    .rst_ni     (ap_rst_n),
+    .en_i       (enable),
+    .valid_i    (valid_q),
+    .first_i    (first_q),
+    .last_i     (last_q),
+    .acts_i     (acts_q),
+    .parities_i (parities_q),
+    .weights_i  (weights_q),
+    .soon_o     (core_soon),
+    .valid_o    (core_valid),
+    .counts_o   (core_counts)
+  );
+
+  // ---- Output register. out0_V_TREADY reaches the enable through a flip-flop only.
+  logic                out_valid_q, load;
+  logic [OutWidth-1:0] out_q;
+  assign load          = enable && core_valid;
+  assign out0_V_TVALID = out_valid_q;
+  assign out0_V_TDATA  = $bits(out0_V_TDATA)'(out_q);
+
+  if (SF == 1) begin : gen_skid
+    // A result every cycle: the one that finds the register taken waits in a second one.
+    logic                skid_valid_q;
+    logic [OutWidth-1:0] skid_q;
+    logic                taken, unused;
+    assign unused = core_soon;
+    assign taken  = !out_valid_q || out0_V_TREADY;
+    assign enable = !skid_valid_q;
+
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) begin
+        out_valid_q  <= 1'b0;
+        skid_valid_q <= 1'b0;
+      end else begin
+        if (taken) out_valid_q <= skid_valid_q || core_valid;
+        skid_valid_q <= !taken && (skid_valid_q || load);
+      end
+    end
+    always_ff @(posedge ap_clk) begin
+      if (taken) out_q <= skid_valid_q ? skid_q : core_counts;
+      if (enable) skid_q <= core_counts;
+    end
+  end else begin : gen_hold
+    // Results are at least two cycles apart: stop one cycle ahead of the one that would find no room.
+    logic enable_q, out_valid_d, core_valid_d;
+    assign enable       = enable_q;
+    assign out_valid_d  = load || (out_valid_q && !out0_V_TREADY);
+    assign core_valid_d = enable ? core_soon : core_valid;
+
+    always_ff @(posedge ap_clk) begin
+      if (!ap_rst_n) begin
+        out_valid_q <= 1'b0;
+        enable_q    <= 1'b1;
+      end else begin
+        out_valid_q <= out_valid_d;
+        enable_q    <= !(core_valid_d && out_valid_d);
+      end
+    end
+    always_ff @(posedge ap_clk) begin
+      if (load) out_q <= core_counts;
+    end
+  end
+
+`ifndef SYNTHESIS
+  assert_payload_stable : assert property (@(posedge ap_clk) disable iff (!ap_rst_n)
+    out0_V_TVALID && !out0_V_TREADY |=> out0_V_TVALID && $stable(out0_V_TDATA))
+    else $error("xnor_mvu_axi: output dropped or changed while stalled");
+  if (SF > 1) begin : gen_assert_room
+    assert_no_overrun : assert property (@(posedge ap_clk) disable iff (!ap_rst_n)
+      load |-> !out_valid_q || out0_V_TREADY)
+      else $error("xnor_mvu_axi: result lost");
+  end
+`endif
+
+endmodule

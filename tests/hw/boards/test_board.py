@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The boards' files and how they are found."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from finn.util.basic import alveo_part_map, pynq_native_port_width, pynq_part_map
+
+from hw.boards import board as boards
+
+GOOD = {
+    "name": "some-board",
+    "aliases": ["other"],
+    "part": "xc7z020clg400-1",
+    "family": "xc7",
+    "platform": "Pynq-Z2",
+    "clock_mhz": 100,
+    "axi_width_bits": 64,
+    "resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1, "uram": 0},
+}
+
+
+def write(folder: Path, file: str = "board.yaml", /, **changes: object) -> Path:
+    path = folder / file
+    path.write_text(yaml.safe_dump(GOOD | changes))
+    return path
+
+
+def test_the_three_boards() -> None:
+    assert [board.name for board in boards.available()] == ["pynq-z1", "pynq-z2", "u250"]
+
+
+@pytest.mark.parametrize("name", ["pynq-z2", "PYNQ-Z2", " Pynq-Z2 ", "z2", "pynqz2"])
+def test_aliases_and_case(name: str) -> None:
+    board = boards.load(name)
+    assert (board.part, board.resources.lut, board.clock_ns) == ("xc7z020clg400-1", 53200, 10.0)
+
+
+@pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
+def test_parts_and_port_widths_are_those_that_finn_builds_for(board: boards.Board) -> None:
+    parts = pynq_part_map | alveo_part_map
+    assert parts[board.platform] == board.part
+    assert pynq_native_port_width.get(board.platform, 512) == board.axi_width_bits
+    assert board.resources.ff == 2 * board.resources.lut
+
+
+def test_unknown_board_offers_close_names() -> None:
+    with pytest.raises(boards.UnknownBoard, match=r"unknown board 'pynq-z3': did you mean pynq-z") as error:
+        boards.load("pynq-z3")
+    assert {"pynq-z1", "pynq-z2"} <= set(error.value.matches)
+
+
+def test_unknown_board_without_close_names_lists_all() -> None:
+    with pytest.raises(boards.UnknownBoard, match=r"known boards: pynq-z1, pynq-z2, u250"):
+        boards.load("???")
+
+
+def test_good_file(tmp_path: Path) -> None:
+    assert boards.read(write(tmp_path)).name == "some-board"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"clock_mhz": 0}, "clock_mhz"),
+        ({"family": "xc6"}, "family"),
+        ({"axi_width_bits": 48}, "axi_width_bits"),
+        ({"resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1}}, "resources.uram"),
+        (
+            {"resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1, "uram": 0, "slices": 5}},
+            "resources.slices",
+        ),
+    ],
+)
+def test_bad_file_names_its_key(tmp_path: Path, changes: dict[str, object], key: str) -> None:
+    with pytest.raises(boards.BoardFileError, match=rf"board\.yaml: {key}:"):
+        boards.read(write(tmp_path, **changes))
+
+
+def test_a_file_that_is_no_yaml(tmp_path: Path) -> None:
+    path = tmp_path / "board.yaml"
+    path.write_text("name: [")
+    with pytest.raises(boards.BoardFileError, match="not YAML"):
+        boards.read(path)
+
+
+def test_one_name_for_two_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, "a.yaml")
+    write(tmp_path, "b.yaml", name="another", aliases=["OTHER"])
+    monkeypatch.setattr(boards, "_FOLDER", tmp_path)
+    with pytest.raises(boards.BoardFileError, match=r"the name 'other' is taken by some-board"):
+        boards.available()
