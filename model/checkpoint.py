@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: weights as safetensors, and beside them a card that says where they come from.
+
+NAME.safetensors goes with NAME.card.json. Nothing is unpickled.
+"""
+
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from model.errors import CheckpointError
+from model.networks import ResidualNetwork, create_network, network_spec
+
+CHECKPOINT_DIR = Path(__file__).parent / "checkpoints"
+SUFFIX = ".safetensors"
+
+
+class Card(BaseModel):
+    """What a checkpoint is: its origin, and the accuracy that was measured."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    network: str
+    dataset: str = Field(description="name of the data set it was trained on")
+    images: int = Field(ge=0, description="number of training images")
+    epochs: float = Field(ge=0, description="passes over the training images")
+    seed: int
+    top1: float | None = Field(None, ge=0, le=1, description="share of test images answered rightly")
+    test_images: int | None = Field(None, ge=1, description="number of test images")
+    command: str
+    sha256: str = Field(description="digest of the .safetensors file")
+    date: str
+
+
+def shipped_checkpoint(network: str) -> Path:
+    """Return the path of the checkpoint that comes with the package; it may not exist for every network."""
+    return CHECKPOINT_DIR / f"{network_spec(network).name}{SUFFIX}"
+
+
+def card_path(path: Path) -> Path:
+    """Return the path of a checkpoint's card."""
+    return path.with_name(f"{path.name.removesuffix(SUFFIX)}.card.json")
+
+
+def save_checkpoint(path: Path, network: ResidualNetwork, card: Card) -> Card:
+    """Write weights and card; the card's sha256 is set from the weights. Raises CheckpointError.
+
+    A file is replaced at once or not at all.
+    """
+    check_name(path)
+    data = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "network": network.spec.name})
+    replace_file(path, data)
+    write_card(path, card)
+    return card
+
+
+def check_name(path: Path) -> None:
+    """Raise CheckpointError unless the name is one of a checkpoint."""
+    if path.suffix != SUFFIX:
+        raise CheckpointError(f"a checkpoint's name ends in {SUFFIX}: {path}")
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write the card of the checkpoint at `path`."""
+    replace_file(card_path(path), (card.model_dump_json(indent=2) + "\n").encode())
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file at once or not at all; raises CheckpointError."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink()
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from error
+
+
+def load_card(path: Path) -> Card:
+    """Read the card of the checkpoint at `path`; raises CheckpointError."""
+    card_file = card_path(path)
+    try:
+        return Card.model_validate_json(card_file.read_bytes())
+    except FileNotFoundError as error:
+        raise CheckpointError(f"the checkpoint {path} has no card {card_file.name}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "file"
+        raise CheckpointError(f"damaged card {card_file}: {where}: {first['msg']}") from error
+
+
+def load_checkpoint(path: Path, network: str | None = None) -> tuple[ResidualNetwork, Card]:
+    """Read a checkpoint into a light network in evaluation mode.
+
+    Checks the weights against the card's sha256 and, where `network` is given, that it is a checkpoint of
+    that network. Raises CheckpointError, or UnknownNetworkError for a card of an unknown network.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
+    card = load_card(path)
+    if network is not None and card.network != network_spec(network).name:
+        raise CheckpointError(f"{path} is a checkpoint of {card.network}, not of {network}")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
+        raise CheckpointError(
+            f"damaged checkpoint {path}: sha256 is {digest[:12]}..., its card says {card.sha256[:12]}..."
+        )
+    result = create_network(card.network)
+    load_weights(result, _tensors(path, data), path)
+    return result.eval(), card
+
+
+def load_weights(network: ResidualNetwork, tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Put tensors into a network; raises CheckpointError that names the first misfit."""
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            raise CheckpointError(
+                f"{path} does not fit {network.spec.name}: tensor {name} is {found.get(name, 'missing')}, "
+                f"expected {wanted.get(name, 'none')}"
+            )
+    network.load_state_dict(tensors)
+
+
+def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
+    try:
+        return load(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {error}") from error

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Errors that a user can cause; a command line prints each as one line and exits with code 1."""
+
+
+class ModelError(Exception):
+    """Base of every error that the user can put right; the message is one line."""
+
+
+class UnknownNetworkError(ModelError):
+    """The registry has no network of that name."""
+
+
+class RecipeError(ModelError):
+    """A training recipe is missing, malformed or does not fit the network."""
+
+
+class DataError(ModelError):
+    """A data set is missing, unreadable or of the wrong shape."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint is missing, damaged, or belongs to another network."""
+
+
+class TrainingError(ModelError):
+    """Training cannot go on, for instance because the loss is not a number."""
+
+
+class ExportError(ModelError):
+    """An exported graph does not compute what the network computes."""

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: what is written is read, what is damaged is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import Card, card_path, load_card, load_checkpoint, save_checkpoint, shipped_checkpoint
+from model.data import load_images
+from model.errors import CheckpointError
+from model.evaluate import accuracy
+from model.networks import ResidualNetwork
+
+CARD = Card(
+    network="tiny", dataset="none", images=0, epochs=0, seed=0, top1=None, test_images=None, command="none",
+    sha256="", date="2000-01-01",
+)  # fmt: skip
+
+
+@pytest.fixture
+def saved(tmp_path: Path, make_network: Callable[..., ResidualNetwork]) -> tuple[Path, ResidualNetwork]:
+    path = tmp_path / "net.safetensors"
+    network = make_network("tiny")
+    save_checkpoint(path, network, CARD)
+    return path, network
+
+
+def test_round_trip(saved: tuple[Path, ResidualNetwork]) -> None:
+    path, network = saved
+    found, card = load_checkpoint(path, "tiny")
+    assert card.network == "tiny"
+    assert not found.training
+    assert all(torch.equal(value, found.state_dict()[key]) for key, value in network.state_dict().items())
+    assert sorted(p.name for p in path.parent.iterdir()) == ["net.card.json", "net.safetensors"]
+
+
+def test_one_flipped_bit_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+    path, _ = saved
+    data = bytearray(path.read_bytes())
+    data[-5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="sha256"):
+        load_checkpoint(path)
+
+
+def test_other_network_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+    with pytest.raises(CheckpointError, match="checkpoint of tiny, not of resnet20"):
+        load_checkpoint(saved[0], "resnet20")
+
+
+def test_card_of_another_network_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+    path, _ = saved
+    card_path(path).write_text(card_path(path).read_text().replace('"tiny"', '"resnet20"'))
+    with pytest.raises(CheckpointError, match="does not fit resnet20"):
+        load_checkpoint(path)
+
+
+def test_missing_parts_are_named(saved: tuple[Path, ResidualNetwork]) -> None:
+    path, _ = saved
+    with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
+        load_checkpoint(path.with_name("other.safetensors"))
+    card_path(path).unlink()
+    with pytest.raises(CheckpointError, match=r"has no card net\.card\.json"):
+        load_checkpoint(path)
+
+
+@pytest.mark.parametrize("text", ["no json", '{"network": "tiny"}', '{"colour": 1}'])
+def test_damaged_card(text: str, saved: tuple[Path, ResidualNetwork]) -> None:
+    card_path(saved[0]).write_text(text)
+    with pytest.raises(CheckpointError, match="damaged card"):
+        load_card(saved[0])
+
+
+def test_unwritable_place(tmp_path: Path, make_network: Callable[..., ResidualNetwork]) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save_checkpoint(tmp_path / "file" / "net.safetensors", make_network("tiny"), CARD)
+
+
+def test_shipped_tiny_reads_digits() -> None:
+    network, card = load_checkpoint(shipped_checkpoint("tiny"), "tiny")
+    result = accuracy(network, load_images("tiny", "test"))
+    assert result.images == card.test_images == 360
+    assert result.top1 == card.top1
+    assert result.top1 >= 0.95

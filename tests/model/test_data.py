@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets: splits, shapes, and clear errors."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from model.data import DATA_VARIABLE, load_images, sample_images
+from model.errors import DataError
+
+
+def write_parquet(folder: Path, split: str, *, kind: str = "PNG", labels: tuple[int, ...] = (3, 9)) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(len(labels)):
+        buffer = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(buffer, kind)
+        rows.append({"bytes": buffer.getvalue(), "path": f"{index}"})
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"img": rows, "label": list(labels)}), folder / f"{split}-0.parquet")
+
+
+def test_digits_split_is_fixed_and_disjoint() -> None:
+    train, test = load_images("tiny", "train"), load_images("tiny", "test")
+    assert (len(train), len(test)) == (1437, 360)
+    assert train.images.shape[1:] == (1, 16, 16)
+    assert train.images.dtype == np.uint8
+    assert train.images.max() == 240
+    assert np.array_equal(test.images, load_images("tiny", "test").images)
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet20"])
+def test_sample_images_are_always_the_same(name: str) -> None:
+    few, many = sample_images(name, 3), sample_images(name, 5)
+    assert np.array_equal(few.images, many.images[:3])
+    assert few.images.std() > 10
+    assert (few.labels is not None) == (name == "tiny")
+
+
+def test_photo_patches_have_the_shape_of_cifar10() -> None:
+    assert sample_images("resnet20", 4).images.shape == (4, 3, 32, 32)
+
+
+@pytest.mark.parametrize("place", ["", "cifar10"])
+def test_cifar10_from_a_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / place, "test")
+    found = load_images("resnet20", "test", tmp_path)
+    assert found.images.shape == (2, 3, 32, 32)
+    assert found.labels is not None
+    assert found.labels.tolist() == [3, 9]
+    assert found.dataset == "CIFAR-10"
+    expected = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    assert np.array_equal(found.images[0], expected.transpose(2, 0, 1))
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert np.array_equal(load_images("resnet20", "test").images, found.images)
+
+
+def test_jpeg_copy_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "train", kind="JPEG")
+    assert load_images("resnet20", "train", tmp_path).dataset == "CIFAR-10 (JPEG copy)"
+
+
+def test_missing_data_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    with pytest.raises(DataError, match="--data-dir"):
+        load_images("resnet20", "test")
+    with pytest.raises(DataError, match="no such data folder"):
+        load_images("resnet20", "test", tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no test\*\.parquet"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_bad_files_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match="cannot read"):
+        load_images("resnet20", "test", tmp_path)
+    rows = [{"bytes": b"no picture", "path": "0"}]
+    pq.write_table(pa.table({"img": rows, "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="picture that cannot be read"):
+        load_images("resnet20", "test", tmp_path)
+    pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="lack the column img"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_label_out_of_range(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test", labels=(3, 10))
+    with pytest.raises(DataError, match="labels outside"):
+        load_images("resnet20", "test", tmp_path)

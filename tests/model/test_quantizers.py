@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantizers against their formulas, and their gradients."""
+
+import pytest
+import torch
+
+from model.quantizers import (
+    BRANCH,
+    HEAD,
+    LINEAR_WEIGHT,
+    RESIDUAL,
+    IntegerFormat,
+    Quantize,
+    ResidualAdd,
+    ShiftedSign,
+    SignWeight,
+    floor_to,
+)
+
+
+@pytest.mark.parametrize(
+    ("fmt", "lo", "hi"), [(RESIDUAL, -8, 7), (BRANCH, -16, 15), (HEAD, -128, 127), (LINEAR_WEIGHT, -127, 127)]
+)
+def test_ranges(fmt: IntegerFormat, lo: int, hi: int) -> None:
+    assert (fmt.lo, fmt.hi) == (lo, hi)
+
+
+def test_sign_of_zero_is_plus_one() -> None:
+    x = torch.tensor([-1e-9, -0.0, 0.0, 1e-9])
+    assert (ShiftedSign.apply(x) - 1).tolist() == [-1, 1, 1, 1]
+    assert SignWeight.apply(x).tolist() == [-1, 1, 1, 1]
+
+
+def test_sign_gradients() -> None:
+    x = torch.tensor([-2.0, -0.75, 0.0, 0.5, 1.5], requires_grad=True)
+    ShiftedSign.apply(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 0.5, 2, 1, 0]
+    w = torch.tensor([-1.5, -1.0, 0.2, 1.0, 1.1], requires_grad=True)
+    SignWeight.apply(w).sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("fmt", [RESIDUAL, HEAD, LINEAR_WEIGHT])
+def test_quantize_is_round_and_clip(fmt: IntegerFormat) -> None:
+    integers = torch.linspace(fmt.lo - 3, fmt.hi + 3, 1001)
+    x = (integers * fmt.scale).requires_grad_()
+    found = Quantize.apply(x, fmt)
+    rounded = torch.round(integers)
+    assert torch.equal(found, rounded.clamp(fmt.lo, fmt.hi) * fmt.scale)
+    found.sum().backward()
+    inside = (rounded >= fmt.lo) & (rounded <= fmt.hi)
+    assert x.grad is not None
+    assert torch.equal(x.grad, inside.float())
+
+
+def test_residual_add_clips_the_branch_first_and_the_sum_next() -> None:
+    branch = torch.tensor([3.0, 3.0, -5.0, 0.3, 0.06], requires_grad=True)
+    shortcut = torch.tensor([-1.0, 0.5, 0.875, 0.25, 0.0], requires_grad=True)
+    found = ResidualAdd.apply(branch, shortcut)
+    assert found.tolist() == [0.875, 0.875, -1.0, 0.5, 0.0]
+    found.sum().backward()
+    # 15 - 8 = 7 is inside, 15 + 4 and -16 + 7 are clipped.
+    assert branch.grad is not None
+    assert shortcut.grad is not None
+    assert branch.grad.tolist() == shortcut.grad.tolist() == [1, 0, 0, 1, 1]
+
+
+def test_floor_to_rounds_down_and_lets_the_gradient_through() -> None:
+    x = torch.tensor([-0.01, 0.124, 0.125, -0.125], requires_grad=True)
+    found = floor_to(x, RESIDUAL)
+    assert found.tolist() == [-0.125, 0.0, 0.125, -0.125]
+    found.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 1, 1]
