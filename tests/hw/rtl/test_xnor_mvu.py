@@ -178,7 +178,7 @@ def test_full_back_pressure(simulation: Simulation, number: int) -> None:
     result = simulation.run({f"c{number}_in0": source.beats[held:]}, {f"c{number}_out0": len(sink.beats)})
     np.testing.assert_array_equal(result.outputs[f"c{number}_out0"], sink.beats)
     beat = np.arange(len(sink.beats))
-    # The pipeline starts again a cycle after the output register is free; the second result stood right before it.
+    # The pipeline starts again a cycle after the output register is free; the second result stood before it.
     resumed = beat if fold.sf == 1 else np.where(beat == 0, 0, 2 + (beat - 1) * fold.sf)
     np.testing.assert_array_equal(result.out_cycles[f"c{number}_out0"], resumed)
     assert simulation.idle(8) == []

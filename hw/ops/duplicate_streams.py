@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Copies of one stream: the fork of a residual block."""
+
+from __future__ import annotations
+
+import math
+
+from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
+
+from hw.ops.cell_op import CellOp
+from hw.ops.wrapper import Cell, bundle, low_bits, zero_padding
+
+
+class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's naming
+    """Two to eight copies of a stream; each is taken when its reader likes."""
+
+    def check(self) -> None:
+        """See CellOp.check."""
+        if self.number("NumOutputStreams") != len(self.onnx_node.output):
+            raise self.refuse(f"NumOutputStreams differs from the {len(self.onnx_node.output)} outputs")
+        if not 2 <= self.number("NumOutputStreams") <= 8:
+            raise self.refuse(f"NumOutputStreams = {self.number('NumOutputStreams')}; 2 to 8 can be made")
+        self.check_divides("PE", "NumChannels")
+
+    def cell(self) -> Cell:
+        """See CellOp.cell."""
+        count, bits, padded = (
+            self.number("NumOutputStreams"),
+            self.get_instream_width(),
+            self.get_instream_width_padded(),
+        )
+        outputs = [f"out{i}_V" for i in range(count)]
+        connections = {
+            "s_tdata": low_bits("in0_V", bits),
+            "s_tvalid": "in0_V_TVALID",
+            "s_tready": "in0_V_TREADY",
+            "m_tdata": bundle([low_bits(name, bits) for name in outputs]),
+            "m_tvalid": bundle([f"{name}_TVALID" for name in outputs]),
+            "m_tready": bundle([f"{name}_TREADY" for name in outputs]),
+        }
+        padding = tuple(line for name in outputs for line in zero_padding(name, bits, padded))
+        return Cell("stream_duplicate", {"Width": bits, "NumOutputs": count}, connections, padding)
+
+    def get_number_output_values(self) -> dict[str, int]:
+        """Beats of each output; FINN's own leaves out the first dimension, which need not be 1."""
+        beats = math.prod(int(dim) for dim in self.get_folded_output_shape()[:-1])
+        return {f"out{i}": beats for i in range(self.number("NumOutputStreams"))}
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """The pending bits and the common ready; the data passes through flip-flops."""
+        return 3 * (self.number("NumOutputStreams") - 1)

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pooling over windows: the recovery's floor average, and the maximum."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from finn.custom_op.fpgadataflow.pool import Pool
+from finn.util.basic import getHWCustomOp
+
+from hw.ops.cell_op import CellOp
+from hw.ops.wrapper import Cell
+
+FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}
+
+
+class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
+    """Floor average (sum and shift), sum or maximum of the windows of a depthwise window generator.
+
+    The input stream, and therefore the input tensor behind a specialised window generator, has for each pixel
+    the order (Channels/PE, kernel height * width, PE), not im2col's (height * width, Channels).
+    """
+
+    def check(self) -> None:
+        """See CellOp.check."""
+        function = self.text("Function")
+        if function not in FUNCTION_CODES:
+            raise self.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
+        self.check_divides("PE", "Channels")
+        idt, odt = self.get_input_datatype(), self.get_output_datatype()
+        if not (idt.is_integer() and odt.is_integer()):
+            raise self.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
+        if function == "MaxPool":
+            return
+        if "BIPOLAR" in (idt.name, odt.name):
+            raise self.refuse("sums bipolar values; only integers can be summed")
+        window, shift = self._window(), self._shift()
+        if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
+            raise self.refuse(
+                f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}"
+            )
+
+    def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
+        """See CellOp.generate_hdl; the window generator in front must interleave PE channels."""
+        source = model.find_producer(self.onnx_node.input[0])
+        while source is not None and source.op_type.startswith(
+            ("StreamingFIFO", "StreamingDataWidthConverter")
+        ):
+            source = model.find_producer(source.input[0])
+        if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
+            generator = getHWCustomOp(source)
+            if not generator.get_nodeattr("depthwise") or generator.get_nodeattr("SIMD") != self.number("PE"):
+                raise self.refuse(
+                    f"{source.name} must have depthwise = 1 and SIMD = PE = {self.number('PE')}"
+                )
+        super().generate_hdl(model, fpgapart, clk)
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """See CellOp.execute_node; Python execution first brings the input into im2col order."""
+        if self.text("exec_mode") == "rtlsim" or _is_im2col(self.onnx_node.input[0], graph):
+            super().execute_node(context, graph)
+            return
+        name = self.onnx_node.input[0]
+        window, pe = self._window(), self.number("PE")
+        hardware_order = context[name]
+        outer = hardware_order.shape[:-1]
+        values = hardware_order.reshape(*outer, -1, window, pe).swapaxes(-2, -3)
+        context[name] = values.reshape(hardware_order.shape)
+        super().execute_node(context, graph)
+        context[name] = hardware_order
+
+    def cell(self) -> Cell:
+        """See CellOp.cell."""
+        idt = self.get_input_datatype()
+        parameters = {
+            "PE": self.number("PE"),
+            "InWidth": idt.bitwidth(),
+            "OutWidth": self.out_bits(),
+            "Signed": int(idt.signed() and idt.name != "BIPOLAR"),
+            "WindowBeats": self._window(),
+            "Channels": self.number("Channels"),
+            "Func": FUNCTION_CODES[self.text("Function")],
+            "Shift": self._shift(),
+        }
+        return Cell("window_pool", parameters)
+
+    def _window(self) -> int:
+        """Elements of one channel in a window."""
+        return math.prod(self.numbers("KernelSize"))
+
+    def _shift(self) -> int:
+        """Right shift of the sum: QuantAvgPool drops the bits by which the largest sum exceeds the output."""
+        if self.text("Function") != "QuantAvgPool":
+            return 0
+        largest = ((1 << self.in_bits()) - 1) * self._window()
+        return max(0, largest.bit_length() - self.out_bits())
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """An adder (or a comparator and a multiplexer) for each channel of a beat, and the beat counter."""
+        if self.text("Function") == "MaxPool":
+            return 2 * self.number("PE") * self.in_bits() + 8
+        return self.number("PE") * (self.in_bits() + (self._window() - 1).bit_length()) + 8
+
+
+def _is_im2col(tensor: str, graph: Any) -> bool:
+    """Whether the producer of ``tensor`` is a generic window node, which keeps im2col's order."""
+    producers = [node for node in graph.node if tensor in node.output]
+    return bool(producers) and producers[0].op_type in {"Im2Col", "ConvolutionInputGenerator"}

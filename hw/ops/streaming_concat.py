@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Concatenation of streams along the channels: the recovery's join."""
+
+from __future__ import annotations
+
+from finn.custom_op.fpgadataflow.concat import StreamingConcat
+
+from hw.ops.cell_op import CellOp
+from hw.ops.wrapper import Cell, bundle, low_bits, packed, zero_padding
+
+
+class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
+    """Channels of input 0, then of input 1, ... for each pixel; integers of any width and sign."""
+
+    def check(self) -> None:
+        """See CellOp.check."""
+        count, simd = self.get_n_inputs(), self.number("SIMD")
+        if count < 2 or count != len(self.onnx_node.input):
+            raise self.refuse(
+                f"ChannelsPerStream names {count} streams for {len(self.onnx_node.input)} inputs"
+            )
+        for index, channels in enumerate(self.numbers("ChannelsPerStream")):
+            if simd < 1 or channels % simd:
+                raise self.refuse(f"SIMD = {simd} does not divide the {channels} channels of input {index}")
+        for index in range(count):
+            datatype = self.get_input_datatype(index)
+            if not datatype.is_integer() or datatype.name == "BIPOLAR":
+                raise self.refuse(f"input {index} is {datatype.name}; only integers can be concatenated")
+
+    def cell(self) -> Cell:
+        """See CellOp.cell."""
+        count, simd = self.get_n_inputs(), self.number("SIMD")
+        datatypes = [self.get_input_datatype(i) for i in range(count)]
+        out_bits = self.get_outstream_width()
+        parameters = {
+            "NumInputs": count,
+            "PE": simd,
+            "Beats": packed([channels // simd for channels in self.numbers("ChannelsPerStream")], 32),
+            "ElemWidths": packed([self.in_bits(i) for i in range(count)], 32),
+            "Signed": packed([int(datatype.signed()) for datatype in datatypes], 1),
+            "OutWidth": self.out_bits(),
+        }
+        connections = {
+            "s_tdata": bundle([self._widened(i, out_bits) for i in range(count)]),
+            "s_tvalid": bundle([f"in{i}_V_TVALID" for i in range(count)]),
+            "s_tready": bundle([f"in{i}_V_TREADY" for i in range(count)]),
+            "m_tdata": low_bits("out0_V", out_bits),
+            "m_tvalid": "out0_V_TVALID",
+            "m_tready": "out0_V_TREADY",
+        }
+        padding = zero_padding("out0_V", out_bits, self.get_outstream_width_padded())
+        return Cell("stream_concat", parameters, connections, padding)
+
+    def _widened(self, index: int, bits: int) -> str:
+        """Data of input ``index``, filled up with zeros to the ``bits`` bits that the cell's port has."""
+        missing = bits - self.get_instream_width(index)
+        data = low_bits(f"in{index}_V", self.get_instream_width(index))
+        return f"{{{missing}'d0, {data}}}" if missing else data
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """An AND-OR multiplexer for the data, a beat counter and the turn."""
+        inputs = len(self.onnx_node.input)
+        beats = max(self.numbers("ChannelsPerStream")) // self.number("SIMD")
+        return self.number("SIMD") * self.out_bits() * -(-inputs // 3) + 2 * beats.bit_length() + 2 * inputs

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Verilog wrapper of a node: FINN's port names outside, one cell of hw/rtl with bound parameters inside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+RTL_DIR = Path(__file__).resolve().parents[1] / "rtl"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One instance of a module of hw/rtl.
+
+    Attributes:
+        module: name of the module.
+        parameters: parameter name -> Verilog expression (an int is written as it is).
+        connections: port name -> Verilog expression; empty for a cell that has FINN's port names itself.
+        assignments: right after the instance, e.g. the padding bits of outputs that the cell does not drive.
+    """
+
+    module: str
+    parameters: Mapping[str, int | str]
+    connections: Mapping[str, str] = field(default_factory=dict)
+    assignments: tuple[str, ...] = ()
+
+
+@cache
+def sources(module: str) -> tuple[Path, ...]:
+    """Files of a module of hw/rtl and of everything it instantiates, the instantiated first.
+
+    Raises:
+        FileNotFoundError: hw/rtl has no such module.
+    """
+    known = {path.stem for path in RTL_DIR.glob("*.sv")}
+    path = RTL_DIR / f"{module}.sv"
+    code = re.sub(r"//.*", "", path.read_text())
+    used = sorted((set(re.findall(r"\w+", code)) & known) - {module})
+    found = [file for name in used for file in sources(name)]
+    return tuple(dict.fromkeys([*found, path]))
+
+
+def quoted(text: str) -> str:
+    """``text`` as a Verilog string literal.
+
+    Raises:
+        ValueError: it holds a character that a literal cannot.
+    """
+    if any(char in text for char in '"\\\n'):
+        raise ValueError(f"not expressible as a Verilog string: {text!r}")
+    return f'"{text}"'
+
+
+def bundle(elements: Sequence[str]) -> str:
+    """The concatenation that connects a packed port, element 0 in the least significant bits."""
+    return "{" + ", ".join(reversed(elements)) + "}"
+
+
+def packed(values: Sequence[int], bits: int) -> str:
+    """A packed array parameter of ``bits`` bits an element, element 0 in the least significant bits."""
+    return bundle([f"{bits}'d{value}" for value in values])
+
+
+def low_bits(stream: str, bits: int) -> str:
+    """The part of a stream's data that carries elements; the rest is padding to whole bytes."""
+    return f"{stream}_TDATA[{bits - 1}:0]"
+
+
+def zero_padding(stream: str, bits: int, padded: int) -> tuple[str, ...]:
+    """The assignment that ties the padding of an output to zero, or nothing where there is none."""
+    if bits == padded:
+        return ()
+    return (f"assign {stream}_TDATA[{padded - 1}:{bits}] = {padded - bits}'d0;",)
+
+
+def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> str:
+    """Text of the wrapper module.
+
+    Args:
+        top: name of the module.
+        cell: what it instantiates.
+        inputs: stream name (``in0_V``) -> bits of TDATA, a multiple of 8.
+        outputs: the same for the outputs.
+    """
+    streams = [*inputs, *outputs]
+    ports = [
+        f'(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {":".join(streams)}, ASSOCIATED_RESET ap_rst_n" *)',
+        '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)',
+        "input ap_clk,",
+        '(* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)',
+        "input ap_rst_n",
+    ]
+    for name, bits in inputs.items():
+        ports[-1] += ","
+        ports += [f"input [{bits - 1}:0] {name}_TDATA,", f"input {name}_TVALID,", f"output {name}_TREADY"]
+    for name, bits in outputs.items():
+        ports[-1] += ","
+        ports += [f"output [{bits - 1}:0] {name}_TDATA,", f"output {name}_TVALID,", f"input {name}_TREADY"]
+    same_name = {
+        f"{s}_{suffix}": f"{s}_{suffix}" for s in streams for suffix in ("TDATA", "TVALID", "TREADY")
+    }
+    connections = {"ap_clk": "ap_clk", "ap_rst_n": "ap_rst_n", **(cell.connections or same_name)}
+    lines = [
+        "// SPDX-License-Identifier: Apache-2.0",
+        f"// Generated: binds the parameters of {cell.module}.",
+        f"module {top} (",
+        *(f"    {port}" for port in ports),
+        ");",
+        f"  {cell.module} #(",
+        ",\n".join(f"      .{name}({value})" for name, value in cell.parameters.items()),
+        "  ) cell_i (",
+        ",\n".join(f"      .{port}({expression})" for port, expression in connections.items()),
+        "  );",
+        *(f"  {line}" for line in cell.assignments),
+        "endmodule",
+    ]
+    return "\n".join(lines) + "\n"

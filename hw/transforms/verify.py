@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Running any graph of the flow on images, so that every step can be compared with the golden values."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from finn.util.fpgadataflow import is_rtl_node
+from qonnx.core.onnx_exec import execute_onnx
+from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.infer_shapes import InferShapes
+
+from hw.transforms.passes import apply
+
+
+def execute(model: Any, images: NDArray[Any]) -> NDArray[np.float32]:
+    """Run ``model`` on each image with FINN's Python execution.
+
+    Args:
+        model: any graph with one input and one output, from the QONNX export to the partition of hardware nodes;
+            NCHW or channels last.
+        images: (n, channels, height, width), values 0 .. 255.
+
+    Returns:
+        (n, ...) float32: logits, or the integers at the partition's output. All are dyadic numbers that float32
+        holds exactly, so they can be compared without a tolerance.
+
+    Raises:
+        ValueError: the images do not have the input's shape.
+    """
+    model = _in_python(model)
+    source, sink = model.graph.input[0].name, model.graph.output[0].name
+    shape = tuple(model.get_tensor_shape(source))
+    results = []
+    for image in images:
+        value = _arrange(image.astype(np.float32)[None], shape)
+        results.append(execute_onnx(model, {source: value})[sink][0])
+    return np.stack(results).astype(np.float32)
+
+
+def _arrange(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """``image`` (1, c, h, w) in the layout that the input's shape asks for."""
+    if image.shape == shape:
+        return image
+    channels_last = image.transpose(0, 2, 3, 1)
+    if channels_last.shape == shape:
+        return np.ascontiguousarray(channels_last)
+    raise ValueError(f"images of shape {image.shape[1:]} do not fit the graph's input {shape}")
+
+
+def tensors(model: Any, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    """Every tensor of ``model``'s Python execution on one image (channels, height, width), by name."""
+    model = _in_python(model)
+    source = model.graph.input[0].name
+    value = _arrange(image.astype(np.float32)[None], tuple(model.get_tensor_shape(source)))
+    context = execute_onnx(model, {source: value}, return_full_exec_context=True)
+    return {name: value for name, value in context.items() if isinstance(value, np.ndarray)}
+
+
+def _in_python(model: Any) -> Any:
+    """A copy of ``model`` whose nodes run FINN's Python: FINN's RTL operators do so in mode "cppsim"."""
+    model = apply(copy.deepcopy(model), InferShapes())
+    for node in model.graph.node:
+        if is_rtl_node(node):
+            getCustomOp(node).set_nodeattr("exec_mode", "cppsim")
+    return model

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Graphs of one abstract FINN node, and one of each kind that this project has an operator for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.util.basic import gen_finn_dt_tensor, qonnx_make_model
+
+PART = "xc7z020clg400-1"
+Tensors = dict[str, tuple[tuple[int, ...], str]]  # name -> (shape, datatype)
+
+
+def one_node(
+    op_type: str,
+    inputs: Tensors,
+    outputs: Tensors,
+    weights: tuple[np.ndarray, str] | None = None,
+    **attributes: Any,
+) -> ModelWrapper:
+    """Graph of one abstract node."""
+    ins, outs = (
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+            for name, (shape, _) in tensors.items()
+        ]
+        for tensors in (inputs, outputs)
+    )
+    names = [*inputs, *(["weights"] if weights else [])]
+    common = {"name": f"{op_type}_0", "domain": "finn.custom_op.fpgadataflow", "backend": "fpgadataflow"}
+    node = helper.make_node(op_type, names, list(outputs), **common, **attributes)
+    model = ModelWrapper(qonnx_make_model(helper.make_graph([node], "one_node", ins, outs)))
+    for name, (_, datatype) in {**inputs, **outputs}.items():
+        model.set_tensor_datatype(name, DataType[datatype])
+    if weights:
+        model.set_initializer("weights", weights[0].astype(np.float32))
+        model.set_tensor_datatype("weights", DataType[weights[1]])
+    return model
+
+
+def product(
+    weights: np.ndarray, types: tuple[str, str, str], vectors: list[int], **attributes: Any
+) -> ModelWrapper:
+    """A matrix product without thresholds; types of input, weights and output."""
+    mw, mh = weights.shape
+    idt, wdt, odt = types
+    return one_node(
+        "MVAU",
+        {"in": ((*vectors, mw), idt)},
+        {"out": ((*vectors, mh), odt)},
+        (weights, wdt),
+        **{
+            "MW": mw,
+            "MH": mh,
+            "PE": 1,
+            "SIMD": 1,
+            "noActivation": 1,
+            "numInputVectors": vectors,
+            **attributes,
+        },
+        inputDataType=idt,
+        weightDataType=wdt,
+        outputDataType=odt,
+        accDataType=odt,
+    )
+
+
+def binary(mw: int, mh: int, pe: int, simd: int, vectors: list[int], **more: Any) -> ModelWrapper:
+    """An XNOR product; its output type starts out as FINN's, which is too narrow."""
+    weights = np.random.default_rng([mw, mh, pe, simd]).integers(0, 2, (mw, mh))
+    types = ("BINARY", "BINARY", "INT8")
+    return product(weights, types, vectors, PE=pe, SIMD=simd, binaryXnorMode=1, **more)
+
+
+def selection(
+    ci: int, co: int, offset: int, simd: int, vectors: list[int], *, datatype: str = "INT4"
+) -> ModelWrapper:
+    """The option-A shortcut: a product by a 0/1 matrix."""
+    types = (datatype, "INT2", "INT32")
+    return product(np.eye(ci, co, k=offset), types, vectors, SIMD=simd)
+
+
+def add(shape: tuple[int, ...], lhs: str, rhs: str, out: str, pe: int, **attributes: Any) -> ModelWrapper:
+    return one_node(
+        "ElementwiseAdd",
+        {"a": (shape, lhs), "b": (shape, rhs)},
+        {"out": (shape, out)},
+        **{"lhs_shape": shape, "rhs_shape": shape, "out_shape": shape, "PE": pe, **attributes},
+        lhs_dtype=lhs,
+        rhs_dtype=rhs,
+        out_dtype=out,
+    )
+
+
+def duplicate(vectors: list[int], channels: int, pe: int, copies: int, datatype: str) -> ModelWrapper:
+    shape = (*vectors, channels)
+    return one_node(
+        "DuplicateStreams",
+        {"in": (shape, datatype)},
+        {f"out{i}": (shape, datatype) for i in range(copies)},
+        NumChannels=channels,
+        PE=pe,
+        NumOutputStreams=copies,
+        inputDataType=datatype,
+        numInputVectors=vectors,
+        outFIFODepths=[2] * copies,
+    )
+
+
+def concat(
+    vectors: list[int], channels: list[int], simd: int, datatypes: list[str], out: str
+) -> ModelWrapper:
+    ins = {f"in{i}": ((*vectors, c), t) for i, (c, t) in enumerate(zip(channels, datatypes, strict=True))}
+    return one_node(
+        "StreamingConcat",
+        ins,
+        {"out": ((*vectors, sum(channels)), out)},
+        SIMD=simd,
+        ChannelsPerStream=channels,
+        inputDataTypes=datatypes,
+        numInputVectors=vectors,
+        inFIFODepths=[2] * len(channels),
+    )
+
+
+def pool(
+    function: str, channels: int, pe: int, kernel: int, size: int, *, types: tuple[str, str]
+) -> ModelWrapper:
+    return one_node(
+        "Pool",
+        {"in": ((1, size, size, channels * kernel * kernel), types[0])},
+        {"out": ((1, size, size, channels), types[1])},
+        Channels=channels,
+        PE=pe,
+        KernelSize=[kernel, kernel],
+        Function=function,
+        OutImgDims=[size, size],
+        InputDataType=types[0],
+        OutputDataType=types[1],
+    )
+
+
+def global_pool(size: int, channels: int, pe: int, types: tuple[str, str]) -> ModelWrapper:
+    return one_node(
+        "GlobalAccPool",
+        {"in": ((1, size, size, channels), types[0])},
+        {"out": ((1, 1, 1, channels), types[1])},
+        NumChannels=channels,
+        PE=pe,
+        inputDataType=types[0],
+        numInputVectors=[1, size, size],
+    )
+
+
+def label(labels: int, pe: int, datatype: str, vectors: list[int], k: int = 1) -> ModelWrapper:
+    return one_node(
+        "LabelSelect",
+        {"in": ((*vectors, labels), datatype)},
+        {"out": ((*vectors, k), "UINT8")},
+        Labels=labels,
+        PE=pe,
+        K=k,
+        inputDataType=datatype,
+        numInputVectors=vectors,
+    )
+
+
+CASES: dict[str, Callable[[], ModelWrapper]] = {
+    "xnor_folded": lambda: binary(144, 16, 4, 36, [1, 3, 3]),
+    "xnor_one_bit": lambda: binary(18, 6, 1, 1, [2]),
+    "xnor_unfolded": lambda: binary(27, 8, 8, 27, [5]),
+    "xnor_odd": lambda: binary(45, 6, 3, 5, [1, 2, 3]),
+    "pad_middle": lambda: selection(16, 32, 8, 4, [1, 3, 3]),
+    "pad_one_channel": lambda: selection(4, 8, 2, 1, [1, 2, 2], datatype="UINT3"),
+    "pad_after": lambda: selection(4, 6, 0, 2, [3]),
+    "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
+    "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),
+    "add_mixed_signs": lambda: add((2, 6), "UINT8", "INT4", "INT10", 3),
+    "duplicate_two": lambda: duplicate([1, 4, 4], 16, 4, 2, "INT4"),
+    "duplicate_three": lambda: duplicate([3], 6, 3, 3, "INT5"),
+    "duplicate_eight": lambda: duplicate([1, 2, 2], 4, 1, 8, "BIPOLAR"),
+    "concat_four": lambda: concat([1, 3, 3], [16, 16, 32, 64], 16, ["INT4"] * 4, "INT4"),
+    "concat_uneven": lambda: concat([2], [6, 3], 3, ["INT4", "INT4"], "INT4"),
+    "concat_mixed": lambda: concat([1, 2, 2], [4, 2, 2], 2, ["UINT3", "INT5", "INT2"], "INT5"),
+    "pool_average": lambda: pool("QuantAvgPool", 8, 4, 4, 2, types=("INT4", "INT4")),
+    "pool_average_one": lambda: pool("QuantAvgPool", 3, 1, 2, 3, types=("UINT4", "UINT4")),
+    "pool_average_odd": lambda: pool("QuantAvgPool", 4, 4, 3, 2, types=("INT4", "INT4")),
+    "pool_sum": lambda: pool("AccPool", 4, 2, 3, 2, types=("INT3", "INT7")),
+    "pool_maximum": lambda: pool("MaxPool", 6, 2, 2, 2, types=("INT4", "INT4")),
+    "global_pool": lambda: global_pool(8, 16, 4, ("INT4", "INT10")),
+    "global_pool_one_group": lambda: global_pool(3, 4, 4, ("UINT5", "UINT9")),
+    "label": lambda: label(10, 1, "INT16", [4]),
+    "label_parallel": lambda: label(12, 4, "UINT4", [7]),
+}
+
+
+def stimuli(model: ModelWrapper, seed: int = 1) -> dict[str, np.ndarray]:
+    """Random values over the whole range of every input's datatype."""
+    np.random.seed(seed)
+    return {
+        i.name: gen_finn_dt_tensor(model.get_tensor_datatype(i.name), model.get_tensor_shape(i.name))
+        for i in model.graph.input
+    }

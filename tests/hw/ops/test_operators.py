@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each operator against FINN's generic one in Python, and its RTL against its Python."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from finn.core.onnx_exec import execute_onnx
+from finn.util.basic import getHWCustomOp
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hw import ops
+from hw.ops.xnor_mvau import WEIGHT_FILE, weight_words
+from hw.rtlsim import xsi
+from hw.transforms.specialise import specialise
+from tests.hw.ops import nodes
+
+LATENCY = 12
+"""More cycles than any cell needs beyond its interval."""
+
+
+def operator(model: ModelWrapper) -> Any:
+    return getHWCustomOp(model.graph.node[0])
+
+
+def run_rtl(model: ModelWrapper, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Run a graph of one generated node through FINN's rtlsim."""
+    xsi.install()
+    operator(model).set_nodeattr("exec_mode", "rtlsim")
+    operator(model).prepare_rtlsim(behav=False)
+    return execute_onnx(model, inputs)
+
+
+def window_order(model: ModelWrapper, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The inputs as the specialised node gets them: a window generator's stream is not in im2col order."""
+    if model.graph.node[0].op_type != "Pool_rtl":
+        return inputs
+    pe, window = operator(model).get_nodeattr("PE"), int(np.prod(operator(model).get_nodeattr("KernelSize")))
+    values = inputs["in"]
+    folded = values.reshape(*values.shape[:-1], window, -1, pe).swapaxes(-2, -3)
+    return {"in": folded.reshape(values.shape)}
+
+
+@pytest.mark.parametrize("case", nodes.CASES)
+def test_python_execution_equals_the_generic_operator(case: str) -> None:
+    generic = nodes.CASES[case]()
+    inputs = nodes.stimuli(generic)
+    expected = execute_onnx(generic, inputs)
+    own = specialise(generic, nodes.PART)
+    produced = execute_onnx(own, window_order(own, inputs))
+    assert own.graph.node[0].op_type in {c.__name__ for c in ops.registry.OPERATORS}
+    for name, values in expected.items():
+        np.testing.assert_array_equal(produced[name], values)
+        datatype = own.get_tensor_datatype(name)
+        assert all(datatype.allowed(value) for value in np.unique(values)), datatype
+
+
+@pytest.mark.parametrize("case", nodes.CASES)
+def test_rtl_equals_python_execution(case: str, tmp_path: Path) -> None:
+    model = specialise(nodes.CASES[case](), nodes.PART)
+    inputs = nodes.stimuli(model, seed=2)
+    expected = execute_onnx(model, inputs)
+    model = ops.generate(model, nodes.PART, 10.0, tmp_path)
+    produced = run_rtl(model, inputs)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(produced[name], values)
+    cycles, interval = operator(model).get_nodeattr("cycles_rtlsim"), operator(model).get_exp_cycles()
+    assert interval <= cycles <= interval + LATENCY
+
+
+def test_a_flipped_weight_bit_is_seen_in_rtl(tmp_path: Path) -> None:
+    model = specialise(nodes.binary(18, 6, 2, 6, [4]), nodes.PART)
+    inputs = nodes.stimuli(model)
+    expected = execute_onnx(model, inputs)["out"]
+    model = ops.generate(model, nodes.PART, 10.0, tmp_path)
+    rom = Path(operator(model).get_nodeattr("code_gen_dir_ipgen")) / WEIGHT_FILE
+    words = rom.read_text().split()
+    words[4] = f"{int(words[4], 16) ^ 1:03x}"  # neuron 2 (nf 1, pe 0), input 6 (sf 1, simd 0)
+    rom.write_text("\n".join(words))
+    produced = run_rtl(model, inputs)["out"]
+    assert set(zip(*np.nonzero(produced != expected), strict=True)) == {(i, 2) for i in range(4)}
+
+
+def test_weight_words_follow_the_address_and_bit_order() -> None:
+    weights = np.random.default_rng(0).integers(0, 2, (12, 6))
+    pe, simd = 3, 4
+    words = [int(word, 16) for word in weight_words(weights, pe, simd)]
+    assert len(words) == 6 * 12 // (pe * simd)
+    for neuron in range(6):
+        for source in range(12):
+            word = words[(neuron // pe) * (12 // simd) + source // simd]
+            assert word >> ((neuron % pe) * simd + source % simd) & 1 == weights[source, neuron]
+
+
+def test_popcount_type_survives_finns_minimisation() -> None:
+    model = specialise(nodes.binary(144, 4, 1, 1, [1]), nodes.PART)
+    assert operator(model).minimize_accumulator_width(model).name == "UINT8"
+    assert model.get_tensor_datatype("out").name == "UINT8"
+    ones = {"in": np.ones((1, 144), dtype=np.float32)}
+    model.set_initializer("weights", np.ones((144, 4), dtype=np.float32))
+    assert execute_onnx(model, ones)["out"].tolist() == [[144.0] * 4]
+
+
+def test_the_first_of_equal_labels_wins(tmp_path: Path) -> None:
+    model = ops.generate(specialise(nodes.label(6, 2, "INT4", [3]), nodes.PART), nodes.PART, 10.0, tmp_path)
+    inputs = {"in": np.array([[0, 5, 5, 1, 5, 0], [-8] * 6, [-8, -8, -8, -8, -8, -7]], dtype=np.float32)}
+    assert execute_onnx(model, inputs)["out"].ravel().tolist() == [1, 0, 5]
+    assert run_rtl(model, inputs)["out"].ravel().tolist() == [1, 0, 5]
+
+
+def test_wrapper_declares_finns_ports_and_files(tmp_path: Path) -> None:
+    model = ops.generate(specialise(nodes.CASES["duplicate_three"](), nodes.PART), nodes.PART, 10.0, tmp_path)
+    node = operator(model)
+    files = [Path(name) for name in node.get_rtl_file_list(abspath=True)]
+    assert [file.name for file in files] == node.get_rtl_file_list()
+    assert all(file.is_file() for file in files)
+    text = files[-1].read_text()
+    assert f"module {node.get_nodeattr('gen_top_module')} (" in text
+    for port in ("input [15:0] in0_V_TDATA", "output [15:0] out2_V_TDATA", "input out2_V_TREADY"):
+        assert port in text
+    commands = node.code_generation_ipi()
+    assert (
+        commands[-1] == f"create_bd_cell -type module -reference {node.onnx_node.name} {node.onnx_node.name}"
+    )
+    assert commands[:-1] == [f"add_files -norecurse {file}" for file in files]
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (lambda: nodes.add((1, 4), "INT4", "INT4", "INT5", 3), "PE = 3 does not divide the 4 channels"),
+        (lambda: nodes.add((1, 4), "INT4", "INT4", "INT5", 1, rhs_shape=(1, 1)), "broadcasts"),
+        (lambda: nodes.add((1, 4), "INT4", "FLOAT32", "FLOAT32", 1), "rhs_dtype is FLOAT32"),
+        (lambda: nodes.binary(18, 6, 4, 6, [1]), "PE = 4 does not divide MH = 6"),
+        (lambda: nodes.binary(18, 6, 1, 6, [1], runtime_writeable_weights=1), "in ROM"),
+        (lambda: nodes.duplicate([1], 4, 1, 9, "INT4"), "2 to 8"),
+        (lambda: nodes.concat([1], [4, 3], 2, ["INT4", "INT4"], "INT4"), "SIMD = 2 does not divide the 3"),
+        (lambda: nodes.pool("AvgPool", 4, 1, 2, 2, types=("INT4", "INT4")), "AvgPool has no exact integer"),
+        (lambda: nodes.pool("AccPool", 4, 1, 2, 2, types=("INT4", "INT5")), "cannot hold"),
+        (lambda: nodes.label(10, 1, "INT8", [1], k=3), "K = 3"),
+        (lambda: nodes.label(10, 3, "INT8", [1]), "PE = 3 does not divide Labels = 10"),
+    ],
+)
+def test_what_a_cell_cannot_do_is_refused_by_name(model: Any, problem: str) -> None:
+    with pytest.raises(ops.UnsupportedNodeError, match=problem) as caught:
+        specialise(model(), nodes.PART)
+    assert caught.value.node == model().graph.node[0].name
+
+
+def test_estimates_are_numbers() -> None:
+    for case in nodes.CASES.values():
+        estimate = operator(specialise(case(), nodes.PART)).node_res_estimation(nodes.PART)
+        assert estimate["LUT"] > 0
+        assert estimate["DSP"] == 0
