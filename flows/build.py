@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ _console = Console(file=sys.stderr, highlight=False)  # bound now: steps redirec
 
 
 @app.command()
-def build(
+def build(  # noqa: PLR0917 - typer turns the parameters into options
     network: Annotated[str | None, typer.Option(help="resnet20 (CIFAR-10) or tiny (digits).")] = None,
     board: Annotated[str | None, typer.Option(help="pynq-z1, pynq-z2 or u250.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
@@ -68,11 +69,14 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
     from flows.steps import ORDER
 
     folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
+    folders["report"] = config.output / "report"  # what the user looks for
     context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint)
     pipeline = Pipeline(ORDER, context, _console)
     pipeline.check(start, stop)
     with _alone(config.output):
-        _console.print(f"[bold]{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz -> {config.output}")
+        _console.print(
+            f"[bold]{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz -> {config.output}"
+        )
         pipeline.run(start, stop, force)
 
 
@@ -105,6 +109,8 @@ def _alone(folder: Path) -> Any:
 
 def main() -> None:
     """Entry point: one clear line and the exit code for every failure."""
+    # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
         app(standalone_mode=False)
     except typer.TyperException as error:

@@ -27,5 +27,5 @@ class ToolError(FlowError):
         self.log = log
 
 
-class Interrupted(FlowError):
+class Interrupted(FlowError):  # noqa: N818 - nothing went wrong
     """Ctrl-C: finished steps are kept, the one that ran is not."""

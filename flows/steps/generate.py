@@ -17,7 +17,9 @@ def run(context: Context) -> dict[str, Any]:
     build_dir = context.folder / "finn"
     finn_env.setup(build_dir)
     model = ModelWrapper(str(context.path("specialise", "model.onnx")))
-    model = generate(insert_width_converters(model, context.board.part), context.board.part, context.clock_ns, build_dir)
+    model = generate(
+        insert_width_converters(model, context.board.part), context.board.part, context.clock_ns, build_dir
+    )
     model.save(str(context.folder / "model.onnx"))
     return {"nodes": len(model.graph.node)}
 

@@ -1,4 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""x."""
-from flows.pipeline import Step
-STEP = Step("report", lambda c: {}, needs=("stitch",))
+"""report/: summary.json and report.html from what the steps left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from flows.pipeline import Context, Step, digest
+from flows.report.summary import NodeRow, Summary
+
+FOLDING = ("PE", "SIMD", "depth")
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Gather the figures; one that was not measured is null."""
+    from flows.report.html import write_report  # matplotlib takes a second
+
+    summary = Summary.model_validate(_summary(context))
+    page = write_report(summary, _nodes(context), context.folder)
+    return {"page": page.name}
+
+
+def _summary(context: Context) -> dict[str, Any]:
+    results = context.results
+    card = results["export"]["card"]
+    stitched = results["stitch"]
+    performance = results["simulate"].get("performance", {})
+    measured = {name: performance.get(name) for name in ("interval_cycles", "latency_cycles", "fps")}
+    return {
+        "board": context.board.name,
+        "part": context.board.part,
+        "clock_mhz": context.clock_mhz,
+        "network": context.config.network,
+        "checkpoint": {"sha256": digest(context.checkpoint)}
+        | {name: card[name] for name in ("dataset", "images", "top1")},
+        "graph": {
+            "nodes": len(ModelWrapper(str(context.path("stitch", "model.onnx"))).graph.node),
+            "hls_nodes": results["specialise"]["hls_nodes"],
+            "outside_partition": results["convert"]["outside"],
+        },
+        "verification": [
+            row for step in ("export", "verify", "simulate") for row in results[step].get("verification", [])
+        ],
+        "performance": measured | {"bottleneck": results["fold"]["bottleneck"], "fifo_bits": stitched["fifo_bits"]},
+        "resources": results["synthesise"].get("resources"),
+        "steps": [record.model_dump() for record in context.records],
+        "peak_memory_mb": context.peak_memory_mb(),
+    }
+
+
+def _nodes(context: Context) -> list[NodeRow]:
+    used = context.results["synthesise"].get("nodes", {})
+    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
+    rows = []
+    for node in model.graph.node:
+        operator = getCustomOp(node)
+        folding = [f"{name} {operator.get_nodeattr(name)}" for name in FOLDING if name in operator.get_nodeattr_types()]
+        resources = used.get(node.name, {})
+        producers = [producer.name for name in node.input if (producer := model.find_producer(name)) is not None]
+        rows.append(
+            NodeRow(
+                name=node.name,
+                op=node.op_type,
+                cycles=int(operator.get_exp_cycles()),
+                folding=", ".join(folding),
+                inputs=producers,
+                **{name: resources.get(name) for name in ("lut", "ff", "bram36", "dsp")},
+            )
+        )
+    return rows
+
+
+STEP = Step(
+    "report",
+    run,
+    needs=("export", "convert", "fold", "specialise", "verify", "stitch", "simulate", "synthesise"),
+    always=True,
+)

@@ -40,7 +40,9 @@ def run(context: Context) -> dict[str, Any]:
             result = simulate(design, frames, stall_in=stall, stall_out=stall, seed=1)
         except (StallError, SimulationError) as error:
             raise ToolError(f"{stage}: {error}", context.log) from error
-        compare(stage, golden.hardware[picks], result.outputs.astype(np.float32), context.log.with_name("difference.log"))
+        compare(
+            stage, golden.hardware[picks], result.outputs.astype(np.float32), context.log.with_name("difference.log")
+        )
         seconds = round(time.monotonic() - began, 2)
         rows.append({"stage": stage, "engine": "rtlsim", "images": len(frames), "mismatches": 0, "seconds": seconds})
         if not stall:

@@ -52,13 +52,9 @@ def _check_nodes(model: ModelWrapper) -> None:
     names: set[str] = set()
     for node in model.graph.node:
         if not is_fpgadataflow_node(node) or not is_rtl_node(node):
-            raise UnsupportedNodeError(
-                node.name, f"{node.op_type} is not an RTL node; specialise the graph first"
-            )
+            raise UnsupportedNodeError(node.name, f"{node.op_type} is not an RTL node; specialise the graph first")
         if not re.fullmatch(r"[A-Za-z_]\w*", node.name):
-            raise UnsupportedNodeError(
-                node.name, "the name of a node becomes that of a module; it cannot be this"
-            )
+            raise UnsupportedNodeError(node.name, "the name of a node becomes that of a module; it cannot be this")
         if node.name in names:
             raise UnsupportedNodeError(node.name, "two nodes have this name")
         names.add(node.name)

@@ -37,23 +37,17 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
             raise self.refuse("sums bipolar values; only integers can be summed")
         window, shift = self._window(), self._shift()
         if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
-            raise self.refuse(
-                f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}"
-            )
+            raise self.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """See CellOp.generate_hdl; the window generator in front must interleave PE channels."""
         source = model.find_producer(self.onnx_node.input[0])
-        while source is not None and source.op_type.startswith(
-            ("StreamingFIFO", "StreamingDataWidthConverter")
-        ):
+        while source is not None and source.op_type.startswith(("StreamingFIFO", "StreamingDataWidthConverter")):
             source = model.find_producer(source.input[0])
         if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
             generator = getHWCustomOp(source)
             if not generator.get_nodeattr("depthwise") or generator.get_nodeattr("SIMD") != self.number("PE"):
-                raise self.refuse(
-                    f"{source.name} must have depthwise = 1 and SIMD = PE = {self.number('PE')}"
-                )
+                raise self.refuse(f"{source.name} must have depthwise = 1 and SIMD = PE = {self.number('PE')}")
         super().generate_hdl(model, fpgapart, clk)
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:

@@ -16,9 +16,7 @@ class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
         """See CellOp.check."""
         count, simd = self.get_n_inputs(), self.number("SIMD")
         if count < 2 or count != len(self.onnx_node.input):
-            raise self.refuse(
-                f"ChannelsPerStream names {count} streams for {len(self.onnx_node.input)} inputs"
-            )
+            raise self.refuse(f"ChannelsPerStream names {count} streams for {len(self.onnx_node.input)} inputs")
         for index, channels in enumerate(self.numbers("ChannelsPerStream")):
             if simd < 1 or channels % simd:
                 raise self.refuse(f"SIMD = {simd} does not divide the {channels} channels of input {index}")

@@ -100,9 +100,7 @@ def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str
     for name, bits in outputs.items():
         ports[-1] += ","
         ports += [f"output [{bits - 1}:0] {name}_TDATA,", f"output {name}_TVALID,", f"input {name}_TREADY"]
-    same_name = {
-        f"{s}_{suffix}": f"{s}_{suffix}" for s in streams for suffix in ("TDATA", "TVALID", "TREADY")
-    }
+    same_name = {f"{s}_{suffix}": f"{s}_{suffix}" for s in streams for suffix in ("TDATA", "TVALID", "TREADY")}
     connections = {"ap_clk": "ap_clk", "ap_rst_n": "ap_rst_n", **(cell.connections or same_name)}
     lines = [
         "// SPDX-License-Identifier: Apache-2.0",

@@ -14,6 +14,7 @@ from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType, DataType
 
 from hw.ops.cell_op import CellOp
+from hw.ops.estimates import bram18, lut_ram
 from hw.ops.wrapper import Cell, quoted
 
 WEIGHT_FILE = "weights.hex"
@@ -81,9 +82,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         if weights is None:
             raise self.refuse("its weights are not constant")
         if weights.shape != (self.number("MW"), self.number("MH")):
-            raise self.refuse(
-                f"weights of shape {weights.shape} for MW, MH = {self.number('MW')}, {self.number('MH')}"
-            )
+            raise self.refuse(f"weights of shape {weights.shape} for MW, MH = {self.number('MW')}, {self.number('MH')}")
         if not np.isin(weights, (0, 1)).all():
             raise self.refuse("has weights other than 0 and 1")
         words = weight_words(weights, self.number("PE"), self.number("SIMD"))
@@ -103,11 +102,28 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         return Cell("xnor_mvu_axi", parameters)
 
     def lut_estimation(self, fpgapart: str) -> int:
-        """Compressors, accumulators and the input buffer (LUT RAM, 64 x 1 bits a LUT)."""
-        pe, simd, fold = self.number("PE"), self.number("SIMD"), self.number("MW") // self.number("SIMD")
-        accumulators = pe * self.out_bits() if fold > 1 else 0
-        buffer = simd * -(-fold // 64) if fold > 1 else simd
-        return round(1.9 * pe * simd) + accumulators + buffer + 40
+        """Popcounts, accumulators, input store and control, without the weights' memory (see bram_estimation).
+
+        Within 3 % of Yosys for PE x SIMD from 4x9 to 16x72, 17 % too low for 1x32.
+        """
+        pe, simd = self.number("PE"), self.number("SIMD")
+        input_fold, output_fold = self.number("MW") // simd, self.number("MH") // pe
+        # Above 39 positions the popcount is made of two and an adder.
+        neuron = simd + 5 + (6 if simd > 39 else 0)
+        bank = 1 << (input_fold - 1).bit_length()
+        store = lut_ram(simd, 2 * bank) if output_fold > 1 else 0
+        return pe * neuron + -(-simd // 3) + store + 8 + 3 * (input_fold * output_fold).bit_length()
+
+    def bram_estimation(self, fpgapart: str) -> int:
+        """Half block RAMs (18 kbit) for the weights: "auto" leaves up to 128 words in LUTs."""
+        words, style = self.calc_wmem(), self.text("ram_style")
+        if style == "distributed" or (style == "auto" and words <= 128):
+            return 0
+        return bram18(self.number("PE") * self.number("SIMD"), words)
+
+    def uram_estimation(self, fpgapart: str) -> int:
+        """None: UltraRAM cannot be initialised."""
+        return 0
 
 
 def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Number of ones in a vector, pipelined: one chain of compressing adders, or two halves and an adder.
+// Number of ones in a vector, pipelined: one chain of compressing adders, or two halves and an
+// adder.
 //
-// Latency   : P(N) = 1 cycle for N <= 13, 2 for N <= 25, 1 + P(ceil(N / 2)) above; in cycles with en_i.
+// Latency   : P(N) = 1 for N <= 13, 2 for N <= 25, 1 + P(ceil(N / 2)) above; in cycles with en_i.
 // Bit order : of no importance.
 module popcount #(
   parameter  int unsigned N          = 25,

@@ -2,10 +2,10 @@
 //
 // A number plus the ones in a vector of up to 24 bits, pipelined.
 //
-// A chain of carry adders, each of which swallows six bits with three LUT6: five are counted inside the
-// adder's own LUTs (sum bit = running count ^ table of five bits), the sixth is its carry-in.
+// A chain of carry adders, each of which swallows six bits with three LUT6: five are counted inside
+// the adder's own LUTs (sum bit = running count ^ table of five bits), the sixth is its carry-in.
 //
-// Latency   : 1 cycle for N <= 12, else 2 (a register after every second adder); in cycles with en_i.
+// Latency   : 1 for N <= 12, else 2 (a register after every second adder); in cycles with en_i.
 // Range     : base_i is 0 .. BaseMax, count_o is 0 .. BaseMax + N.
 // Bit order : of no importance.
 module popcount_chain #(
@@ -70,9 +70,9 @@ module popcount_chain #(
       end
     end
 
-    // The carry-in stands below both operands. What is ready (the low bits of the running count) is one
-    // operand, what the LUTs make and the bits above are the other: so the carry multiplexers take a
-    // ready bit and no LUT is needed for them. Yosys takes the narrower operand there, Vivado either.
+    // The carry-in stands below both operands. One operand is what is ready, the low bits of the
+    // running count; the other is what the LUTs make, and the bits above: so the carry multiplexers
+    // take a ready bit and need no LUT of their own. Yosys gives them the narrower operand.
     logic [Width-1:0] ready, made, total;
     logic             unused_carry_in;
     assign ready = Width'(sum[Low-1:0]);

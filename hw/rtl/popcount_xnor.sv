@@ -2,9 +2,9 @@
 //
 // Number of positions in which two vectors agree, pipelined.
 //
-// First level : three positions a group, the XNOR inside it. The carry bit is one LUT6 of the six inputs.
-//               The sum bit is linear, parity(a) ^ parity(b) ^ 1: with the parity of a made once for many
-//               such units it is one LUT4. Two LUTs for three positions.
+// First level : three positions a group, the XNOR inside it. The carry bit is one LUT6 of the six
+//               inputs. The sum bit is linear, parity(a) ^ parity(b) ^ 1: with the parity of a made
+//               once for many such units it is one LUT4. Two LUTs for three positions.
 // Then        : count = sums + 2 * carries, in one chain over both or in two side by side.
 // Latency     : 1 for N <= 3, else 2 + latency of popcount #(ceil(N / 3)); in cycles with en_i.
 // Bit order   : of no importance, the same in both vectors.

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// XNOR-popcount matrix-vector core: for each of PE neurons, the number of positions in which SF beats
-// of SIMD activation bits agree with as many weight bits.
+// XNOR-popcount matrix-vector core: for each of PE neurons, the number of positions in which SF
+// beats of SIMD activation bits agree with as many weight bits.
 //
 // Folding   : a neuron takes SF beats, marked first_i .. last_i; valid_i = 0 is a gap.
-// Latency   : counts_o is there L cycles (with en_i) after the last beat, L = latency of popcount_xnor
-//             #(SIMD), and one more for the accumulator where SF > 1. It stays for one such cycle.
+// Latency   : counts_o is there L cycles (with en_i) after the last beat, L = latency of
+//             popcount_xnor #(SIMD), and one more for the accumulator where SF > 1. It stays for
+//             one such cycle.
 //             soon_o: valid_o will be set after the next cycle with en_i.
 // parities_i: of acts_i[3*g+:3], so that all PE share them.
 // Bit order : weights_i[pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
@@ -91,8 +92,8 @@ module xnor_mvu #(
       assign counts_o[p*AccWidth+:AccWidth] = AccWidth'(count[p]);
     end
   end else begin : gen_accumulate
-    // The first beat's count fits the low bits. There the high ones are cleared, by the reset pin of the
-    // flip-flops; only the low ones need a gate in front of the adder, and that is in the adder's LUTs.
+    // The first beat's count fits the low bits. The high ones are cleared then, by the reset pin of
+    // their flip-flops; only the low ones need a gate before the adder, in the adder's own LUTs.
     localparam int unsigned HighWidth = AccWidth - CountWidth;
     logic update, clear, done_q;
     assign update = en_i && valid;

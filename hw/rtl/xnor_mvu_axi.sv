@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// XNOR-popcount matrix-vector unit with FINN's stream ports: MH popcounts, each the number of positions
-// in which an MW-bit vector agrees with a row of the weights.
+// XNOR-popcount matrix-vector unit with FINN's stream ports: MH popcounts, each the number of
+// positions in which an MW-bit vector agrees with a row of the weights.
 //
-// Folding    : in0 takes SF = MW / SIMD beats of SIMD bits a vector, out0 gives NF = MH / PE beats of PE
-//              counts of AccWidth bits. The vector is stored once and replayed NF times (NF = 1: no store).
-// Throughput : a vector every SF * NF cycles, back to back; the next vector is taken in meanwhile.
-// Latency    : from the last input beat of a vector to its first output beat, both unstalled and the unit
-//              idle: T + 2 cycles, + 1 if NF > 1 (store), + 1 if SF > 1 (accumulator), with
-//              T = 1 for SIMD <= 3, else 2 + P(ceil(SIMD / 3)), P(n) = 1 for n <= 13, 2 for n <= 25,
-//              1 + P(ceil(n / 2)) above. Further output beats follow every SF cycles.
+// Folding    : in0 takes SF = MW / SIMD beats of SIMD bits a vector, out0 gives NF = MH / PE beats
+//              of PE counts of AccWidth bits. The vector is stored once and replayed NF times; with
+//              NF = 1 there is no store.
+// Throughput : a vector every SF * NF cycles, back to back; the next is taken in meanwhile.
+// Latency    : from the last input beat of a vector to its first output beat, both unstalled and
+//              the unit idle: T + 2 cycles, + 1 if NF > 1 (store), + 1 if SF > 1 (accumulator),
+//              T = 1 for SIMD <= 3, else 2 + P(ceil(SIMD / 3)), with P(n) = 1 for n <= 13,
+//              2 for n <= 25, 1 + P(ceil(n / 2)) above. Further output beats follow every SF cycles.
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
@@ -60,7 +61,7 @@ module xnor_mvu_axi #(
   // One enable, straight from a flip-flop, moves the whole pipeline.
   logic enable;
 
-  // ---- Sequence of beats: fold counts the beats of a neuron, address those of the vector's NF neurons.
+  // ---- Sequence: fold counts the beats of a neuron, address those of all neurons.
   logic                 feed_valid;             // the activation for the next beat is there
   logic [SIMD-1:0]      feed;
   logic                 advance;
@@ -217,7 +218,7 @@ module xnor_mvu_axi #(
       if (enable) skid_q <= core_counts;
     end
   end else begin : gen_hold
-    // Results are at least two cycles apart: stop one cycle ahead of the one that would find no room.
+    // Results are at least two cycles apart: stop one cycle before one that finds no room.
     logic enable_q, out_valid_d, core_valid_d;
     assign enable       = enable_q;
     assign out_valid_d  = load || (out_valid_q && !out0_V_TREADY);

@@ -140,16 +140,12 @@ class _Job:
         self.run(f"cannot link {top}", [_cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", linked, *objects])
         return linked
 
-    def run(
-        self, complaint: str, command: Sequence[str | Path], variables: Mapping[str, str] | None = None
-    ) -> None:
+    def run(self, complaint: str, command: Sequence[str | Path], variables: Mapping[str, str] | None = None) -> None:
         """Run a tool in the scratch folder. Raises CompileError with the first error line it printed."""
         words = [str(word) for word in command]
         environment = {**os.environ, **(variables or {})}
         try:
-            done = subprocess.run(
-                words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False
-            )
+            done = subprocess.run(words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         except FileNotFoundError as error:
             self._note(words, str(error))
             raise CompileError(f"{words[0]} is not installed", self.log) from error
@@ -274,20 +270,14 @@ def _tool_identity() -> str:
     release = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True).stdout
     compiler = shutil.which(_cxx())
     version = (
-        subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout
-        if compiler
-        else ""
+        subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout if compiler else ""
     )
     return _digest([release, str(binary.stat().st_size), version, *_CXX_FLAGS], {})
 
 
 def _ordered(sources: Sequence[Path]) -> list[Path]:
     """Sources without headers and repetitions, packages first: Verilator reads them in order."""
-    unique = [
-        path
-        for path in dict.fromkeys(Path(source) for source in sources)
-        if path.suffix not in _HEADER_SUFFIXES
-    ]
+    unique = [path for path in dict.fromkeys(Path(source) for source in sources) if path.suffix not in _HEADER_SUFFIXES]
     return sorted(unique, key=lambda path: (path.suffix != ".vlt", not path.stem.endswith("_pkg")))
 
 

@@ -109,9 +109,7 @@ def npy_to_rtlsim_input(
 ) -> list[int]:
     """finn.util.data_packing.npy_to_rtlsim_input: an array or .npy file to one integer a beat, flattened."""
     if not _supported(input_dtype):
-        words: list[int] = FINN_ORIGINALS["npy_to_rtlsim_input"](
-            input_file, input_dtype, pad_to_nbits, reverse_inner
-        )
+        words: list[int] = FINN_ORIGINALS["npy_to_rtlsim_input"](input_file, input_dtype, pad_to_nbits, reverse_inner)
         return words
     values = input_file if isinstance(input_file, np.ndarray) else np.load(Path(input_file))
     return to_ints(_pack_fold(values, input_dtype, pad_to_nbits, reverse_inner))
@@ -229,9 +227,7 @@ def _check(values: npt.NDArray[Any], dtype: BaseDataType, bits: int) -> None:
         low, high = (-(2.0 ** (bits - 1)), 2.0 ** (bits - 1)) if dtype.signed() else (0.0, 2.0**bits)
         if name == "TERNARY":
             low, high = -1.0, 2.0
-        allowed = bool(
-            low <= values.min() and values.max() < high and np.array_equal(values, np.floor(values))
-        )
+        allowed = bool(low <= values.min() and values.max() < high and np.array_equal(values, np.floor(values)))
     else:
         allowed = int(values.min()) >= dtype.min() and int(values.max()) <= dtype.max()
     if not allowed:
@@ -269,9 +265,7 @@ def _split_bits(beats: Beats, bits: int, elements: int) -> npt.NDArray[np.uint64
     if bits == 8 * container.itemsize:
         octets = np.ascontiguousarray(beats[:, : elements * container.itemsize])
         return octets.view(container).astype(np.uint64)
-    planes = np.unpackbits(beats, axis=-1, count=elements * bits, bitorder="little").reshape(
-        count, elements, bits
-    )
+    planes = np.unpackbits(beats, axis=-1, count=elements * bits, bitorder="little").reshape(count, elements, bits)
     if bits == 1:
         return planes[..., 0].astype(np.uint64)
     octets = np.zeros((count, elements, container.itemsize), dtype=np.uint8)

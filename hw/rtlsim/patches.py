@@ -95,6 +95,4 @@ def patched(path: Path) -> bytes:
 def _require_once(text: str, marker: str, path: Path, reason: str) -> None:
     found = text.count(marker)
     if found != 1:
-        raise PatchError(
-            f"{path}: cannot be patched ({reason}): expected once, found {found} times: {marker!r}"
-        )
+        raise PatchError(f"{path}: cannot be patched ({reason}): expected once, found {found} times: {marker!r}")

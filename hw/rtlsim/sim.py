@@ -84,9 +84,7 @@ class StallError(RuntimeError):
         self.streams = streams
         self.stalled = [name for name, progress in streams.items() if progress.done < progress.expected]
         self.partial = partial
-        finished = [
-            f"{name} all {p.expected} beats" for name, p in streams.items() if name not in self.stalled
-        ]
+        finished = [f"{name} all {p.expected} beats" for name, p in streams.items() if name not in self.stalled]
         stopped = [f"{name} stopped after {streams[name]}" for name in self.stalled]
         tail = f"; finished: {', '.join(finished)}" if finished else ""
         super().__init__(f"{reason}: {'; '.join(stopped)}{tail}")
@@ -151,9 +149,7 @@ class Simulation:
         (TVALID high).
         """
         self._check(self._lib.ir2_idle(self._open(), cycles))
-        outputs = [
-            (name, index) for name, (stream, index) in self._streams.items() if stream.direction == "out"
-        ]
+        outputs = [(name, index) for name, (stream, index) in self._streams.items() if stream.direction == "out"]
         return [name for name, index in outputs if self._lib.ir2_valid(self._handle, index)]
 
     def peek(self, name: str) -> int:
@@ -173,9 +169,7 @@ class Simulation:
         if not 0 <= value < 1 << port.width:
             raise ValueError(f"{value} does not fit the {port.width} bits of {name}")
         size = (port.width + 7) // 8
-        ctypes.memmove(
-            self._lib.ir2_port_data(self._open(), port.index), value.to_bytes(size, "little"), size
-        )
+        ctypes.memmove(self._lib.ir2_port_data(self._open(), port.index), value.to_bytes(size, "little"), size)
 
     def settle(self) -> None:
         """Evaluate the design without a clock edge, so that peek() sees what poke() changed."""
@@ -210,13 +204,9 @@ class Simulation:
         drains = {name: self._drain(name, beats) for name, beats in outputs.items()}
         handle = self._open()
         limit = -1 if max_cycles is None else max_cycles
-        self._lib.ir2_begin(
-            handle, seed & (2**64 - 1), stall_in, stall_out, idle_limit, limit, check_protocol
-        )
+        self._lib.ir2_begin(handle, seed & (2**64 - 1), stall_in, stall_out, idle_limit, limit, check_protocol)
         for part in (*feeds.values(), *drains.values()):
-            self._lib.ir2_attach(
-                handle, part.index, part.data.ctypes.data, len(part.data), part.cycles.ctypes.data
-            )
+            self._lib.ir2_attach(handle, part.index, part.data.ctypes.data, len(part.data), part.cycles.ctypes.data)
         status = _MORE
         while status == _MORE:
             status = self._lib.ir2_advance(handle, _BUDGET)
@@ -299,9 +289,7 @@ class Simulation:
     def _partner(self, data: str, match: re.Match[str], signal: str) -> _Port | None:
         suffix = f"T{signal}" if match["suffix"].isupper() else f"t{signal.lower()}"
         stem = data[: match.start("suffix")] + suffix
-        return next(
-            (self._ports[stem + tail] for tail in ("", "_i", "_o") if stem + tail in self._ports), None
-        )
+        return next((self._ports[stem + tail] for tail in ("", "_i", "_o") if stem + tail in self._ports), None)
 
     def _stream(self, name: str, direction: str) -> tuple[Stream, int]:
         found = self._streams.get(name)
@@ -327,9 +315,7 @@ class Simulation:
         valid, ready = bool(lib.ir2_valid(handle, part.index)), bool(lib.ir2_ready(handle, part.index))
         return Progress(part.stream.direction, done, len(part.data), valid, ready)
 
-    def _stall(
-        self, reason: str, feeds: dict[str, _Attached], drains: dict[str, _Attached], cycles: int
-    ) -> StallError:
+    def _stall(self, reason: str, feeds: dict[str, _Attached], drains: dict[str, _Attached], cycles: int) -> StallError:
         progress = {name: self._progress(part) for name, part in (*feeds.items(), *drains.items())}
         return StallError(reason, progress, _result(feeds, drains, cycles))
 

@@ -146,9 +146,9 @@ def rtlsim_multi_io(  # noqa: PLR0917 - FINN's signature
 ) -> int:
     """Feed io_dict["inputs"], fill io_dict["outputs"]; returns the cycles until the last transfer.
 
-    One integer a beat. Stream names are the dictionary's with `sname` appended. `num_out_values`: beats of every output, or of
-    each by name. Raises StallError, which names the streams, when nothing is transferred for
-    `liveness_threshold` cycles.
+    One integer a beat. Stream names are the dictionary's with `sname` appended. `num_out_values`: beats of
+    every output, or of each by name. Raises StallError, which names the streams, when nothing is transferred
+    for `liveness_threshold` cycles.
     """
     widths = {stream.name: stream.width_bits for stream in sim.ports}
     inputs = {}

@@ -16,9 +16,7 @@ __all__ = ["PATCHES", "PatchError", "patched"]
 _STRAY_DIRECTIVE = "slang takes `default_nettype only between modules"
 
 PATCHES: tuple[Patch, ...] = (
-    Patch(
-        "fifo.sv", _STRAY_DIRECTIVE, old=");\n`default_nettype none\n", new=");  // default_nettype none\n"
-    ),
+    Patch("fifo.sv", _STRAY_DIRECTIVE, old=");\n`default_nettype none\n", new=");  // default_nettype none\n"),
     Patch(
         "fifo.sv",
         _STRAY_DIRECTIVE,

@@ -39,7 +39,7 @@ class SynthesisError(RuntimeError):
     """Yosys is missing, or refused a design; ``log`` is its log, where there is one."""
 
     def __init__(self, message: str, log: Path | None = None) -> None:
-        super().__init__(message if log is None else f"{message} (log: {log})")
+        super().__init__(message)
         self.log = log
 
 
@@ -135,10 +135,7 @@ def synthesise_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return {
-        name: Resources.of_cells(json.loads(_result(cache, job.key).read_text()))
-        for name, job in staged.items()
-    }
+    return {name: Resources.of_cells(json.loads(_result(cache, job.key).read_text())) for name, job in staged.items()}
 
 
 # Staging: copies whose content says everything
@@ -186,9 +183,7 @@ def _stage(module: Module, settings: str) -> _Staged:
         sources.append(target)
     includes = []
     for folder in module.include_dirs:
-        texts = {
-            path.name: text(path) for path in sorted(folder.iterdir()) if path.suffix in _SOURCE_SUFFIXES
-        }
+        texts = {path.name: text(path) for path in sorted(folder.iterdir()) if path.suffix in _SOURCE_SUFFIXES}
         target = f"include/{_digest(*texts, *texts.values())[:16]}"
         files |= {f"{target}/{name}": content for name, content in texts.items()}
         includes.append(target)
@@ -333,9 +328,5 @@ def _failure(batch: Sequence[_Staged], log: Path, status: int, cache: Path) -> S
     errors = [line.strip() for line in text.splitlines() if "ERROR:" in line or ": error:" in line]
     reason = errors[0] if errors else f"it ended with status {status}"
     started = re.findall(r"Top level design units:\s+(\S+)", text)
-    where = (
-        started[-1]
-        if started and "SLANG" in text.rsplit("Executing", 1)[-1]
-        else ", ".join(j.top for j in batch)
-    )
+    where = started[-1] if started and "SLANG" in text.rsplit("Executing", 1)[-1] else ", ".join(j.top for j in batch)
     return SynthesisError(f"Yosys cannot synthesise {where}: {reason}", kept)

@@ -10,7 +10,7 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
 
-class UseBinaryPadding(Transformation):  # type: ignore[misc]
+class UseBinaryPadding(Transformation):
     """Rewrite padding value -1 as 0 in every Im2Col that reads BINARY values.
 
     ``ConvertBipolarMatMulToXnorPopcount`` changes the encoding of the stream from -1/+1 to 0/1 but does not look at
@@ -32,9 +32,7 @@ class UseBinaryPadding(Transformation):  # type: ignore[misc]
             if not any(window.get_nodeattr("pad_amount")) or window.get_nodeattr("pad_value") == 0:
                 continue
             if window.get_nodeattr("pad_value") != -1:
-                raise ValueError(
-                    f"{node.name}: padding value {window.get_nodeattr('pad_value')} is no bipolar value"
-                )
+                raise ValueError(f"{node.name}: padding value {window.get_nodeattr('pad_value')} is no bipolar value")
             window.set_nodeattr("pad_value", 0)
             changed = True
         return model, changed

@@ -107,12 +107,8 @@ def node_cost(op: Any, part: str, *, block: bool = False) -> Cost:
 
 
 def _xnor(op: Any, part: str, block: bool) -> Cost:
-    words = (op.get_nodeattr("MH") // op.get_nodeattr("PE")) * (
-        op.get_nodeattr("MW") // op.get_nodeattr("SIMD")
-    )
-    return Cost(lut=op.lut_estimation(part)) + rom(
-        op.get_nodeattr("PE") * op.get_nodeattr("SIMD"), words, block=block
-    )
+    words = (op.get_nodeattr("MH") // op.get_nodeattr("PE")) * (op.get_nodeattr("MW") // op.get_nodeattr("SIMD"))
+    return Cost(lut=op.lut_estimation(part)) + rom(op.get_nodeattr("PE") * op.get_nodeattr("SIMD"), words, block=block)
 
 
 def _thresholding(op: Any, part: str, block: bool) -> Cost:

@@ -48,9 +48,7 @@ class FoldResult:
     cost: Cost
 
 
-def fold(
-    model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Folding | None = None
-) -> FoldResult:
+def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Folding | None = None) -> FoldResult:
     """Fold every node so that a frame takes at most ``target_cycles``, at the least cost.
 
     Streams of neighbouring nodes get widths that are multiples of each other, since FINN's RTL width converter
@@ -126,7 +124,9 @@ class _Problem:
         for _ in range(MAX_WEIGHINGS):
             choices.append(self._descend(limit, weights))
             shares = self.total(choices[-1]).shares(self.budget)
-            weights = tuple((old + share / max(shares)) / 2 for old, share in zip(weights, shares, strict=True))
+            # Half the old weight: what is far from scarce would otherwise be squandered in the next round.
+            lut, bram, dsp = ((w + share / max(shares)) / 2 for w, share in zip(weights, shares, strict=True))
+            weights = (lut, bram, dsp)
         return min(choices, key=lambda choice: max(self.total(choice).shares(self.budget)))
 
     def _descend(self, limit: int, weights: Shares) -> Choice:
@@ -145,9 +145,7 @@ class _Problem:
         for _ in range(MAX_SWEEPS):
             before = dict(choice)
             for options, streams in itertools.chain(allowed, reversed(allowed)):
-                prices = [
-                    price + self._stream_price(choice | named, streams, weights) for named, price in options
-                ]
+                prices = [price + self._stream_price(choice | named, streams, weights) for named, price in options]
                 choice |= options[prices.index(min(prices))][0]
             if choice == before:
                 break

@@ -140,7 +140,9 @@ def _options(node: NodeProto, op: Any, part: str, wanted: Mapping[str, int]) -> 
     for name, value in wanted.items():
         values = sorted({choice[name] for choice in choices if name in choice})
         if name not in known:
-            raise FoldingError(f"{node.name} ({node.op_type}) has no {name}; it has {', '.join(sorted(known)) or 'none'}")
+            raise FoldingError(
+                f"{node.name} ({node.op_type}) has no {name}; it has {', '.join(sorted(known)) or 'none'}"
+            )
         if value not in values:
             raise FoldingError(f"{node.name} ({node.op_type}): {name} = {value} does not divide; it can be {values}")
     for choice in choices:
@@ -197,7 +199,7 @@ def _evaluate(node: NodeProto, op: Any, part: str, choice: dict[str, int]) -> It
 
 
 def _has_constant(op: Any) -> bool:
-    return op.onnx_node.op_type.startswith(("MVAU", "XnorMVAU", "Thresholding"))
+    return str(op.onnx_node.op_type).startswith(("MVAU", "XnorMVAU", "Thresholding"))
 
 
 def _memories(op: Any) -> Iterator[tuple[bool, Attributes]]:
@@ -211,4 +213,3 @@ def _memories(op: Any) -> Iterator[tuple[bool, Attributes]]:
         yield True, {"ram_style": "block"}
     else:
         yield False, {}
-

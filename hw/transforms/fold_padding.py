@@ -13,7 +13,7 @@ from qonnx.util.basic import get_by_name
 NCHW_TO_NHWC = [0, 2, 3, 1]
 
 
-class FoldPaddingIntoIm2Col(Transformation):  # type: ignore[misc]
+class FoldPaddingIntoIm2Col(Transformation):
     """Turn ``Pad -> Transpose(NHWC) -> Im2Col`` into ``Transpose -> Im2Col(pad_amount, pad_value)``.
 
     Only constant padding of height and width in front of a window without padding of its own is folded, and only

@@ -23,7 +23,7 @@ MAX_ROUNDS = 50
 """More rounds than any network needs; two transformations that undo each other would loop for ever."""
 
 
-class InPlaceModel(ModelWrapper):  # type: ignore[misc]
+class InPlaceModel(ModelWrapper):
     """A graph on which transformations work in place, also those that other transformations call.
 
     ``ModelWrapper.transform`` copies and tidies the model after every single transformation, and most

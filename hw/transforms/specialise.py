@@ -127,11 +127,7 @@ def _own_node(model: Any, node: NodeProto) -> NodeProto | None:
     if product.get_nodeattr("binaryXnorMode"):
         return _renamed(node, "XnorMVAU_rtl", without=("mem_mode",))
     weights = model.get_initializer(node.input[1])
-    if (
-        weights is None
-        or not product.get_nodeattr("noActivation")
-        or not product.get_input_datatype(0).allowed(0)
-    ):
+    if weights is None or not product.get_nodeattr("noActivation") or not product.get_input_datatype(0).allowed(0):
         return None
     offset = channel_offset(weights)
     return None if offset is None else _channel_pad(node, product, offset)

@@ -11,8 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD_NODES = ("MultiThreshold", "Thresholding", "Thresholding_rtl")
-ROUNDINGS = 8
-"""float32 operations, each half a unit in the last place off, between an accumulator and its quantised value."""
+ROUNDINGS = 2
+"""What must be left of a threshold's distance, in roundings of float32 (half a unit in the last place each).
+
+Export keeps the network's sums eight roundings away from its thresholds; computing a threshold from batch norm and
+scales, which FINN does in float32 as well, may cost six of them.
+"""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def threshold_margin(model: Any) -> float:
 def close_thresholds(model: Any) -> list[CloseThreshold]:
     """The thresholds whose distance from an integer is within ROUNDINGS roundings of their own float32 value.
 
-    Where there is one, an image may exist on which hardware and float32 differ by one quantisation step.
+    Where there is one, an image may exist on which hardware and float32 differ by one quantisation step. None does
+    not prove that there is no such image: that is for the export, which knows the network's real coefficients.
     """
     found = []
     for name, values, distance in _real_thresholds(model):

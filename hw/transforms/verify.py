@@ -7,8 +7,8 @@ import copy
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from finn.util.fpgadataflow import is_rtl_node
+from numpy.typing import NDArray
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.infer_shapes import InferShapes

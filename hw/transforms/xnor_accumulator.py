@@ -10,7 +10,7 @@ from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
 
-class SizeXnorAccumulators(Transformation):  # type: ignore[misc]
+class SizeXnorAccumulators(Transformation):
     """Give every XNOR matrix-vector unit the unsigned type that holds a popcount of 0 .. MW.
 
     FINN's ``MinimizeAccumulatorWidth`` sizes it for weights of -1 and +1, so 144 agreeing bits would have to fit

@@ -106,7 +106,11 @@ def test_a_skipped_step_keeps_its_reason(recorder: Recorder) -> None:
 
 @pytest.mark.parametrize(
     ("fault", "error"),
-    [(KeyboardInterrupt(), Interrupted), (OSError(28, "No space left on device"), UserError), (ValueError("x"), ToolError)],
+    [
+        (KeyboardInterrupt(), Interrupted),
+        (OSError(28, "No space left on device"), UserError),
+        (ValueError("x"), ToolError),
+    ],
 )
 def test_a_fault_leaves_nothing_half_written(recorder: Recorder, fault: BaseException, error: type[Exception]) -> None:
     recorder.fault = fault

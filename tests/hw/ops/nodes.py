@@ -25,10 +25,7 @@ def one_node(
 ) -> ModelWrapper:
     """Graph of one abstract node."""
     ins, outs = (
-        [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-            for name, (shape, _) in tensors.items()
-        ]
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, (shape, _) in tensors.items()]
         for tensors in (inputs, outputs)
     )
     names = [*inputs, *(["weights"] if weights else [])]
@@ -43,9 +40,7 @@ def one_node(
     return model
 
 
-def product(
-    weights: np.ndarray, types: tuple[str, str, str], vectors: list[int], **attributes: Any
-) -> ModelWrapper:
+def product(weights: np.ndarray, types: tuple[str, str, str], vectors: list[int], **attributes: Any) -> ModelWrapper:
     """A matrix product without thresholds; types of input, weights and output."""
     mw, mh = weights.shape
     idt, wdt, odt = types
@@ -77,9 +72,7 @@ def binary(mw: int, mh: int, pe: int, simd: int, vectors: list[int], **more: Any
     return product(weights, types, vectors, PE=pe, SIMD=simd, binaryXnorMode=1, **more)
 
 
-def selection(
-    ci: int, co: int, offset: int, simd: int, vectors: list[int], *, datatype: str = "INT4"
-) -> ModelWrapper:
+def selection(ci: int, co: int, offset: int, simd: int, vectors: list[int], *, datatype: str = "INT4") -> ModelWrapper:
     """The option-A shortcut: a product by a 0/1 matrix."""
     types = (datatype, "INT2", "INT32")
     return product(np.eye(ci, co, k=offset), types, vectors, SIMD=simd)
@@ -112,9 +105,7 @@ def duplicate(vectors: list[int], channels: int, pe: int, copies: int, datatype:
     )
 
 
-def concat(
-    vectors: list[int], channels: list[int], simd: int, datatypes: list[str], out: str
-) -> ModelWrapper:
+def concat(vectors: list[int], channels: list[int], simd: int, datatypes: list[str], out: str) -> ModelWrapper:
     ins = {f"in{i}": ((*vectors, c), t) for i, (c, t) in enumerate(zip(channels, datatypes, strict=True))}
     return one_node(
         "StreamingConcat",
@@ -128,9 +119,7 @@ def concat(
     )
 
 
-def pool(
-    function: str, channels: int, pe: int, kernel: int, size: int, *, types: tuple[str, str]
-) -> ModelWrapper:
+def pool(function: str, channels: int, pe: int, kernel: int, size: int, *, types: tuple[str, str]) -> ModelWrapper:
     return one_node(
         "Pool",
         {"in": ((1, size, size, channels * kernel * kernel), types[0])},

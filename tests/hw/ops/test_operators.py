@@ -122,9 +122,7 @@ def test_wrapper_declares_finns_ports_and_files(tmp_path: Path) -> None:
     for port in ("input [15:0] in0_V_TDATA", "output [15:0] out2_V_TDATA", "input out2_V_TREADY"):
         assert port in text
     commands = node.code_generation_ipi()
-    assert (
-        commands[-1] == f"create_bd_cell -type module -reference {node.onnx_node.name} {node.onnx_node.name}"
-    )
+    assert commands[-1] == f"create_bd_cell -type module -reference {node.onnx_node.name} {node.onnx_node.name}"
     assert commands[:-1] == [f"add_files -norecurse {file}" for file in files]
 
 
@@ -155,3 +153,10 @@ def test_estimates_are_numbers() -> None:
         estimate = operator(specialise(case(), nodes.PART)).node_res_estimation(nodes.PART)
         assert estimate["LUT"] > 0
         assert estimate["DSP"] == 0
+
+
+@pytest.mark.parametrize(("style", "halves"), [("auto", 0), ("distributed", 0), ("block", 4)])
+def test_weights_are_counted_where_they_are(style: str, halves: int) -> None:
+    estimate = operator(specialise(nodes.binary(288, 32, 8, 18, [1], ram_style=style), nodes.PART))
+    assert estimate.bram_estimation(nodes.PART) == halves  # 64 words of 144 bits
+    assert estimate.lut_estimation(nodes.PART) == pytest.approx(230, rel=0.03)  # Yosys 0.70

@@ -35,9 +35,7 @@ def node_model(  # noqa: PLR0917
 ) -> ModelWrapper:
     """A graph of one node "inp" -> "outp"; `constants`: further input name -> (value, data type)."""
     constants = constants or {}
-    node = helper.make_node(
-        op_type, ["inp", *constants], ["outp"], domain=domain, backend="fpgadataflow", **attributes
-    )
+    node = helper.make_node(op_type, ["inp", *constants], ["outp"], domain=domain, backend="fpgadataflow", **attributes)
     inp = helper.make_tensor_value_info("inp", TensorProto.FLOAT, in_shape)
     outp = helper.make_tensor_value_info("outp", TensorProto.FLOAT, out_shape)
     graph = helper.make_graph([node], "one_node", [inp], [outp])

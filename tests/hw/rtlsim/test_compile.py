@@ -64,9 +64,7 @@ def test_key_is_the_content(echo: Path, tmp_path: Path) -> None:
 
 
 def test_parameters(echo: Path, tmp_path: Path) -> None:
-    library = build(
-        top(echo), [echo], include_dirs=[tmp_path], parameters={"Start": 7, "Name": "some/name.dat"}
-    )
+    library = build(top(echo), [echo], include_dirs=[tmp_path], parameters={"Start": 7, "Name": "some/name.dat"})
     assert value(library) == 107
     with Simulation(library) as sim:
         assert sim.peek("named") == 1
@@ -79,9 +77,7 @@ def test_two_builds_at_once(echo: Path, tmp_path: Path) -> None:
         libraries = list(pool.map(lambda _: build(top(echo), [echo], include_dirs=[tmp_path]), range(2)))
     assert libraries[0] == libraries[1]
     assert value(libraries[0]) == 105
-    assert not [path for path in libraries[0].parent.glob(f"{top(echo)}-*") if path.is_dir()], (
-        "scratch folders left"
-    )
+    assert not [path for path in libraries[0].parent.glob(f"{top(echo)}-*") if path.is_dir()], "scratch folders left"
 
 
 def test_failure_names_file_line_and_log(tmp_path: Path) -> None:

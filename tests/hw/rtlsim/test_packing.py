@@ -94,9 +94,7 @@ def test_beats_round_trip(case: tuple[BaseDataType, npt.NDArray[Any], int, bool]
     dtype, values, width, _ = case
     beats = packing.pack(values, dtype, width)
     assert beats.shape == (values[..., 0].size, -(-width // 8))
-    np.testing.assert_array_equal(
-        packing.unpack(beats, dtype, values.shape[-1]), values.reshape(-1, values.shape[-1])
-    )
+    np.testing.assert_array_equal(packing.unpack(beats, dtype, values.shape[-1]), values.reshape(-1, values.shape[-1]))
     assert packing.to_ints(beats) == packing.npy_to_rtlsim_input(values, dtype, width)
     np.testing.assert_array_equal(packing.from_ints(packing.to_ints(beats), width), beats)
 

@@ -35,10 +35,7 @@ def test_patch_applies_once_and_keeps_every_line(patch: Patch | Move) -> None:
 def test_another_release_is_noticed(patch: Patch | Move, tmp_path: Path) -> None:
     copy = tmp_path / patch.file
     copy.write_text(
-        finn_file(patch.file)
-        .read_text()
-        .replace("unsigned  lo", "unsigned low")
-        .replace("leaf_load_t", "load_t")
+        finn_file(patch.file).read_text().replace("unsigned  lo", "unsigned low").replace("leaf_load_t", "load_t")
     )
     with pytest.raises(PatchError, match=patch.file):
         patched(copy)

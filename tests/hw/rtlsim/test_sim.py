@@ -181,9 +181,7 @@ def test_max_cycles(sim: Simulation) -> None:
 def test_protocol_violations_are_found(sim: Simulation, fault: int, complaint: str) -> None:
     sim.poke("fault", fault)
     data = beats(50)
-    assert (
-        len(sim.run({"in0_V": data}, {"out0_V": 50}).outputs["out0_V"]) == 50
-    )  # harmless while nobody stalls
+    assert len(sim.run({"in0_V": data}, {"out0_V": 50}).outputs["out0_V"]) == 50  # harmless while nobody stalls
     with pytest.raises(ProtocolError, match=rf"out0_V: {complaint}.*\(cycle \d+, beat \d+\)"):
         sim.run({"in0_V": data}, {"out0_V": 50}, stall_out=0.5, idle_limit=50)
 

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 from finn.core.onnx_exec import execute_onnx
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from finn.transformation.fpgadataflow.prepare_ip import PrepareIP
+from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim as FinnPrepareRTLSim
 from finn.util import data_packing
 from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
@@ -22,7 +24,7 @@ from hw import finn_env
 from hw.rtlsim import packing, xsi
 from hw.rtlsim.compile import build
 from hw.rtlsim.sim import Simulation, StallError
-from tests.hw.rtlsim.finn_nodes import execute, node_model, prepare, random_values, source_files
+from tests.hw.rtlsim.finn_nodes import CLOCK_NS, PART, execute, node_model, prepare, random_values, source_files
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -194,6 +196,8 @@ endmodule
 def test_what_verilator_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(xsi.UnsupportedError, match="behavioural"):
         finn.xsi.compile_sim_obj("top", [], tmp_path, behav=True)
+    with pytest.raises(xsi.UnsupportedError, match="behavioural"):  # not one that FINN passes over
+        padding().transform(PrepareIP(PART, CLOCK_NS)).transform(FinnPrepareRTLSim(behav=True, num_workers=1))
     with pytest.raises(xsi.UnsupportedError, match=r"ip\.vhd"):
         finn.xsi.compile_sim_obj("top", ["ip.vhd"], tmp_path)
     with pytest.raises(xsi.UnsupportedError, match="wave"):
@@ -213,9 +217,7 @@ def test_install_reaches_every_module_of_finn() -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])  # forkserver starts its workers as spawn does
-def test_nodes_are_prepared_in_worker_processes(
-    method: str, finn_build: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nodes_are_prepared_in_worker_processes(method: str, finn_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepare(padding())
     getHWCustomOp(model.graph.node[0]).set_nodeattr("rtlsim_so", "")
     # qonnx takes the pool from the module; this leaves the start method of the test process as it is.

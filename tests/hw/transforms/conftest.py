@@ -63,5 +63,3 @@ def _patches(count: int, size: int) -> np.ndarray:
         top, left = (rng.integers(0, extent - size) for extent in photograph.shape[:2])
         patches.append(photograph[top : top + size, left : left + size].mean(2).astype(np.uint8)[None])
     return np.stack(patches)
-
-

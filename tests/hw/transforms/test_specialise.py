@@ -43,9 +43,7 @@ class Network:
         self.constants: dict[str, tuple[np.ndarray, str]] = {}
         self.rng = np.random.default_rng(7)
 
-    def add(
-        self, op_type: str, inputs: list[str], outputs: dict[str, tuple[Any, str]], **attributes: Any
-    ) -> None:
+    def add(self, op_type: str, inputs: list[str], outputs: dict[str, tuple[Any, str]], **attributes: Any) -> None:
         common = {"name": f"n{len(self.nodes)}", "domain": ABSTRACT, "backend": "fpgadataflow"}
         self.nodes.append(helper.make_node(op_type, inputs, list(outputs), **common, **attributes))
         self.tensors.update(outputs)
@@ -85,9 +83,7 @@ class Network:
             **{"SIMD": 1, **attributes},
         )
 
-    def product(
-        self, source: str, out: str, weights: np.ndarray, wdt: str, odt: str, **attributes: Any
-    ) -> None:
+    def product(self, source: str, out: str, weights: np.ndarray, wdt: str, odt: str, **attributes: Any) -> None:
         shape, datatype = self.tensors[source]
         self.constant(f"{out}_w", weights, wdt)
         self.add(
@@ -149,9 +145,7 @@ def residual_network() -> ModelWrapper:
     net.add("DuplicateStreams", ["x"], copies, NumOutputStreams=3, outFIFODepths=[2] * 3, **size)
     net.thresholds("x0", "sign", np.zeros((8, 1)), "BINARY", 0)
     net.window("sign", "win", 3, 2, 1)
-    net.product(
-        "win", "count", rng.integers(0, 2, (72, 16)), "BINARY", "INT7", binaryXnorMode=1, PE=2, SIMD=8
-    )
+    net.product("win", "count", rng.integers(0, 2, (72, 16)), "BINARY", "INT7", binaryXnorMode=1, PE=2, SIMD=8)
     net.thresholds("count", "y", np.sort(rng.integers(20, 60, (16, 31)), axis=1), "INT5", -16)
     net.window("x1", "short_win", 1, 2, 0, SIMD=4)
     net.product("short_win", "short", np.eye(8, 16, k=4), "INT2", "INT32", SIMD=4)
@@ -227,9 +221,7 @@ def test_every_node_becomes_rtl_and_computes_the_same(part: str) -> None:
     assert {node.domain for node in special.graph.node} == {RTL_DOMAIN}
     expected = {"MVAU_rtl": 3, "XnorMVAU_rtl": 1, "ChannelPad_rtl": 1, "StreamAdd_rtl": 1, "Pool_rtl": 1}
     assert {op_type: count(special, op_type) for op_type in expected} == expected
-    assert (
-        len({node.name for node in special.graph.node}) == len(special.graph.node) == len(generic.graph.node)
-    )
+    assert len({node.name for node in special.graph.node}) == len(special.graph.node) == len(generic.graph.node)
     assert count(generic, "MVAU") == 5  # the argument is left as it was
     for seed in range(3):
         np.testing.assert_array_equal(logits(special, seed), logits(generic, seed))
@@ -288,9 +280,7 @@ def test_nothing_is_left_to_replace_in_a_graph_without_abstract_nodes() -> None:
     ],
 )
 @pytest.mark.parametrize("part", PARTS)
-def test_integer_products_become_finns_rtl(
-    part: str, types: tuple[str, str, str], weights: np.ndarray
-) -> None:
+def test_integer_products_become_finns_rtl(part: str, types: tuple[str, str, str], weights: np.ndarray) -> None:
     generic = nodes.product(weights, types, [1, 3])
     special = in_python(specialise(generic, part))
     assert special.graph.node[0].op_type == "MVAU_rtl"
@@ -305,8 +295,7 @@ def test_integer_products_become_finns_rtl(
 def test_products_are_inferred_without_thresholds() -> None:
     shape = (1, 4, 4, 12)
     tensors = [
-        helper.make_tensor_value_info(n, TensorProto.FLOAT, s)
-        for n, s in (("in", shape), ("out", (1, 4, 4, 6)))
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("in", shape), ("out", (1, 4, 4, 6)))
     ]
     steps = helper.make_node(
         "MultiThreshold",
@@ -317,9 +306,7 @@ def test_products_are_inferred_without_thresholds() -> None:
         out_bias=-8.0,
         data_layout="NHWC",
     )
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["in", "w"], ["acc"]), steps], "g", tensors[:1], tensors[1:]
-    )
+    graph = helper.make_graph([helper.make_node("MatMul", ["in", "w"], ["acc"]), steps], "g", tensors[:1], tensors[1:])
     model = ModelWrapper(qonnx_make_model(graph))
     rng = np.random.default_rng(3)
     model.set_initializer("w", rng.integers(-7, 8, (12, 6)).astype(np.float32))
@@ -395,9 +382,7 @@ def test_binary_product_with_thresholds_is_refused() -> None:
 def test_constant_addition_is_refused() -> None:
     model = nodes.add((1, 4), "INT4", "INT4", "INT5", 1)
     model.set_initializer("b", np.ones((1, 4), dtype=np.float32))
-    with pytest.raises(
-        ops.UnsupportedNodeError, match="ElementwiseAdd_0: StreamAdd_rtl has a constant input, b"
-    ):
+    with pytest.raises(ops.UnsupportedNodeError, match="ElementwiseAdd_0: StreamAdd_rtl has a constant input, b"):
         specialise(model, PARTS[0])
 
 

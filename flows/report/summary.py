@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a build leaves as figures: summary.json, and the table of nodes beside it.
+
+A figure that was not measured is null. docs/summary.md explains every key.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Checkpoint(_Strict):
+    """The trained network that was built."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    dataset: str
+    images: int | None = Field(ge=0)
+    top1: float | None = Field(ge=0, le=1)
+
+
+class Graph(_Strict):
+    """The dataflow graph after the last step."""
+
+    nodes: int = Field(ge=0)
+    hls_nodes: int = Field(ge=0)
+    outside_partition: tuple[str, ...]
+
+
+class Verification(_Strict):
+    """One comparison with the expected integers."""
+
+    stage: str
+    engine: str
+    images: int = Field(ge=0)
+    mismatches: int = Field(ge=0)
+    seconds: float = Field(ge=0)
+
+
+class Performance(_Strict):
+    """Measured in the simulation of the whole design."""
+
+    interval_cycles: int | None = Field(ge=1)
+    latency_cycles: int | None = Field(ge=1)
+    fps: float | None = Field(ge=0)
+    bottleneck: str | None
+    fifo_bits: int | None = Field(ge=0)
+
+
+class Available(_Strict):
+    """What the board's device has."""
+
+    lut: int = Field(gt=0)
+    ff: int = Field(gt=0)
+    bram36: int = Field(ge=0)
+    dsp: int = Field(ge=0)
+
+
+class ResourceUse(_Strict):
+    """What the design takes of the device."""
+
+    tool: str | None
+    lut: int | None = Field(ge=0)
+    ff: int | None = Field(ge=0)
+    bram36: float | None = Field(ge=0)
+    dsp: int | None = Field(ge=0)
+    available: Available
+    fits: bool | None
+
+
+class StepTime(_Strict):
+    """How a step ended."""
+
+    name: str
+    status: Literal["done", "cached", "skipped"]
+    seconds: float = Field(ge=0)
+    reason: str | None
+
+
+class Summary(_Strict):
+    """The content of summary.json."""
+
+    board: str
+    part: str
+    clock_mhz: float = Field(gt=0)
+    network: str
+    checkpoint: Checkpoint
+    graph: Graph
+    verification: tuple[Verification, ...]
+    performance: Performance
+    resources: ResourceUse
+    steps: tuple[StepTime, ...]
+    peak_memory_mb: float | None = Field(ge=0)
+
+    @property
+    def mismatches(self) -> int | None:
+        """All differing values of all comparisons; None where nothing was compared."""
+        return sum(row.mismatches for row in self.verification) if self.verification else None
+
+
+class NodeRow(_Strict):
+    """A node of the dataflow graph.
+
+    Attributes:
+        name: of the node.
+        op: its operator, e.g. "XnorMVAU_rtl".
+        cycles: expected cycles of one frame.
+        lut, ff, bram36, dsp: what it takes of the device.
+        folding: how it is folded, e.g. "PE 4, SIMD 16".
+        inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
+    """
+
+    name: str
+    op: str
+    cycles: int | None = Field(default=None, ge=0)
+    lut: int | None = Field(default=None, ge=0)
+    ff: int | None = Field(default=None, ge=0)
+    bram36: float | None = Field(default=None, ge=0)
+    dsp: int | None = Field(default=None, ge=0)
+    folding: str = ""
+    inputs: tuple[str, ...] = ()

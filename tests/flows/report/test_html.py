@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report's page: complete, self-contained, and honest about what was not measured."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from flows.report.html import render, write_report
+from flows.report.summary import NodeRow, Summary
+
+VOID = {"meta", "br", "hr", "img", "link", "input"}
+
+
+class Balance(HTMLParser):
+    """Fails on a tag that is closed but not open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_three_files(summary: Summary, nodes: list[NodeRow], tmp_path: Path) -> None:
+    page = write_report(summary, nodes, tmp_path / "report")
+    assert sorted(path.name for path in page.parent.iterdir()) == ["nodes.json", "report.html", "summary.json"]
+    assert Summary.model_validate_json((page.parent / "summary.json").read_text()) == summary
+    rows = json.loads((page.parent / "nodes.json").read_text())
+    assert [NodeRow.model_validate(row) for row in rows] == nodes
+
+
+def test_page_is_well_formed_and_needs_nothing_else(summary: Summary, nodes: list[NodeRow]) -> None:
+    page = render(summary, nodes)
+    balance = Balance()
+    balance.feed(page)
+    assert balance.open == []
+    assert balance.seen.count("svg") == 4  # graph, cycles, LUTs, operators
+    assert not {"script", "link", "img", "iframe"} & set(balance.seen)
+    assert not re.findall(r"(?:src|href)=[\"'](?!#)", page)
+    assert not re.findall(r"@import|url\((?!#)", page)
+
+
+def test_figures_are_on_the_page(summary: Summary, nodes: list[NodeRow]) -> None:
+    page = render(summary, nodes)
+    for text in ("5,000", "95.56 %", "50.0 %", "0.54 ms", "20,000 cycles", "Vivado is not installed", "PE 4, SIMD 16"):
+        assert text in page
+    assert 'class="n bad">2 ✗' in page  # the rung that failed
+    assert "1 FIFOs and width converters are left out" in page
+
+
+def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
+    data = summary.model_dump(mode="json")
+    data["performance"] = dict.fromkeys(data["performance"])
+    data["resources"] |= dict.fromkeys(("tool", "lut", "ff", "bram36", "dsp", "fits"))
+    data["checkpoint"] |= {"images": None, "top1": None}
+    data |= {"verification": [], "peak_memory_mb": None}
+    page = render(Summary.model_validate(data), [])
+    assert page.count("<b>–</b>") == 5
+    assert "not synthesised" in page
+    assert "Nothing was compared" in page
+    assert "None" not in page
+    assert "<svg" not in page
+
+
+def test_nodes_without_figures(summary: Summary) -> None:
+    page = render(summary, [NodeRow(name="a", op="MVAU_rtl"), NodeRow(name="b", op="New_rtl", inputs=("a",))])
+    assert "<td>" in page
+    assert "None" not in page
+
+
+@pytest.mark.parametrize("place", ["summary", "node"])
+def test_names_are_escaped(summary: Summary, nodes: list[NodeRow], place: str) -> None:
+    evil = "<script>alert(1)</script>"
+    if place == "summary":
+        summary = summary.model_copy(update={"network": evil})
+    else:
+        nodes = [node.model_copy(update={"name": evil, "folding": evil, "op": evil}) for node in nodes[:1]]
+    page = render(summary, nodes)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_the_same_figures_give_the_same_page(summary: Summary, nodes: list[NodeRow]) -> None:
+    assert render(summary, nodes) == render(summary, nodes)
+
+
+def test_folder_that_cannot_be_written(summary: Summary, tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file")
+    with pytest.raises(OSError, match="report"):
+        write_report(summary, [], tmp_path / "report")

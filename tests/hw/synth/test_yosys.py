@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Synthesis of small modules: exact cells, the cache, names, memory files and failures."""
+
+from pathlib import Path
+
+import finn
+import pytest
+
+from hw.synth import yosys
+from hw.synth.resources import Resources
+from hw.synth.yosys import Module, SynthesisError
+
+FIFO = Path(finn.__file__).parent / "finn-rtllib" / "fifo" / "hdl" / "fifo.sv"
+
+REGISTER = """\
+module {name} #(parameter int unsigned W = 8) (input logic clk, input logic [W-1:0] d, output logic [W-1:0] q);
+  always_ff @(posedge clk) q <= d;
+endmodule
+"""
+AND = """\
+module {name} (input logic [5:0] a, output logic y);
+  assign y = &a;
+endmodule
+"""
+ROM = """\
+module {name} (input logic clk, input logic [{high}:0] a, output logic [7:0] q);
+  (* {attribute} *) logic [7:0] rom [2**($left(a)+1)];
+  initial $readmemh("{file}", rom);
+  always_ff @(posedge clk) q <= rom[a];
+endmodule
+"""
+
+
+def source(folder: Path, text: str, name: str, **values: object) -> Path:
+    path = folder / f"{name}.sv"
+    path.write_text(text.format(name=name, **values))
+    return path
+
+
+def rom(folder: Path, name: str, *, file: str = "", bits: int = 6, attribute: str = "", step: int = 37) -> Path:
+    words = folder / f"{name}_words.dat"
+    words.write_text("".join(f"{(step * i + (i * i >> 3)) % 256:02x}\n" for i in range(2**bits)))
+    text = ROM if attribute else ROM.replace("(* {attribute} *) ", "")
+    return source(folder, text, name, high=bits - 1, file=file or words, attribute=attribute)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def fifo(folder: Path, depth: int, style: str = "auto") -> Module:
+    path = folder / f"fifo_{depth}_{style}.sv"
+    path.write_text(
+        f"module {path.stem} (input logic ap_clk, rst, [7:0] d, logic v, s, output logic r, [7:0] q, logic w);\n"
+        f'  fifo #(.DEPTH({depth}), .DATA_WIDTH(8), .RAM_STYLE("{style}")) i (.clk(ap_clk), .rst, .idat(d), .ivld(v),\n'
+        "    .irdy(r), .odat(q), .ovld(w), .ordy(s), .count(), .maxcount());\n"
+        "endmodule\n"
+    )
+    return Module(path.stem, (path, FIFO))
+
+
+def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
+    """One process for all, as its start takes most of the time."""
+    modules = {
+        "register": Module("register", (source(tmp_path, REGISTER, "register"),)),
+        "wide": Module("wide", (source(tmp_path, REGISTER, "wide"),), parameters={"W": 13}),
+        "gate": Module("gate", (source(tmp_path, AND, "gate"),)),
+        "same gate": Module("another", (source(tmp_path, AND, "another"),)),
+        "rom in logic": Module("small", (rom(tmp_path, "small", attribute='ram_style = "distributed"'),)),
+        "rom in bram": Module("large", (rom(tmp_path, "large", bits=10, attribute='RAM_STYLE = "block"'),)),
+        "constant": Module("zeros", (rom(tmp_path, "zeros", step=0),)),
+        "shift": fifo(tmp_path, 32),
+        "distributed": fifo(tmp_path, 64, "distributed"),
+        "block": fifo(tmp_path, 64, "block"),
+    }
+    calls: list[tuple[int, int]] = []
+    found = yosys.synthesise_all(modules, cache_dir=cache, progress=lambda done, total: calls.append((done, total)))
+    assert list(found) == list(modules)
+    assert calls == [(0, 9), (9, 9)]  # two gates are one
+    assert found["register"] == Resources(ff=8)
+    assert found["wide"] == Resources(ff=13)
+    assert found["gate"] == found["same gate"] == Resources(lut=1)
+    # 64 words are a table for each bit: the content has arrived, and the attribute did not stop the flow
+    assert 6 <= found["rom in logic"].lut <= 8
+    assert found["rom in logic"].bram36 == 0
+    assert found["rom in bram"] == Resources(bram36=0.5)
+    # eight bits of a FIFO in eight shift registers: the point of shift_taps.v
+    assert found["shift"].lutram == 8
+    assert found["shift"].ff < 24
+    assert found["distributed"].lutram in range(8, 17)
+    assert (found["block"].bram36, found["block"].lutram) == (0.5, 0)
+
+
+def test_the_second_time_nothing_runs(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = yosys.synthesise("again", [source(tmp_path, REGISTER, "again")], cache_dir=cache, parameters={"W": 21})
+    monkeypatch.setattr(yosys, "_WORKER", Path("/nowhere"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    renamed = source(elsewhere, REGISTER, "renamed")
+    assert yosys.synthesise("renamed", [renamed], cache_dir=cache, parameters={"W": 21}) == first == Resources(ff=21)
+    with pytest.raises(SynthesisError):
+        yosys.synthesise("renamed", [renamed], cache_dir=cache, parameters={"W": 22})
+
+
+def keys(*modules: Module) -> list[str]:
+    return [yosys._stage(module, "settings").key for module in modules]
+
+
+def test_the_key_knows_memory_files_and_the_name_does_not_matter(tmp_path: Path) -> None:
+    plain = Module("rom_a", (rom(tmp_path, "rom_a"),))
+    copy = Module("rom_b", (rom(tmp_path, "rom_b"),))
+    other = Module("rom_c", (rom(tmp_path, "rom_c", step=38),))
+    parameters = Module("rom_a", plain.sources, parameters={"W": 1})
+    first, same, different, with_parameters = keys(plain, copy, other, parameters)
+    assert first == same
+    assert len({first, different, with_parameters}) == 3
+
+
+def test_memory_files_named_by_a_common_beginning_beside_the_source(tmp_path: Path) -> None:
+    names = ("n1", "n2", "n3")
+    for name in names:
+        for index in range(2):
+            (tmp_path / f"{name}_part_{index}.dat").write_text(f"0{index + (name == 'n3')}\n")
+    modules = [Module(n, (source(tmp_path, 'module {name}; localparam P = "./{name}_"; endmodule', n),)) for n in names]
+    one, two, three = (yosys._stage(module, "") for module in modules)
+    assert one.key == two.key != three.key
+    assert sorted(name.partition("_")[2] for name in one.files if name.startswith("memory/")) == [
+        "part_0.dat",
+        "part_1.dat",
+    ]
+
+
+def test_texts_that_name_no_file_stay(tmp_path: Path) -> None:
+    path = source(tmp_path, 'module {name}; localparam A = "/", B = "./none", C = "auto"; endmodule', "plain")
+    staged = yosys._stage(Module("plain", (path,)), "")
+    assert b'A = "/", B = "./none", C = "auto"' in staged.files[staged.sources[0]]
+
+
+def test_a_module_that_yosys_refuses(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "broken.sv"
+    path.write_text("module broken (input logic a); missing i (.a); endmodule\n")
+    with pytest.raises(SynthesisError, match="broken") as error:
+        yosys.synthesise("broken", [path], cache_dir=cache)
+    assert error.value.log is not None
+    assert "missing" in error.value.log.read_text()
+    assert not list(cache.glob("synth-*")), "no working folder is left behind"
+
+
+def test_a_source_that_is_not_there(tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        yosys.synthesise("a", [tmp_path / "a.sv"], cache_dir=cache)
+
+
+def test_no_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise yosys.metadata.PackageNotFoundError(name)
+
+    assert yosys.tool() == "Yosys 0.70 (pyosys)"
+    monkeypatch.setattr(yosys.metadata, "version", missing)
+    with pytest.raises(SynthesisError, match="install"):
+        yosys.tool()
+
+
+def test_batches_hold_every_job_once_and_fill_the_workers() -> None:
+    jobs = [yosys._Staged(str(size), "t", {"f": b"x" * size}, (), (), {}) for size in range(1, 60)]
+    batches = yosys._batches(jobs, 2)
+    assert sorted(job.key for batch in batches for job in batch) == sorted(job.key for job in jobs)
+    assert max(map(len, batches)) <= yosys._BATCH
+    assert len(yosys._batches(jobs[:3], 2)) == 2
+    assert yosys._batches([], 2) == []

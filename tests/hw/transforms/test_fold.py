@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+from finn.util.basic import getHWCustomOp
+from qonnx.core.modelwrapper import ModelWrapper
+
+from hw.transforms.costs import Cost, converter, ram, rom
+from hw.transforms.fold import Budget, FoldingError, FoldResult, fold
+from hw.transforms.specialise import specialise
+from hw.transforms.verify import execute
+
+PART = "xc7z020clg400-1"
+ZYNQ = Budget(lut=42560, bram36=140, dsp=220)
+Converted = tuple[ModelWrapper, ModelWrapper]
+
+
+def folded(converted: Converted, target: int = 4000, budget: Budget = ZYNQ, **options: Any) -> FoldResult:
+    return fold(converted[1], target_cycles=target, budget=budget, part=PART, **options)
+
+
+@pytest.fixture(scope="module")
+def result(converted: Converted) -> FoldResult:
+    return folded(converted)
+
+
+def test_target_is_met(result: FoldResult) -> None:
+    assert result.met, result.message
+    assert result.cycles[result.bottleneck] == max(result.cycles.values()) <= 4000
+    assert result.bottleneck in result.message
+    assert set(result.cycles) == {node.name for node in result.model.graph.node}
+
+
+def test_cycles_are_those_of_the_specialised_nodes(result: FoldResult) -> None:
+    specialised = specialise(result.model, PART)
+    by_output = {node.output[0]: getHWCustomOp(node) for node in specialised.graph.node}
+    for node in result.model.graph.node:
+        assert by_output[node.output[0]].get_exp_cycles() == result.cycles[node.name], node.name
+
+
+def test_width_converters_are_all_rtl(result: FoldResult) -> None:
+    """FINN's RTL converter needs integer ratios; specialise refuses any node that is not RTL."""
+    specialised = specialise(result.model, PART).transform(InsertDWC())
+    converters = specialised.get_nodes_by_op_type("StreamingDataWidthConverter")
+    assert converters
+    for node in converters:
+        widths = sorted(getHWCustomOp(node).get_nodeattr(name) for name in ("inWidth", "outWidth"))
+        assert widths[1] % widths[0] == 0, node.name
+    specialise(specialised, PART)
+
+
+def test_folding_does_not_change_the_integers(
+    exported: tuple[ModelWrapper, dict[str, Any]], converted: Converted, result: FoldResult
+) -> None:
+    images = exported[1]["images"][:2]
+    expected = execute(converted[1], images)
+    assert np.array_equal(execute(result.model, images), expected)
+    assert np.array_equal(execute(specialise(result.model, PART), images), expected)
+
+
+def test_specialised_nodes_can_be_folded_too(converted: Converted, result: FoldResult) -> None:
+    specialised = specialise(converted[1], PART)
+    again = fold(specialised, target_cycles=4000, budget=ZYNQ, part=PART)
+    assert again.met
+    assert sorted(again.cycles.values()) == sorted(result.cycles.values())
+
+
+def test_a_slower_target_is_cheaper(converted: Converted, result: FoldResult) -> None:
+    slower = folded(converted, target=16000)
+    assert slower.met
+    assert slower.cost.lut < result.cost.lut
+
+
+def test_an_unreachable_target_names_the_node(converted: Converted) -> None:
+    result = folded(converted, target=1, budget=Budget(10**9, 10**6, 10**6))
+    assert not result.met
+    fastest = result.cycles[result.bottleneck]
+    assert f"needs at least {fastest} however it is folded" in result.message
+
+
+def test_a_small_budget_gives_the_best_that_fits(converted: Converted, result: FoldResult) -> None:
+    budget = Budget(lut=int(result.cost.lut * 0.85), bram36=140, dsp=220)
+    smaller = folded(converted, budget=budget)
+    assert not smaller.met
+    assert "4000 would take" in smaller.message
+    assert not smaller.cost.excess(budget)
+    assert max(smaller.cycles.values()) > 4000
+
+
+def test_a_budget_for_nothing_is_said(converted: Converted) -> None:
+    result = folded(converted, budget=Budget(lut=100, bram36=1, dsp=1))
+    assert not result.met
+    assert "even the smallest folding takes" in result.message
+
+
+def test_wanted_folding_is_taken(converted: Converted) -> None:
+    result = folded(converted, folding={"MVAU_1": {"PE": 8, "SIMD": 8}, "Thresholding_2": {"PE": 8}})
+    nodes = {node.name: getHWCustomOp(node) for node in result.model.graph.node}
+    assert nodes["MVAU_1"].get_nodeattr("PE") == nodes["MVAU_1"].get_nodeattr("SIMD") == 8
+    assert nodes["Thresholding_2"].get_nodeattr("PE") == 8
+
+
+@pytest.mark.parametrize(
+    ("folding", "complaint"),
+    [
+        ({"MVAU_1": {"PE": 3}}, r"PE = 3 does not divide; it can be \[1, 2, 4, 8\]"),
+        ({"MVAU_1": {"PE": 0}}, "PE = 0 does not divide"),
+        ({"MVAU_1": {"TH": 2}}, "has no TH"),
+        ({"MVAU_99": {"PE": 1}}, "there is no node MVAU_99 to fold; did you mean MVAU"),
+        ({"DuplicateStreams_6": {"PE": 8}, "FMPadding_7": {"SIMD": 3}}, "SIMD = 3 does not divide"),
+    ],
+)
+def test_impossible_folding_is_refused(converted: Converted, folding: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(FoldingError, match=complaint):
+        folded(converted, folding=folding)
+
+
+@pytest.mark.parametrize("target", [0, -5])
+def test_target_must_be_positive(converted: Converted, target: int) -> None:
+    with pytest.raises(FoldingError, match="at least 1"):
+        folded(converted, target=target)
+
+
+def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
+    wanted = {"ConvolutionInputGenerator_2": {"SIMD": 4}, "MVAU_1": {"SIMD": 9}}
+    with pytest.raises(FoldingError, match="4 elements a beat and MVAU_1 takes 9"):
+        folded(converted, folding=wanted)
+
+
+def test_costs_of_memories() -> None:
+    assert rom(8, 64, block=False) == Cost(lut=8)
+    assert rom(8, 65, block=False) == Cost(lut=16)
+    assert rom(72, 512, block=True) == Cost(bram36=1)
+    assert rom(1, 16384, block=True) == Cost(bram36=0.5)
+    assert ram(3, 64, block=False) == Cost(lut=4)
+    assert converter(4, 4, 8) == Cost()
+    assert converter(1, 4, 8).lut > 0
+    assert Cost(lut=50, bram36=3).excess(Budget(40, 3, 0)) == ["50 LUT of 40"]
