@@ -66,7 +66,7 @@ def _nodes(context: Context) -> list[NodeRow]:
                 op=node.op_type,
                 cycles=int(operator.get_exp_cycles()),
                 folding=", ".join(folding),
-                inputs=producers,
+                inputs=tuple(producers),
                 **{name: resources.get(name) for name in ("lut", "ff", "bram36", "dsp")},
             )
         )

@@ -53,7 +53,8 @@ def _compare_nodes(context: Context, golden: Golden) -> tuple[dict[str, Any], li
     began = time.monotonic()
     model_file = context.path("generate", "model.onnx")
     values = context.folder / "tensors.npz"
-    np.savez(values, **tensors(ModelWrapper(str(model_file)), golden.images[0]))
+    arrays: dict[str, Any] = tensors(ModelWrapper(str(model_file)), golden.images[0])
+    np.savez(values, **arrays)
     build_dir = context.folder / "finn"
     results = check_nodes(model_file, values, build_dir, workers=context.config.workers, progress=context.status)
     wrong = [result for result in results if result.mismatches]

@@ -98,9 +98,7 @@ def _names(board: Board) -> Iterator[str]:
 
 def available() -> list[Board]:
     """Every known board once, sorted by name. Raises BoardFileError."""
-    return sorted(
-        {board.name: board for board in _boards(_FOLDER).values()}.values(), key=lambda board: board.name
-    )
+    return sorted({board.name: board for board in _boards(_FOLDER).values()}.values(), key=lambda board: board.name)
 
 
 def load(name: str) -> Board:

@@ -208,9 +208,7 @@ def _exchange(
     for i, stream in enumerate(case.outputs):
         name = f"c{number}_out{i}"
         np.testing.assert_array_equal(result.outputs[name], stream.beats, err_msg=name)
-        np.testing.assert_array_equal(
-            result.out_cycles[name], np.maximum(stream.cycles - shift, 0), err_msg=name
-        )
+        np.testing.assert_array_equal(result.out_cycles[name], np.maximum(stream.cycles - shift, 0), err_msg=name)
     for i, stream in enumerate(case.inputs):
         name = f"c{number}_in{i}"
         np.testing.assert_array_equal(result.in_cycles[name], stream.cycles[taken[i] :] - shift, err_msg=name)

@@ -29,9 +29,7 @@ def sv_array(values: tuple[int, ...]) -> str:
     return "{" + ", ".join(f"32'd{value}" for value in reversed(values)) + "}"
 
 
-def case(
-    pe: int, channels: tuple[int, ...], widths: tuple[int, ...], signs: tuple[int, ...], out_width: int
-) -> Case:
+def case(pe: int, channels: tuple[int, ...], widths: tuple[int, ...], signs: tuple[int, ...], out_width: int) -> Case:
     rng = np.random.default_rng([pe, *channels])
     maps = [draw(rng, (PIXELS, c), w, bool(s)) for c, w, s in zip(channels, widths, signs, strict=True)]
     whole = np.concatenate(maps, axis=-1).reshape(-1, pe)

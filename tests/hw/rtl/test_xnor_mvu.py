@@ -117,9 +117,7 @@ def case(number: int, fold: Fold) -> Case:
             "RamStyle": f'"{fold.ram}"',
         },
         inputs=[Stream(pack(vectors.reshape(-1, fold.simd), 1, rng), _each_cycle(accepted, fold.sf))],
-        outputs=[
-            Stream(pack(counts.reshape(-1, fold.pe), fold.acc_width), last_read.reshape(-1) + fold.pipeline)
-        ],
+        outputs=[Stream(pack(counts.reshape(-1, fold.pe), fold.acc_width), last_read.reshape(-1) + fold.pipeline)],
         full_at=0,
     )
 
