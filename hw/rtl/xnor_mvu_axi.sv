@@ -10,7 +10,7 @@
 // Latency    : from the last input beat of a vector to its first output beat, both unstalled and
 //              the unit idle: T + 2 cycles, + 1 if NF > 1 (store), + 1 if SF > 1 (accumulator),
 //              T = 1 for SIMD <= 3, else 2 + P(ceil(SIMD / 3)), with P(n) = 1 for n <= 13,
-//              2 for n <= 25, 1 + P(ceil(n / 2)) above. The next output beats follow every SF cycles.
+//              2 for n <= 25, 1 + P(ceil(n / 2)) above. Further output beats: every SF cycles.
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit

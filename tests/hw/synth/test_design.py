@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A convolution with a width converter and FIFOs, synthesised node by node and once as one flat design."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
+
+from hw import finn_env
+from hw.ops.generation import generate
+from hw.rtlsim.fifo import insert_fifos, insert_width_converters
+from hw.rtlsim.stitch import stitch
+from hw.synth.design import DesignResources, node_modules, synthesise_design
+from hw.synth.resources import Resources
+from hw.synth.yosys import Module, synthesise_all
+from tests.hw.rtlsim.graphs import CLOCK_NS, PART, Network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("synth")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> ModelWrapper:
+    finn_env.setup(folder / "finn")
+    network = Network(size=6, channels=4)
+    converted = insert_width_converters(network.model(network.convolution(network.input, simd=4, pe=2)), PART)
+    fifos = insert_fifos(converted, {"in": 2, "in_win": 40})
+    return generate(fifos, PART, CLOCK_NS, folder / "nodes")
+
+
+@pytest.fixture(scope="module")
+def found(model: ModelWrapper, folder: Path) -> DesignResources:
+    return synthesise_design(model, "xc7", folder / "alone", cache_dir=folder / "cache")
+
+
+def test_every_node_in_graph_order(model: ModelWrapper, found: DesignResources) -> None:
+    assert list(found.nodes) == [node.name for node in model.graph.node]
+    assert found.tool == "Yosys 0.70 (pyosys)"
+    assert found.total == Resources.total(found.nodes.values())
+    assert all(resources.lut > 0 for resources in found.nodes.values())
+
+
+def test_weights_belong_to_their_node(model: ModelWrapper, found: DesignResources, folder: Path) -> None:
+    """The memory of weights is a cell of its own in FINN's block design."""
+    operator = getCustomOp(model.get_node_from_name("MVAU_rtl_0"))
+    resources = found.nodes["MVAU_rtl_0"]
+    sources = node_modules(model, folder / "again")["MVAU_rtl_0"].sources
+    assert any(path.name == "memstream.sv" for path in sources)
+    assert resources.dsp > 0
+    weight_bits = operator.get_nodeattr("MW") * operator.get_nodeattr("MH") * 4
+    assert resources.lutram * 64 + resources.bram36 * 36 * 1024 >= weight_bits
+
+
+def test_counters_that_only_watch_a_fifo_are_gone(model: ModelWrapper, found: DesignResources) -> None:
+    """A FIFO of 2 keeps valid, ready and pointer; its two occupancy counters would be 3 bits each on top."""
+    small = next(n.name for n in model.graph.node if n.op_type == "StreamingFIFO_rtl" and n.input[0] == "in")
+    width = getCustomOp(model.get_node_from_name(small)).get_instream_width_padded()
+    assert found.nodes[small].ff <= width + 5
+    assert found.nodes[small].lutram == width
+
+
+def test_the_sum_bounds_the_flat_design(model: ModelWrapper, found: DesignResources, folder: Path) -> None:
+    stitched = stitch(ModelWrapper(model.model, make_deepcopy=True), folder / "stitched")
+    module = Module(stitched.top, stitched.sources)
+    flat = synthesise_all({"flat": module}, cache_dir=folder / "cache")["flat"]
+    assert flat.dsp == found.total.dsp
+    assert flat.bram36 == found.total.bram36
+    assert 0.8 * found.total.lut <= flat.lut <= 1.03 * found.total.lut
+    assert 0.8 * found.total.ff <= flat.ff <= found.total.ff
