@@ -32,6 +32,9 @@ _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
 _BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
+# FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
+# of Yosys has no threads.
+_READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-override --ignore-assertions"
 _PATH_LITERAL = re.compile(r'"(\.?/[^"\n]*)"')
 
 
@@ -118,7 +121,7 @@ def synthesise_all(
     """
     cache = (cache_dir or default_cache_dir()).resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    settings = json.dumps([tool(), family, *_libraries(family), _options(family), _MAPS.read_text()])
+    settings = json.dumps([tool(), _READ, *_script([], family), _MAPS.read_text()])
     staged = {name: _stage(module, settings) for name, module in modules.items()}
     different = {job.key: job for job in staged.values()}
     waiting = [job for key, job in different.items() if not _result(cache, key).is_file()]
@@ -281,9 +284,7 @@ def _script(batch: Iterable[_Staged], family: Family) -> list[str]:
     """Yosys commands, one a line. The modules stay apart: none contains another one, and there is no top."""
     lines = _libraries(family)
     for job in batch:
-        words = ["read_slang --top", job.name]
-        # FINN's sources use names before declaring them and override parameters that are not there
-        words += ["--allow-use-before-declare", "-Wno-undefined-param-override", "--ignore-assertions"]
+        words = [_READ, f"--top {job.name}"]
         words += [f"-G {name}={value.replace(_NAME, job.name)}" for name, value in job.parameters.items()]
         words += [f"-I {job.name}/{path}" for path in job.includes]
         lines.append(" ".join([*words, *(f"{job.name}/{path}" for path in job.sources)]))

@@ -155,5 +155,5 @@ def test_a_design_that_cannot_run_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_chain_needs_hardly_any(tmp_path: Path) -> None:
-    """Without branches the pace needs one FIFO of ten beats at most: the smallest shift register, 17 beats of 16 bits."""
+    """Without branches one FIFO of ten beats will do: the smallest shift register, 17 beats of 16 bits."""
     assert fifo_bits(size_fifos(chain(), PART, CLOCK_NS, tmp_path)) <= 17 * 16
