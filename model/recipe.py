@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -25,6 +26,9 @@ class Phase(BaseModel):
     size: int = Field(gt=0, multiple_of=4)
     restriction_interval: int = Field(ge=0, description="erase in every n-th step; 0: never")
     restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32", description="of activations and their gradients; weights are always float32"
+    )
     lr_start: float = Field(gt=0)
     lr_end: float = Field(gt=0)
 

@@ -47,7 +47,7 @@ from model.data import Images, load_images
 from model.errors import CheckpointError, TrainingError
 from model.evaluate import accuracy
 from model.networks import ResidualNetwork, create_network
-from model.recipe import Recipe, Schedule, load_recipe
+from model.recipe import Phase, Recipe, Schedule, load_recipe
 from model.restriction import restricted_loss
 from model.ties import separate_ties
 
@@ -119,14 +119,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = position.learning_rate
         images, labels = self._batch(position.phase.size)
-        interval = position.phase.restriction_interval
-        if interval and self.step % interval == 0:
-            loss, logits, self.erased = restricted_loss(
-                self.network, images, labels, position.phase.restriction_threshold
-            )
-        else:
-            logits = self.network(images)
-            loss = functional.cross_entropy(logits, labels)
+        loss, logits = self._loss(images, labels, position.phase)
         value = loss.item()
         if not math.isfinite(value):
             raise TrainingError(
@@ -139,6 +132,17 @@ class Trainer:
         _constrain(self.network)
         self.step += 1
         return value, float((logits.argmax(1) == labels).float().mean())
+
+    def _loss(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor]:
+        interval = phase.restriction_interval
+        # bfloat16 is a quarter faster on processors that have it; signs and small integers are exact in it.
+        with torch.autocast("cpu", torch.bfloat16, enabled=phase.precision == "bfloat16"):
+            if interval and self.step % interval == 0:
+                loss, logits, self.erased = restricted_loss(self.network, images, labels, phase.restriction_threshold)
+            else:
+                logits = self.network(images)
+                loss = functional.cross_entropy(logits.float(), labels)
+        return loss, logits
 
     def _batch(self, size: int) -> tuple[Tensor, Tensor]:
         epoch, index = divmod(self.step, self.schedule.steps_per_epoch)

@@ -67,6 +67,15 @@ def test_loss_falls_and_checkpoint_is_written(tmp_path: Path) -> None:
     assert card.epochs == 8
 
 
+def test_bfloat16_learns_nearly_as_float32_does() -> None:
+    phases = tuple(phase.model_copy(update={"precision": "bfloat16"}) for phase in RECIPE.phases)
+    exact, rough = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"phases": phases}))
+    first = exact.advance()[0], rough.advance()[0]
+    assert first[0] != first[1]  # it is in effect,
+    assert abs(first[0] - first[1]) < 0.05  # and no more than a rounding
+    assert all(p.dtype == torch.float32 for p in rough.network.parameters())
+
+
 def test_loss_that_is_no_number_stops_the_run() -> None:
     trainer = small_trainer()
     with torch.no_grad():
