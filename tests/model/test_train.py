@@ -72,7 +72,7 @@ def test_bfloat16_learns_nearly_as_float32_does() -> None:
     exact, rough = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"phases": phases}))
     first = exact.advance()[0], rough.advance()[0]
     assert first[0] != first[1]  # it is in effect,
-    assert abs(first[0] - first[1]) < 0.05  # and no more than a rounding
+    assert abs(first[0] - first[1]) < 0.1 * first[0]  # and no more than roundings
     assert all(p.dtype == torch.float32 for p in rough.network.parameters())
 
 
