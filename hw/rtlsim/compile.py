@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """SystemVerilog to a shared library with Verilator and g++, through a content-addressed cache.
 
-A library is made of three parts: the code Verilator generates (one translation unit, against a precompiled
-header), a few lines that list the ports (`_glue`), and the runtime objects of Verilator and harness.cpp,
-which are compiled once and shared by all libraries.
+A library is made of three parts: the code Verilator generates (against a precompiled header; one translation
+unit, or one a processor where it is large), a few lines that list the ports (`_glue`), and the runtime objects
+of Verilator and harness.cpp, which are compiled once and shared by all libraries.
 
 Memory files named by $readmemh are read when a simulation starts and are not part of the key: their path is
 in the sources.
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,14 +30,14 @@ from filelock import FileLock
 from hw.rtlsim import patches
 
 _HERE = Path(__file__).parent
-_FORMAT = 2  # of the generated glue: a new number makes old libraries invalid
+_FORMAT = 3  # of the generated glue: a new number makes old libraries invalid
 _PREFIX = "Vtop"
 _HEADER_SUFFIXES = frozenset({".vh", ".svh"})
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vlt"})
 # finn-rtllib is far from warning-free, and some of its files only parse with these; x values are fixed for
 # repeatable runs.
 _VERILATOR_FLAGS = (
-    "--cc", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "--output-split", "0",
+    "--cc", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-USERERROR", "--output-split", "10000",
     "--x-assign", "fast", "--x-initial", "fast", "--prefix", _PREFIX,
 )  # fmt: skip
 _CXX_FLAGS = ("-fPIC", "-fvisibility=hidden", "-std=gnu++17", "-w", "-DVM_TRACE=0", "-DVM_COVERAGE=0")
@@ -44,6 +45,8 @@ _RUNTIME_FLAGS = (
     "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_WARN", "-DVL_PRINTF=ir2_printf",
     "-include", "cstdio", "-include", str(_HERE / "print.h"),
 )  # fmt: skip
+_LARGE = 500_000  # bytes of generated code from which several compilers at once pay
+_SLOW = "__Slow.cpp"  # Verilator's name for code that runs once, at the start
 _HARNESS = ("harness.h", "harness.cpp", "print.h")
 _RUNTIME_SOURCES = ("verilated", "verilated_threads")
 _PORT = re.compile(r"^\s*VL_(IN|OUT|INOUT)(8|16|64|W|)\(&(\w+),(\d+),(\d+)(?:,\d+)?\);", re.MULTILINE)
@@ -131,12 +134,21 @@ class _Job:
 
     def link(self, top: str, runtime: _Runtime, optimise: str) -> Path:
         """Compile the generated C++ and link it; returns the library."""
-        source, compiled, linked = (self.folder / name for name in ("glue.cpp", "glue.o", "library.so"))
-        source.write_text(_glue(self.folder / "obj"))
-        flags: list[str | Path] = [optimise, *_CXX_FLAGS, *_includes(), "-include", runtime.header, "-Iobj"]
-        self.run(f"g++ refuses the code generated for {top}", [_cxx(), *flags, "-c", source, "-o", compiled])
+        flags: list[str | Path] = [*_CXX_FLAGS, *_includes(), "-include", runtime.header, "-Iobj"]
+
+        def compile_unit(number: int, unit: _Unit) -> Path:
+            source, compiled = self.folder / f"unit{number}.cpp", self.folder / f"unit{number}.o"
+            source.write_text(unit.text)
+            level = optimise if unit.hot else "-O0"
+            command = [_cxx(), level, *flags, "-c", source, "-o", compiled]
+            self.run(f"g++ refuses the code generated for {top}", command)
+            return compiled
+
+        units = _units(self.folder / "obj", _processors())
+        with ThreadPoolExecutor(len(units)) as pool:
+            objects = [*pool.map(compile_unit, range(len(units)), units), *runtime.objects]
+        linked = self.folder / "library.so"
         # -Bsymbolic: every library has symbols of the same names, and has to use its own.
-        objects = [compiled, *runtime.objects]
         self.run(f"cannot link {top}", [_cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", linked, *objects])
         return linked
 
@@ -162,9 +174,37 @@ class _Job:
         return output
 
 
+@dataclass(frozen=True)
+class _Unit:
+    """A translation unit; `hot` is false for code that runs once and is not worth optimising."""
+
+    text: str
+    hot: bool = True
+
+
+def _units(generated: Path, count: int) -> list[_Unit]:
+    """All generated code and the table of ports: as one unit, the fastest for a small design, or as count + 1."""
+    files = sorted(generated.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
+    if sum(path.stat().st_size for path in files) < _LARGE:
+        return [_Unit(_include_all(files) + _glue(generated))]
+    slow = [path for path in files if path.name.endswith(_SLOW)]
+    groups: list[list[Path]] = [[] for _ in range(count)]
+    for path in files:
+        if path not in slow:
+            min(groups, key=lambda group: sum(other.stat().st_size for other in group)).append(path)
+    return [*(_Unit(_include_all(group)) for group in groups), _Unit(_include_all(slow) + _glue(generated), hot=False)]
+
+
+def _include_all(files: Sequence[Path]) -> str:
+    return "".join(f'#include "{path.name}"\n' for path in files)
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0))
+
+
 def _glue(generated: Path) -> str:
-    """All generated code as one translation unit, a third of the time of many, and the table of ports."""
-    units = "\n".join(f'#include "{path.name}"' for path in sorted(generated.glob("*.cpp")))
+    """Code that makes a design and lists its ports."""
     rows = []
     for match in _PORT.finditer((generated / f"{_PREFIX}.h").read_text()):
         direction, _, name, high, low = match.groups()
@@ -172,7 +212,7 @@ def _glue(generated: Path) -> str:
         is_input = "true" if direction == "IN" else "false"
         rows.append(f'      {{"{plain}", {int(high) - int(low) + 1}, {is_input}, &m_top.{name}}},')
     table = "\n".join(rows)
-    return f"""{units}
+    return f"""#include "{_PREFIX}.h"
 #include "{_HERE / "harness.h"}"
 class Top final : public Design {{
 public:

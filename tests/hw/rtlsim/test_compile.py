@@ -89,3 +89,14 @@ def test_failure_names_file_line_and_log(tmp_path: Path) -> None:
     failure.value.log_path.unlink()
     with pytest.raises(FileNotFoundError):
         build("absent", [tmp_path / "absent.sv"])
+
+
+def test_parameters_that_a_module_refuses_do_not_compile(tmp_path: Path) -> None:
+    source = tmp_path / "refuses.sv"
+    source.write_text(
+        "module refuses #(parameter int N = 1) (input logic ap_clk);\n"
+        '  if (N > 1) $error("refuses: N must be 1, not %0d", N);\nendmodule\n'
+    )
+    with pytest.raises(CompileError, match="N must be 1, not 2") as failure:
+        build("refuses", [source], parameters={"N": 2})
+    failure.value.log_path.unlink()
