@@ -31,7 +31,7 @@ def run(context: Context) -> dict[str, Any]:
             progress=lambda done, total: context.status(f"{done}/{total} nodes"),
         )
     except SynthesisError as error:
-        raise ToolError(str(error), context.log) from error
+        raise ToolError(str(error), error.log or context.log) from error
     total = {name: getattr(found.total, name) for name in COUNTED}
     available = {name: getattr(context.board.resources, name) for name in COUNTED}
     excess = [f"{total[n]} {n.upper()} of {available[n]}" for n in COUNTED if total[n] > available[n]]

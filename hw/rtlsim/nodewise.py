@@ -16,6 +16,8 @@ import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.errors import ToolFailure
+
 Tensors = dict[str, npt.NDArray[Any]]
 
 
@@ -33,6 +35,10 @@ class NodeResult:
 
     def __str__(self) -> str:
         return f"{self.node} ({self.op}): {self.mismatches} values differ, first {self.first}"
+
+
+class NodeError(ToolFailure):
+    """A node that stands still or does not compile, named in the message."""
 
 
 def check_nodes(
@@ -53,16 +59,21 @@ def check_nodes(
         progress: called with a line after each node.
 
     Raises:
-        StallError, CompileError: a node that stands still or does not compile, named in the message.
+        NodeError: a node that stands still or does not compile.
+        OSError: a file cannot be written.
     """
     names = [node.name for node in ModelWrapper(str(model_file)).graph.node]
     # spawn: a forked child would inherit torch's and numpy's threads in an unknown state
     context = multiprocessing.get_context("spawn")
     results = []
     with ProcessPoolExecutor(workers, context, _open, (model_file, tensors_file, build_dir)) as pool:
-        for future in as_completed([pool.submit(_check, name) for name in names]):
-            results.append(future.result())
-            progress(f"{len(results)}/{len(names)} nodes")
+        try:
+            for future in as_completed([pool.submit(_check, name) for name in names]):
+                results.append(future.result())
+                progress(f"{len(results)}/{len(names)} nodes")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return sorted(results, key=lambda result: names.index(result.node))
 
 
@@ -85,9 +96,11 @@ def _check(name: str) -> NodeResult:
     node = model.get_node_from_name(name)
     try:
         return check_node(model, node, _worker["tensors"])
-    except Exception as error:
-        error.args = (f"{name} ({node.op_type}): {error}",)
+    except OSError:
         raise
+    except Exception as error:
+        log = error.log if isinstance(error, ToolFailure) else None
+        raise NodeError(f"{name} ({node.op_type}): {error}", log) from error
 
 
 def check_node(model: ModelWrapper, node: Any, tensors: Tensors) -> NodeResult:

@@ -23,6 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from hw.errors import ToolFailure
 from hw.synth.patches import patched
 from hw.synth.resources import Resources
 
@@ -38,12 +39,8 @@ _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-overrid
 _PATH_LITERAL = re.compile(r'"(\.?/[^"\n]*)"')
 
 
-class SynthesisError(RuntimeError):
-    """Yosys is missing, or refused a design; ``log`` is its log, where there is one."""
-
-    def __init__(self, message: str, log: Path | None = None) -> None:
-        super().__init__(message)
-        self.log = log
+class SynthesisError(ToolFailure):
+    """Yosys is missing, or refused a design."""
 
 
 @dataclass(frozen=True)

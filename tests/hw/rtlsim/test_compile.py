@@ -85,8 +85,8 @@ def test_failure_names_file_line_and_log(tmp_path: Path) -> None:
     source.write_text("module bad_syntax (input logic a);\n  assign = a;\nendmodule\n")
     with pytest.raises(CompileError, match=rf"{source}:2") as failure:
         build("bad_syntax", [source])
-    assert "bad_syntax.sv:2" in failure.value.log_path.read_text()
-    failure.value.log_path.unlink()
+    assert "bad_syntax.sv:2" in failure.value.log.read_text()
+    failure.value.log.unlink()
     with pytest.raises(FileNotFoundError):
         build("absent", [tmp_path / "absent.sv"])
 
@@ -99,4 +99,4 @@ def test_parameters_that_a_module_refuses_do_not_compile(tmp_path: Path) -> None
     )
     with pytest.raises(CompileError, match="N must be 1, not 2") as failure:
         build("refuses", [source], parameters={"N": 2})
-    failure.value.log_path.unlink()
+    failure.value.log.unlink()
