@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 
 from flows.report.summary import NodeRow
 
-_HIDDEN = ("StreamingFIFO", "StreamingDataWidthConverter")
+_HIDDEN = ("StreamingFIFO", "StreamingDataWidthConverter", "WidthConverter")
 _COLUMNS = 11  # boxes side by side before a row is wrapped
 _BOX = (92, 40)
 _GAP = (18, 14)

@@ -10,6 +10,7 @@ from finn.custom_op.fpgadataflow.pool import Pool
 from finn.util.basic import getHWCustomOp
 
 from hw.ops.cell_op import CellOp
+from hw.ops.width_converter import KINDS as CONVERTERS
 from hw.ops.wrapper import Cell
 
 FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}
@@ -42,7 +43,7 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """See CellOp.generate_hdl; the window generator in front must interleave PE channels."""
         source = model.find_producer(self.onnx_node.input[0])
-        while source is not None and source.op_type.startswith(("StreamingFIFO", "StreamingDataWidthConverter")):
+        while source is not None and source.op_type.startswith(("StreamingFIFO", *CONVERTERS)):
             source = model.find_producer(source.input[0])
         if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
             generator = getHWCustomOp(source)

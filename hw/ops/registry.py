@@ -13,6 +13,7 @@ from hw.ops.label_select import LabelSelect_rtl
 from hw.ops.pool import Pool_rtl
 from hw.ops.stream_add import StreamAdd_rtl
 from hw.ops.streaming_concat import StreamingConcat_rtl
+from hw.ops.width_converter import WidthConverter_rtl
 from hw.ops.xnor_mvau import XnorMVAU_rtl
 
 OPERATORS: tuple[type[CellOp], ...] = (
@@ -24,6 +25,7 @@ OPERATORS: tuple[type[CellOp], ...] = (
     GlobalAccPool_rtl,
     LabelSelect_rtl,
     ChannelPad_rtl,
+    WidthConverter_rtl,
 )
 
 

@@ -28,12 +28,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw.ops.generation import generate
+from hw.ops.width_converter import KINDS as CONVERTERS
 from hw.rtlsim.sim import Simulation, StallError
 from hw.rtlsim.stitch import Edge, StitchedDesign, Stream, edges, stitch
 from hw.rtlsim.stitched import compile_design, simulate
+from hw.transforms.specialise import SpecialiseOwn
 
 FIFO = "StreamingFIFO_rtl"
-CONVERTER = "StreamingDataWidthConverter_rtl"
 REPORT = "fifos.json"
 
 _log = logging.getLogger(__name__)
@@ -176,14 +177,14 @@ def size_fifos(model: ModelWrapper, part: str, clk_ns: float, build_dir: Path, f
 
 
 def insert_width_converters(model: ModelWrapper, part: str) -> ModelWrapper:
-    """Put an RTL data width converter on every edge whose ends differ in elements a beat.
+    """Put an RTL width converter on every edge whose ends differ in elements a beat.
 
     Other nodes keep their names.
     """
-    converted = model.transform(InsertDWC()).transform(SpecializeLayers(part))
-    new = [node for node in converted.graph.node if node.op_type == CONVERTER]
+    converted = model.transform(InsertDWC()).transform(SpecialiseOwn()).transform(SpecializeLayers(part))
+    new = [node for node in converted.graph.node if node.op_type.startswith(CONVERTERS)]
     for index, node in enumerate(new):
-        node.name = f"{CONVERTER}_{index}"
+        node.name = f"{node.op_type}_{index}"
         converted.rename_tensor(node.output[0], f"{node.input[0]}_dwc")
         converted.set_tensor_datatype(node.output[0], getCustomOp(node).get_output_datatype())
         # without it FINN's Python execution skips the node, and its consumer sees zeros

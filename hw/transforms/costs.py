@@ -2,8 +2,8 @@
 """What a hardware node costs on a 7-series device, before anything is synthesised.
 
 The operators of this project estimate themselves. The figures for FINN's RTL nodes are fitted to small Yosys runs:
-padding 64 LUT, window generator 172, thresholding 23 a stage and channel, matrix-vector unit 20 a multiplier, width
-converter 67. They serve to choose between foldings; synthesis has the last word.
+padding 64 LUT, window generator 172, thresholding 23 a stage and channel, matrix-vector unit 20 a multiplier. They
+serve to choose between foldings; synthesis has the last word.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hw.ops.cell_op import CellOp
+from hw.ops.width_converter import luts
 
 BRAM18_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Depth and width of half a block RAM."""
@@ -74,11 +75,9 @@ def ram(width: int, depth: int, *, block: bool) -> Cost:
     return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH) * 4 / 3)
 
 
-def converter(narrow: int, wide: int, bits: int) -> Cost:
-    """A width converter between streams of ``narrow`` and ``wide`` elements of ``bits`` bits."""
-    if narrow == wide:
-        return Cost()
-    return Cost(lut=25 + bits * wide / 2)
+def converter(source: int, sink: int, bits: int) -> Cost:
+    """A width converter from beats of ``source`` elements to beats of ``sink`` elements of ``bits`` bits."""
+    return Cost() if source == sink else Cost(lut=luts(source * bits, sink * bits))
 
 
 def node_cost(op: Any, part: str, *, block: bool = False) -> Cost:

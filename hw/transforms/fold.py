@@ -159,9 +159,8 @@ class _Problem:
     def check_widths(self, choice: Choice) -> None:
         """Raise FoldingError where a stream would need a width converter that does not exist."""
         for edge in self.edges:
-            narrow, wide = _widths(choice, edge)
-            if wide % narrow:
-                out, taken = choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
+            out, taken = _widths(choice, edge)
+            if _misfit(out, taken):
                 raise FoldingError(
                     f"{edge.producer} gives {out} elements a beat and {edge.consumer} takes {taken}; "
                     "one has to be a multiple of the other"
@@ -174,9 +173,9 @@ class _Problem:
     def _stream_price(self, choice: Choice, streams: set[Edge], weights: Shares) -> float:
         price = 0.0
         for edge in streams:
-            narrow, wide = _widths(choice, edge)
-            cost = converter(narrow, wide, edge.bits)
-            price += MISFIT if wide % narrow else _weigh(cost.shares(self.budget), weights)
+            widths = _widths(choice, edge)
+            cost = converter(*widths, edge.bits)
+            price += MISFIT if _misfit(*widths) else _weigh(cost.shares(self.budget), weights)
         return price
 
 
@@ -189,9 +188,12 @@ def _named(site: Site, options: tuple[Option, ...]) -> Choice:
 
 
 def _widths(choice: Mapping[str, Option], edge: Edge) -> tuple[int, int]:
-    """Elements a beat at the narrow and at the wide end of a stream."""
-    ends = choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
-    return min(ends), max(ends)
+    """Elements a beat at the two ends of a stream, the producer's first."""
+    return choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
+
+
+def _misfit(out: int, taken: int) -> bool:
+    return max(out, taken) % min(out, taken) != 0
 
 
 def _set_attribute(node: NodeProto, name: str, value: int | str) -> None:

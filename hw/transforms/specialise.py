@@ -21,6 +21,7 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from hw.ops.cell_op import CellOp
 from hw.ops.errors import UnsupportedNodeError
 from hw.ops.registry import register
+from hw.ops.width_converter import whole_factor
 from hw.transforms.passes import apply
 
 GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"
@@ -62,7 +63,8 @@ class SpecialiseOwn(Transformation):
     """Turn the abstract nodes that FINN has no RTL for into this project's operators.
 
     A matrix product becomes an ``XnorMVAU_rtl`` when it is binary, and a ``ChannelPad_rtl`` when its weights
-    only place the input among zero channels. Other products and specialised nodes are left alone.
+    only place the input among zero channels; a width converter becomes ours where one width is a multiple of the
+    other. Other products and specialised nodes are left alone.
     """
 
     def apply(self, model: Any) -> tuple[Any, bool]:
@@ -121,6 +123,10 @@ def channel_offset(weights: Any) -> int | None:
 def _own_node(model: Any, node: NodeProto) -> NodeProto | None:
     if node.op_type in SAME_ATTRIBUTES:
         return _renamed(node, SAME_ATTRIBUTES[node.op_type])
+    if node.op_type == "StreamingDataWidthConverter":
+        converter = getHWCustomOp(node)
+        widths = (int(converter.get_nodeattr(name)) for name in ("inWidth", "outWidth"))
+        return _renamed(node, "WidthConverter_rtl") if whole_factor(*widths) else None
     if node.op_type != "MVAU":
         return None
     product = getHWCustomOp(node)

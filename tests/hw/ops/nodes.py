@@ -159,6 +159,21 @@ def label(labels: int, pe: int, datatype: str, vectors: list[int], k: int = 1) -
     )
 
 
+def width(channels: int, in_width: int, out_width: int, datatype: str) -> ModelWrapper:
+    """A width converter between beats of ``in_width`` and of ``out_width`` bits."""
+    shape = (1, 3, 3, channels)
+    return one_node(
+        "StreamingDataWidthConverter",
+        {"in": (shape, datatype)},
+        {"out": (shape, datatype)},
+        inShape=shape,
+        outShape=shape,
+        inWidth=in_width,
+        outWidth=out_width,
+        dataType=datatype,
+    )
+
+
 CASES: dict[str, Callable[[], ModelWrapper]] = {
     "xnor_folded": lambda: binary(144, 16, 4, 36, [1, 3, 3]),
     "xnor_one_bit": lambda: binary(18, 6, 1, 1, [2]),
@@ -183,6 +198,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "pool_maximum": lambda: pool("MaxPool", 6, 2, 2, 2, types=("INT4", "INT4")),
     "global_pool": lambda: global_pool(8, 16, 4, ("INT4", "INT10")),
     "global_pool_one_group": lambda: global_pool(3, 4, 4, ("UINT5", "UINT9")),
+    "widen": lambda: width(9, 4, 36, "INT4"),
+    "widen_bits": lambda: width(16, 1, 16, "BINARY"),
+    "narrow": lambda: width(24, 24, 8, "INT4"),
     "label": lambda: label(10, 1, "INT16", [4]),
     "label_parallel": lambda: label(12, 4, "UINT4", [7]),
 }

@@ -18,6 +18,7 @@ CELLS = (
     "global_acc_pool",
     "label_select",
     "channel_pad",
+    "width_converter",
 )
 # Yosys ends the process on an error, so it runs in one of its own.
 RUN = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"

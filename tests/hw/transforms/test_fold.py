@@ -138,5 +138,5 @@ def test_costs_of_memories() -> None:
     assert rom(1, 16384, block=True) == Cost(bram36=0.5)
     assert ram(3, 64, block=False) == Cost(lut=4)
     assert converter(4, 4, 8) == Cost()
-    assert converter(1, 4, 8).lut > 0
+    assert 0 < converter(1, 4, 8).lut < converter(4, 1, 8).lut
     assert Cost(lut=50, bram36=3).excess(Budget(40, 3, 0)) == ["50 LUT of 40"]

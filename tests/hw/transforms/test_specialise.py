@@ -242,7 +242,7 @@ def test_a_second_specialisation_serves_what_was_inserted() -> None:
     model = model.transform(InsertDWC()).transform(InsertFIFO(create_shallow_fifos=True))
     again = in_python(specialise(model, PARTS[0]))
     assert count(again, "StreamingFIFO_rtl") > 20
-    assert count(again, "StreamingDataWidthConverter_rtl") > 3
+    assert count(again, "WidthConverter_rtl") > 3
     np.testing.assert_array_equal(logits(again, 5), logits(residual_network(), 5))
 
 

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Width conversion by a whole factor: what stands between two nodes that are folded differently."""
+
+from __future__ import annotations
+
+import math
+
+from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+
+from hw.ops.cell_op import CellOp
+from hw.ops.wrapper import Cell
+
+KINDS = ("StreamingDataWidthConverter", "WidthConverter_rtl")
+"""How the types of nodes begin that convert widths: FINN's, for any two widths, and this one."""
+
+
+class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FINN's naming
+    """The same elements, Ratio times as many a beat, or as few."""
+
+    def check(self) -> None:
+        """See CellOp.check."""
+        if not whole_factor(self.number("inWidth"), self.number("outWidth")):
+            raise self.refuse(
+                f"converts {self.number('inWidth')} to {self.number('outWidth')} bits; "
+                "one has to be a multiple of the other"
+            )
+
+    def get_exp_cycles(self) -> int:
+        """One cycle a narrow beat."""
+        return max(math.prod(shape[:-1]) for shape in (self.get_folded_input_shape(), self.get_folded_output_shape()))
+
+    def cell(self) -> Cell:
+        """See CellOp.cell."""
+        return Cell("width_converter", {"InWidth": self.number("inWidth"), "OutWidth": self.number("outWidth")})
+
+    def lut_estimation(self, fpgapart: str) -> int:
+        """See `luts`."""
+        return luts(self.number("inWidth"), self.number("outWidth"))
+
+
+def whole_factor(in_width: int, out_width: int) -> bool:
+    """Whether one width is a multiple of the other, at least twice."""
+    narrow, wide = sorted((in_width, out_width))
+    return wide > narrow > 0 and wide % narrow == 0
+
+
+def luts(in_width: int, out_width: int) -> int:
+    """LUTs of the cell: a beat counter, and when narrowing a multiplexer, of which a LUT holds four inputs."""
+    narrow, wide = sorted((in_width, out_width))
+    ratio = wide // narrow
+    multiplexer = narrow * math.ceil(ratio / 4) if in_width > out_width else 0
+    return multiplexer + 4 + ratio.bit_length()
