@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a hardware node costs on a 7-series device, before anything is synthesised.
 
-The operators of this project estimate themselves. The figures for FINN's RTL nodes are fitted to small Yosys runs:
-padding 64 LUT, window generator 172, thresholding 23 a stage and channel, matrix-vector unit 20 a multiplier. They
-serve to choose between foldings; synthesis has the last word.
+The operators of this project estimate themselves. The figures for FINN's RTL nodes are fitted to what Yosys made of
+resnet20's and tiny's nodes. They serve to choose between foldings; synthesis has the last word.
 """
 
 from __future__ import annotations
@@ -18,6 +17,10 @@ from hw.ops.width_converter import luts
 BRAM18_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Depth and width of half a block RAM."""
 LUT_RAM_DEPTH = 64
+RANDOM_ROM = 4.5
+"""How many LUTs Yosys takes for a ROM of random bits and more than 32 words where one would do."""
+FIFOS = 0.1
+"""Share of the other nodes' LUTs that FIFOs add (resnet20: 0.10, tiny: 0.14); only simulation knows them."""
 Shares = tuple[float, float, float]
 """Of LUTs, block RAMs and DSP blocks."""
 
@@ -107,7 +110,10 @@ def node_cost(op: Any, part: str, *, block: bool = False) -> Cost:
 
 def _xnor(op: Any, part: str, block: bool) -> Cost:
     words = (op.get_nodeattr("MH") // op.get_nodeattr("PE")) * (op.get_nodeattr("MW") // op.get_nodeattr("SIMD"))
-    return Cost(lut=op.lut_estimation(part)) + rom(op.get_nodeattr("PE") * op.get_nodeattr("SIMD"), words, block=block)
+    weights = rom(op.get_nodeattr("PE") * op.get_nodeattr("SIMD"), words, block=block)
+    if words > LUT_RAM_DEPTH // 2:
+        weights = Cost(RANDOM_ROM * weights.lut, weights.bram36)
+    return Cost(lut=op.lut_estimation(part)) + weights
 
 
 def _thresholding(op: Any, part: str, block: bool) -> Cost:
@@ -129,7 +135,9 @@ def _window(op: Any, part: str, block: bool) -> Cost:
         # One short line buffer a row of the window, the rest are registers.
         rows = op.get_nodeattr("ConvKernelDim")[0] - 1
         return Cost(lut=85 + rows * ram(width, depth // max(rows, 1), block=False).lut)
-    return Cost(lut=160) + ram(width, depth, block=block)
+    # A 1x1 kernel, which only leaves out pixels, counts less.
+    control = 100 if max(op.get_nodeattr("ConvKernelDim")) == 1 else 225
+    return Cost(lut=control) + ram(width, depth, block=block)
 
 
 def _product(op: Any, part: str, block: bool) -> Cost:

@@ -13,7 +13,7 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
-from hw.transforms.costs import Budget, Cost, Shares, converter
+from hw.transforms.costs import FIFOS, Budget, Cost, Shares, converter
 from hw.transforms.fold_options import Edge, Folding, FoldingError, Option, Site, analyse, slowest
 
 __all__ = ["Budget", "FoldResult", "Folding", "FoldingError", "fold"]
@@ -37,7 +37,7 @@ class FoldResult:
         bottleneck: name of the node with the most cycles.
         met: whether no node takes more than the target and the estimate is within the budget.
         message: one line for the user.
-        cost: estimated resources, without FIFOs.
+        cost: estimated resources, with an allowance for FIFOs.
     """
 
     model: Any
@@ -51,14 +51,14 @@ class FoldResult:
 def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Folding | None = None) -> FoldResult:
     """Fold every node so that a frame takes at most ``target_cycles``, at the least cost.
 
-    Streams of neighbouring nodes get widths that are multiples of each other, since FINN's RTL width converter
-    can do nothing else. If the target is out of reach, or does not fit, the fastest folding that fits is taken.
+    Streams of neighbouring nodes get widths that are multiples of each other, since our width converter can do
+    nothing else. If the target is out of reach, or does not fit, the fastest folding that fits is taken.
 
     Args:
         model: partition of generic nodes as ``convert`` makes it, or of specialised ones before converters and
             FIFOs are inserted, with unique node names; it is left as it is.
         target_cycles: clock frequency / frames per second.
-        budget: what the design may use; FIFOs come on top.
+        budget: what the design may use.
         part: FPGA part, e.g. xc7z020clg400-1.
         folding: attributes that the user wants for some nodes.
 
@@ -152,9 +152,10 @@ class _Problem:
         return choice
 
     def total(self, choice: Choice) -> Cost:
-        """Cost of all nodes and width converters."""
+        """Cost of all nodes and width converters, with an allowance for FIFOs."""
         nodes = sum((option.cost for option in choice.values()), Cost())
-        return sum((converter(*_widths(choice, edge), edge.bits) for edge in self.edges), nodes)
+        cost = sum((converter(*_widths(choice, edge), edge.bits) for edge in self.edges), nodes)
+        return Cost((1 + FIFOS) * cost.lut, cost.bram36, cost.dsp)
 
     def check_widths(self, choice: Choice) -> None:
         """Raise FoldingError where a stream would need a width converter that does not exist."""
