@@ -17,15 +17,8 @@ from brevitas.quant.scaled_int import TruncTo8bit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.quantizers import (
-    BRANCH,
-    FUSION_WEIGHT,
-    HEAD,
-    LINEAR_WEIGHT,
-    RESIDUAL,
-    STEM_WEIGHT,
-    IntegerFormat,
-)
+from model.layers import batch_norm
+from model.quantizers import INPUT_SCALE, Formats, IntegerFormat
 
 SELECTION_WEIGHT = IntegerFormat(bits=2, scale=1.0, narrow=True)
 """Weights 0 and 1 that select a channel."""
@@ -72,12 +65,6 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):
     tensor_clamp_impl = TensorClamp
 
 
-class FloorToResidual(TruncTo8bit):
-    """Drops the low bits of a window's sum, down to the residual format."""
-
-    bit_width = RESIDUAL.bits
-
-
 class PadSigns(torch.autograd.Function):
     """One ring of -1 round a feature map of signs.
 
@@ -115,6 +102,20 @@ class BinaryConv2d(qnn.QuantConv2d):
         return result
 
 
+def quant_conv(fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
+    """Return a convolution whose weights are quantized to an integer format, padded with zeros to the same size."""
+    layer: nn.Module = qnn.QuantConv2d(
+        inputs,
+        outputs,
+        kernel,
+        stride=stride,
+        padding=kernel // 2,
+        bias=False,
+        weight_quant=weight_quantizer(fmt),
+    )
+    return layer
+
+
 class OptionAShortcut(qnn.QuantConv2d):
     """Every second pixel with zero channels before and after, as a 1x1 convolution that selects channels.
 
@@ -122,7 +123,15 @@ class OptionAShortcut(qnn.QuantConv2d):
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 1, stride=2, bias=False, weight_quant=weight_quantizer(SELECTION_WEIGHT))
+        super().__init__(
+            inputs,
+            outputs,
+            1,
+            stride=2,
+            bias=False,
+            weight_quant=weight_quantizer(SELECTION_WEIGHT),
+            return_quant_tensor=True,
+        )
         offset = (outputs - inputs) // 2
         self.weight.requires_grad_(False).zero_()
         self.weight[range(offset, offset + inputs), range(inputs)] = 1.0
@@ -134,97 +143,157 @@ class OptionAShortcut(qnn.QuantConv2d):
         """Keep the fixed weights."""
 
 
-class GroupedConv2d(qnn.QuantConv2d):
-    """3x3 convolution with one group an input channel, as a dense convolution with zeros outside the groups.
+class CheapConv2d(qnn.QuantConv2d):
+    """Grouped 3x3 convolution as a dense one with zeros outside the groups; its first `kept` outputs exist.
 
     FINN lowers a dense convolution to a matrix-vector unit; a grouped one with a channel multiplier it
-    refuses. Checkpoints hold the grouped weights (outputs, 1, 3, 3).
+    refuses. Checkpoints hold the grouped weights (kept, inputs / groups, 3, 3).
     """
 
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(inputs, outputs, 3, padding=1, bias=False, weight_quant=weight_quantizer(FUSION_WEIGHT))
-        # Output channel o of a grouped convolution reads input channel o // (outputs / inputs).
-        self.source = torch.arange(outputs) // (outputs // inputs)
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int, groups: int, kept: int) -> None:
+        super().__init__(inputs, kept, 3, padding=1, bias=False, weight_quant=weight_quantizer(fmt))
+        members = inputs // groups
+        # Output o of a grouped convolution belongs to group o // (outputs / groups).
+        group = torch.arange(kept) // (outputs // groups)
+        self.rows = torch.arange(kept)[:, None]
+        self.sources = group[:, None] * members + torch.arange(members)
         self.weight.requires_grad_(False).zero_()
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         """Save the weights inside the groups."""
-        outputs = torch.arange(self.out_channels)
-        destination[f"{prefix}weight"] = self.weight[outputs, self.source].unsqueeze(1)
+        destination[f"{prefix}weight"] = self.weight[self.rows, self.sources]
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """Spread grouped weights over the dense ones."""
-        grouped = state_dict[f"{prefix}weight"]
         dense = torch.zeros_like(self.weight)
-        dense[torch.arange(self.out_channels), self.source] = grouped.squeeze(1).to(dense)
+        dense[self.rows, self.sources] = state_dict[f"{prefix}weight"].to(dense)
         super()._load_from_state_dict({**state_dict, f"{prefix}weight": dense}, prefix, *args)
 
 
-class ResidualSum(nn.Module):
-    """Quantizes a branch, adds the shortcut, and clips to the residual format."""
+def quantizer(fmt: IntegerFormat, *, typed: bool = True) -> nn.Module:
+    """Return a module that quantizes to a format; `typed`: its result carries scale and bit width."""
+    layer: nn.Module = qnn.QuantIdentity(act_quant=activation_quantizer(fmt), return_quant_tensor=typed)
+    return layer
 
-    def __init__(self) -> None:
+
+class QuantJoin(nn.Module):
+    """The part that joins share: the branch is quantized, and the shortcut brings its scale along."""
+
+    def __init__(self, formats: Formats) -> None:
         super().__init__()
-        self.branch = qnn.QuantIdentity(act_quant=activation_quantizer(BRANCH))
-        self.total = _residual_identity()
+        self.branch = quantizer(formats.branch, typed=False)
+        self.total = quantizer(formats.residual)
+
+
+class ResidualSum(QuantJoin):
+    """Quantizes a branch, adds the shortcut, and clips to the residual format."""
 
     def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = self.total(self.branch(branch) + shortcut)
+        result: Tensor = self.total(self.branch(branch) + plain(shortcut))
         return result
 
 
-def _residual_identity() -> nn.Module:
-    layer: nn.Module = qnn.QuantIdentity(act_quant=activation_quantizer(RESIDUAL), return_quant_tensor=True)
-    return layer
+class QuantPReLUSum(QuantJoin):
+    """Quantizes a branch, adds the shortcut, and gives PReLU of the sum in the residual format."""
+
+    def __init__(self, channels: int, formats: Formats) -> None:
+        super().__init__(formats)
+        self.weight = nn.PReLU(channels).weight
+
+    def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
+        """Return multiples of the residual scale."""
+        total = self.branch(branch) + plain(shortcut)
+        result: Tensor = self.total(functional.prelu(total, self.weight))
+        return result
+
+
+class QuantPReLU(nn.PReLU):
+    """PReLU with a slope a channel, quantized to the residual format."""
+
+    def __init__(self, channels: int, formats: Formats) -> None:
+        super().__init__(channels)
+        self.total = quantizer(formats.residual)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return multiples of the residual scale."""
+        result: Tensor = self.total(super().forward(input))
+        return result
+
+
+def plain(x: Any) -> Tensor:
+    """Return the values of a tensor that may carry a scale."""
+    values: Tensor = getattr(x, "value", x)
+    return values
 
 
 class BrevitasKit:
     """The Brevitas layers, for evaluation and export."""
 
-    def stem(self, inputs: int, outputs: int) -> nn.Module:
+    def __init__(self, prelu: bool, formats: Formats) -> None:
+        self.prelu = prelu
+        self.formats: Formats | None = formats
+        self.input_scale: float | None = INPUT_SCALE
+        self._formats = formats
+
+    def stem(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
         """See Kit."""
-        layer: nn.Module = qnn.QuantConv2d(
-            inputs, outputs, 3, padding=1, bias=False, weight_quant=weight_quantizer(STEM_WEIGHT)
-        )
-        return layer
+        return quant_conv(self._formats.stem_weight, inputs, outputs, kernel, stride)
 
     def binary_conv(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         """See Kit."""
         return BinaryConv2d(inputs, outputs, stride)
 
-    def shortcut(self, inputs: int, outputs: int) -> nn.Module:
+    def norm(self, channels: int, gamma: float) -> nn.BatchNorm2d:
+        """See Kit."""
+        return batch_norm(channels, gamma)
+
+    def activation(self, channels: int) -> nn.Module:
+        """See Kit."""
+        return QuantPReLU(channels, self._formats) if self.prelu else quantizer(self._formats.residual)
+
+    def join(self, channels: int) -> nn.Module:
+        """See Kit."""
+        return QuantPReLUSum(channels, self._formats) if self.prelu else ResidualSum(self._formats)
+
+    def requantize(self) -> nn.Module:
+        """See Kit."""
+        return quantizer(self._formats.residual)
+
+    def subsample(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
         return OptionAShortcut(inputs, outputs)
 
-    def quantizer(self) -> nn.Module:
+    def pool(self, size: int) -> nn.Module:
         """See Kit."""
-        return _residual_identity()
-
-    def residual_add(self) -> nn.Module:
-        """See Kit."""
-        return ResidualSum()
-
-    def trunc_pool(self, size: int) -> nn.Module:
-        """See Kit."""
-        layer: nn.Module = qnn.TruncAvgPool2d(size, stride=size, trunc_quant=FloorToResidual, return_quant_tensor=True)
+        layer: nn.Module = qnn.TruncAvgPool2d(
+            size,
+            stride=size,
+            trunc_quant=TruncTo8bit.let(bit_width=self._formats.residual.bits),
+            return_quant_tensor=True,
+        )
         return layer
 
-    def pointwise(self, inputs: int, outputs: int) -> nn.Module:
+    def shortcut_conv(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         """See Kit."""
-        layer: nn.Module = qnn.QuantConv2d(inputs, outputs, 1, bias=False, weight_quant=weight_quantizer(FUSION_WEIGHT))
-        return layer
+        return quant_conv(self._formats.shortcut_weight, inputs, outputs, 1, stride)
 
-    def grouped(self, inputs: int, outputs: int) -> nn.Module:
+    def fusion_conv(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
-        return GroupedConv2d(inputs, outputs)
+        return quant_conv(self._formats.fusion_weight, inputs, outputs, 1)
+
+    def cheap_conv(self, inputs: int, outputs: int, groups: int, kept: int) -> nn.Conv2d:
+        """See Kit."""
+        layer: nn.Conv2d = CheapConv2d(self._formats.fusion_weight, inputs, outputs, groups, kept)
+        return layer
 
     def head_quantizer(self) -> nn.Module:
         """See Kit."""
-        layer: nn.Module = qnn.QuantIdentity(act_quant=activation_quantizer(HEAD))
-        return layer
+        return quantizer(self._formats.head, typed=False)
 
     def linear(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
-        layer: nn.Module = qnn.QuantLinear(inputs, outputs, bias=False, weight_quant=weight_quantizer(LINEAR_WEIGHT))
+        layer: nn.Module = qnn.QuantLinear(
+            inputs, outputs, bias=False, weight_quant=weight_quantizer(self._formats.linear_weight)
+        )
         return layer

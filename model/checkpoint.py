@@ -14,7 +14,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from model.errors import CheckpointError
-from model.networks import ResidualNetwork, create_network, network_spec
+from model.kit import Precision
+from model.networks import Network, Recovery, create_network, network_spec
+from model.quantizers import Formats
 
 CHECKPOINT_DIR = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
@@ -26,6 +28,11 @@ class Card(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     network: str
+    precision: Precision = "hardware"
+    recovery: Recovery | None = Field(default=None, description="information recovery; null: the network's own")
+    formats: Formats | None = Field(
+        default=None, description="integer formats of hardware precision; null: the default ones"
+    )
     dataset: str = Field(description="name of the data set it was trained on")
     images: int = Field(ge=0, description="number of training images")
     epochs: float = Field(ge=0, description="passes over the training images")
@@ -47,14 +54,21 @@ def card_path(path: Path) -> Path:
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.card.json")
 
 
-def save_checkpoint(path: Path, network: ResidualNetwork, card: Card) -> Card:
-    """Write weights and card; the card's sha256 is set from the weights. Raises CheckpointError.
+def save_checkpoint(path: Path, network: Network, card: Card) -> Card:
+    """Write weights and card; what the card says of the network is set here. Raises CheckpointError.
 
     A file is replaced at once or not at all.
     """
     check_name(path)
     data = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
-    card = card.model_copy(update={"sha256": hashlib.sha256(data).hexdigest(), "network": network.spec.name})
+    facts = {
+        "network": network.spec.name,
+        "precision": network.precision,
+        "recovery": network.recovery,
+        "formats": network.formats,
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+    card = card.model_copy(update=facts)
     replace_file(path, data)
     write_card(path, card)
     return card
@@ -97,11 +111,11 @@ def load_card(path: Path) -> Card:
         raise CheckpointError(f"damaged card {card_file}: {where}: {first['msg']}") from error
 
 
-def load_checkpoint(path: Path, network: str | None = None) -> tuple[ResidualNetwork, Card]:
+def load_checkpoint(path: Path, network: str | None = None, precision: Precision | None = None) -> tuple[Network, Card]:
     """Read a checkpoint into a light network in evaluation mode.
 
-    Checks the weights against the card's sha256 and, where `network` is given, that it is a checkpoint of
-    that network. Raises CheckpointError, or UnknownNetworkError for a card of an unknown network.
+    Checks the weights against the card's sha256 and, where `network` or `precision` is given, that it is a
+    checkpoint of that. Raises CheckpointError, or UnknownNetworkError for a card of an unknown network.
     """
     try:
         data = path.read_bytes()
@@ -110,17 +124,19 @@ def load_checkpoint(path: Path, network: str | None = None) -> tuple[ResidualNet
     card = load_card(path)
     if network is not None and card.network != network_spec(network).name:
         raise CheckpointError(f"{path} is a checkpoint of {card.network}, not of {network}")
+    if precision is not None and card.precision != precision:
+        raise CheckpointError(f"{path} is a checkpoint of {card.precision} precision, not of {precision} precision")
     digest = hashlib.sha256(data).hexdigest()
     if digest != card.sha256:
         raise CheckpointError(
             f"damaged checkpoint {path}: sha256 is {digest[:12]}..., its card says {card.sha256[:12]}..."
         )
-    result = create_network(card.network)
+    result = create_network(card.network, precision=card.precision, recovery=card.recovery, formats=card.formats)
     load_weights(result, _tensors(path, data), path)
     return result.eval(), card
 
 
-def load_weights(network: ResidualNetwork, tensors: dict[str, torch.Tensor], path: Path) -> None:
+def load_weights(network: Network, tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Put tensors into a network; raises CheckpointError that names the first misfit."""
     wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

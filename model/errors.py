@@ -10,6 +10,14 @@ class UnknownNetworkError(ModelError):
     """The registry has no network of that name."""
 
 
+class FormatError(ModelError):
+    """The integer formats of a network do not fit each other."""
+
+
+class PrecisionError(ModelError):
+    """An operation was asked of a network whose precision does not have it."""
+
+
 class RecipeError(ModelError):
     """A training recipe is missing, malformed or does not fit the network."""
 
@@ -27,4 +35,4 @@ class TrainingError(ModelError):
 
 
 class ExportError(ModelError):
-    """An exported graph does not compute what the network computes."""
+    """A network cannot be exported, or the exported graph does not compute what the network computes."""

@@ -13,7 +13,7 @@ from model.checkpoint import load_checkpoint, shipped_checkpoint, write_card
 from model.cli import run
 from model.data import Images, load_images
 from model.errors import DataError
-from model.networks import Backend, ResidualNetwork, to_brevitas
+from model.networks import Backend, Network, to_brevitas
 
 BATCH = 500
 
@@ -31,7 +31,7 @@ class Accuracy:
         return self.correct / self.images
 
 
-def accuracy(network: ResidualNetwork, data: Images, batch: int = BATCH) -> Accuracy:
+def accuracy(network: Network, data: Images, batch: int = BATCH) -> Accuracy:
     """Count the right answers of a network in evaluation mode; raises DataError for images without labels."""
     if data.labels is None:
         raise DataError(f"{data.dataset} has no labels to compare with")

@@ -14,7 +14,7 @@ from qonnx.util.cleanup import cleanup_model
 
 from model.checkpoint import load_checkpoint
 from model.errors import ExportError
-from model.networks import ResidualNetwork, to_brevitas
+from model.networks import Network, to_brevitas
 
 MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
@@ -35,7 +35,7 @@ class ExportedModel:
 
 
 def export(
-    source: ResidualNetwork | Path,
+    source: Network | Path,
     out_dir: Path,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64] | None = None,
@@ -70,7 +70,7 @@ def export(
     return ExportedModel(model_path, golden_path, network.spec.name, images, logits, labels)
 
 
-def _write_qonnx(network: ResidualNetwork, path: Path) -> None:
+def _write_qonnx(network: Network, path: Path) -> None:
     example = torch.zeros(1, *network.spec.input_shape)
     export_qonnx(
         network,

@@ -1,23 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The layers of a network, in the light kit, and the residual block that either kit builds.
-
-A kit is a set of layer factories. The light kit here is plain torch and made for training; the kit in
-brevitas_layers.py is made for export. Both give layers with the same parameters under the same names, so that
-weights move by load_state_dict, and in evaluation mode both compute the same numbers, bit for bit.
-"""
-
-from typing import Protocol
+"""The light kit: the layers of a hardware network in plain torch, made for training."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from model.kit import BinaryWeights
 from model.quantizers import (
-    FUSION_WEIGHT,
-    HEAD,
-    LINEAR_WEIGHT,
-    RESIDUAL,
-    STEM_WEIGHT,
+    INPUT_SCALE,
+    Formats,
     IntegerFormat,
     Quantize,
     ResidualAdd,
@@ -27,68 +18,51 @@ from model.quantizers import (
 )
 
 
-class Kit(Protocol):
-    """Factories of the layers of a network; feature maps are (batch, channels, height, width)."""
-
-    def stem(self, inputs: int, outputs: int) -> nn.Module:
-        """Return a 3x3 convolution with 8-bit weights, zero padding 1."""
-
-    def binary_conv(self, inputs: int, outputs: int, stride: int) -> nn.Module:
-        """Return a 3x3 convolution of signs with binary weights, padded with -1."""
-
-    def shortcut(self, inputs: int, outputs: int) -> nn.Module:
-        """Return the option-A shortcut: every second pixel, zero channels before and after."""
-
-    def quantizer(self) -> nn.Module:
-        """Return a module that quantizes to the residual format."""
-
-    def residual_add(self) -> nn.Module:
-        """Return a module of (branch, shortcut) that adds in the residual format."""
-
-    def trunc_pool(self, size: int) -> nn.Module:
-        """Return an average pool of size x size windows, rounded down to the residual format."""
-
-    def pointwise(self, inputs: int, outputs: int) -> nn.Module:
-        """Return a 1x1 convolution with fusion weights."""
-
-    def grouped(self, inputs: int, outputs: int) -> nn.Module:
-        """Return a 3x3 convolution with fusion weights and one group for each input channel."""
-
-    def head_quantizer(self) -> nn.Module:
-        """Return a module that quantizes to the head format."""
-
-    def linear(self, inputs: int, outputs: int) -> nn.Module:
-        """Return a classifier without bias."""
-
-
 class WeightQuantConv2d(nn.Conv2d):
     """Convolution without bias whose weights are quantized to an integer format."""
 
-    def __init__(
-        self, fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, *, padding: int = 0, groups: int = 1
-    ) -> None:
-        super().__init__(inputs, outputs, kernel, padding=padding, groups=groups, bias=False)
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
         self.format = fmt
 
     def forward(self, input: Tensor) -> Tensor:
         """Convolve with the quantized weights."""
-        return functional.conv2d(
-            input, Quantize.apply(self.weight, self.format), padding=self.padding, groups=self.groups
-        )
+        return functional.conv2d(input, Quantize.apply(self.weight, self.format), None, self.stride, self.padding)
+
+
+class CheapConv2d(nn.Conv2d):
+    """Grouped 3x3 convolution with quantized weights, of which the first `kept` outputs exist."""
+
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int, groups: int, kept: int) -> None:
+        super().__init__(inputs, outputs, 3, padding=1, groups=groups, bias=False)
+        self.format = fmt
+        self.missing = outputs - kept
+        self.out_channels = kept
+        self.weight = nn.Parameter(self.weight.detach()[:kept].clone())
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve with the quantized weights."""
+        weight = Quantize.apply(self.weight, self.format)
+        if not self.missing:
+            return functional.conv2d(input, weight, None, 1, 1, 1, self.groups)
+        # Groups have equally many outputs in torch: the last group's missing ones are computed and dropped.
+        whole = functional.pad(weight, (0, 0, 0, 0, 0, 0, 0, self.missing))
+        return functional.conv2d(input, whole, None, 1, 1, 1, self.groups)[:, : self.out_channels]
 
 
 class QuantLinear(nn.Linear):
-    """Linear layer without bias whose weights are quantized to the classifier's format."""
+    """Linear layer without bias whose weights are quantized."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, bias=False)
+        self.format = fmt
 
     def forward(self, input: Tensor) -> Tensor:
         """Multiply with the quantized weights."""
-        return functional.linear(input, Quantize.apply(self.weight, LINEAR_WEIGHT))
+        return functional.linear(input, Quantize.apply(self.weight, self.format))
 
 
-class BinaryConv2d(nn.Conv2d):
+class BinaryConv2d(BinaryWeights, nn.Conv2d):
     """3x3 convolution of sign(x), padded with -1, with sign(w); its outputs are whole numbers.
 
     Computed as conv(sign + 1, zero padding) - sum(w), which is the same number.
@@ -99,7 +73,7 @@ class BinaryConv2d(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:
         """Binarize and convolve."""
-        weight = SignWeight.apply(self.weight)
+        weight = SignWeight.apply(self.weight) if self.binary_weights else self.weight
         # Signs keep the layout of a contiguous parameter, which is slow beside channels-last activations.
         fast = weight.contiguous(memory_format=torch.channels_last)
         return functional.conv2d(ShiftedSign.apply(input), fast, -weight.sum((1, 2, 3)), self.stride, self.padding)
@@ -118,86 +92,141 @@ class OptionAShortcut(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """Quantizes to the residual format."""
+    """Quantizes to the residual format, whose range takes the place of Hardtanh."""
+
+    def __init__(self, formats: Formats) -> None:
+        super().__init__()
+        self.formats = formats
 
     def forward(self, x: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = ResidualAdd.apply(x, None)
+        result: Tensor = ResidualAdd.apply(x, None, self.formats)
         return result
 
 
 class ResidualSum(nn.Module):
     """Quantizes a branch, adds the shortcut, and clips to the residual format."""
 
+    def __init__(self, formats: Formats) -> None:
+        super().__init__()
+        self.formats = formats
+
     def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = ResidualAdd.apply(branch, shortcut)
+        result: Tensor = ResidualAdd.apply(branch, shortcut, self.formats)
         return result
 
 
-class HeadQuantizer(nn.Module):
-    """Quantizes the pooled features."""
+class QuantPReLU(nn.PReLU):
+    """PReLU with a slope a channel, quantized to the residual format."""
+
+    def __init__(self, channels: int, formats: Formats) -> None:
+        super().__init__(channels)
+        self.formats = formats
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return multiples of the residual scale."""
+        result: Tensor = Quantize.apply(super().forward(input), self.formats.residual)
+        return result
+
+
+class QuantPReLUSum(QuantPReLU):
+    """Quantizes a branch, adds the shortcut, and gives PReLU of the sum in the residual format.
+
+    For slopes >= 0 the way from the integer sum to the integer result is a monotone staircase.
+    """
+
+    def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:  # type: ignore[override]
+        """Return multiples of the residual scale."""
+        return super().forward(Quantize.apply(branch, self.formats.branch) + shortcut)
+
+
+class Quantizer(nn.Module):
+    """Quantizes to a format."""
+
+    def __init__(self, fmt: IntegerFormat) -> None:
+        super().__init__()
+        self.format = fmt
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return multiples of the head's scale."""
-        result: Tensor = Quantize.apply(x, HEAD)
+        """Return multiples of the format's scale."""
+        result: Tensor = Quantize.apply(x, self.format)
         return result
 
 
 class TruncPool(nn.Module):
-    """Average of size x size windows, rounded down to the residual format."""
+    """Average of size x size windows, rounded down to a format."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, fmt: IntegerFormat) -> None:
         super().__init__()
         self.size = size
+        self.format = fmt
 
     def forward(self, x: Tensor) -> Tensor:
         """Pool and round down."""
-        return floor_to(functional.avg_pool2d(x, self.size), RESIDUAL)
+        return floor_to(functional.avg_pool2d(x, self.size), self.format)
 
 
 class LightKit:
-    """The plain torch layers: fast to train, and the definition of what a network computes."""
+    """The plain torch layers: fast to train, and the definition of what a hardware network computes."""
 
-    def stem(self, inputs: int, outputs: int) -> nn.Module:
+    def __init__(self, prelu: bool, formats: Formats) -> None:
+        self.prelu = prelu
+        self.formats: Formats | None = formats
+        self.input_scale: float | None = INPUT_SCALE
+        self._formats = formats
+
+    def stem(self, inputs: int, outputs: int, kernel: int, stride: int) -> nn.Module:
         """See Kit."""
-        return WeightQuantConv2d(STEM_WEIGHT, inputs, outputs, 3, padding=1)
+        return WeightQuantConv2d(self._formats.stem_weight, inputs, outputs, kernel, stride=stride)
 
     def binary_conv(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         """See Kit."""
         return BinaryConv2d(inputs, outputs, stride)
 
-    def shortcut(self, inputs: int, outputs: int) -> nn.Module:
+    def norm(self, channels: int, gamma: float) -> nn.BatchNorm2d:
+        """See Kit."""
+        return batch_norm(channels, gamma)
+
+    def activation(self, channels: int) -> nn.Module:
+        """See Kit."""
+        return QuantPReLU(channels, self._formats) if self.prelu else ResidualQuantizer(self._formats)
+
+    def join(self, channels: int) -> nn.Module:
+        """See Kit."""
+        return QuantPReLUSum(channels, self._formats) if self.prelu else ResidualSum(self._formats)
+
+    def requantize(self) -> nn.Module:
+        """See Kit."""
+        return ResidualQuantizer(self._formats)
+
+    def subsample(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
         return OptionAShortcut(inputs, outputs)
 
-    def quantizer(self) -> nn.Module:
+    def pool(self, size: int) -> nn.Module:
         """See Kit."""
-        return ResidualQuantizer()
+        return TruncPool(size, self._formats.residual)
 
-    def residual_add(self) -> nn.Module:
+    def shortcut_conv(self, inputs: int, outputs: int, stride: int) -> nn.Module:
         """See Kit."""
-        return ResidualSum()
+        return WeightQuantConv2d(self._formats.shortcut_weight, inputs, outputs, 1, stride=stride)
 
-    def trunc_pool(self, size: int) -> nn.Module:
+    def fusion_conv(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
-        return TruncPool(size)
+        return WeightQuantConv2d(self._formats.fusion_weight, inputs, outputs, 1)
 
-    def pointwise(self, inputs: int, outputs: int) -> nn.Module:
+    def cheap_conv(self, inputs: int, outputs: int, groups: int, kept: int) -> nn.Conv2d:
         """See Kit."""
-        return WeightQuantConv2d(FUSION_WEIGHT, inputs, outputs, 1)
-
-    def grouped(self, inputs: int, outputs: int) -> nn.Module:
-        """See Kit."""
-        return WeightQuantConv2d(FUSION_WEIGHT, inputs, outputs, 3, padding=1, groups=inputs)
+        return CheapConv2d(self._formats.fusion_weight, inputs, outputs, groups, kept)
 
     def head_quantizer(self) -> nn.Module:
         """See Kit."""
-        return HeadQuantizer()
+        return Quantizer(self._formats.head)
 
     def linear(self, inputs: int, outputs: int) -> nn.Module:
         """See Kit."""
-        return QuantLinear(inputs, outputs)
+        return QuantLinear(self._formats.linear_weight, inputs, outputs)
 
 
 def batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
@@ -205,23 +234,3 @@ def batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
     norm = nn.BatchNorm2d(channels)
     nn.init.constant_(norm.weight, gamma)
     return norm
-
-
-class Block(nn.Module):
-    """Two binary convolutions, each with its own shortcut (Bi-Real Net); the first may halve the picture."""
-
-    def __init__(self, kit: Kit, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = kit.binary_conv(inputs, outputs, stride)
-        self.bn1 = batch_norm(outputs, 0.3)
-        self.conv2 = kit.binary_conv(outputs, outputs, 1)
-        self.bn2 = batch_norm(outputs, 0.3)
-        self.shortcut = nn.Identity() if stride == 1 else kit.shortcut(inputs, outputs)
-        self.add1 = kit.residual_add()
-        self.add2 = kit.residual_add()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride), in the residual format."""
-        middle = self.add1(self.bn1(self.conv1(x)), self.shortcut(x))
-        result: Tensor = self.add2(self.bn2(self.conv2(middle)), middle)
-        return result

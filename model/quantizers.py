@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Quantizers of the hardware network: the integer formats and their straight-through gradients.
+"""Quantizers: the signs of the paper, the integer formats of the hardware, and their straight-through gradients.
 
-Every scale is a constant power of two, so a quantized value, and every sum of products of such values
-that the networks form, is exact in float32.
+Every scale of the hardware is a constant power of two, so a quantized value, and every sum of products of such
+values that the networks form, is exact in float32.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from model.errors import FormatError
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,10 @@ class IntegerFormat:
     scale: float
     narrow: bool = False
 
+    def __post_init__(self) -> None:
+        if self.bits < 2 or not self.scale > 0 or not math.log2(self.scale).is_integer():
+            raise FormatError(f"a format has 2 bits or more and a power of two as its scale, not {self}")
+
     @property
     def lo(self) -> int:
         """The smallest integer."""
@@ -32,6 +41,11 @@ class IntegerFormat:
     def hi(self) -> int:
         """The largest integer."""
         return (1 << (self.bits - 1)) - 1
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """The values, ascending, at which a quantizer goes from one integer to the next."""
+        return self.scale * (np.arange(self.lo, self.hi, dtype=np.float64) + 0.5)
 
 
 INPUT_SCALE = 1 / 256
@@ -50,6 +64,33 @@ HEAD = IntegerFormat(bits=8, scale=1 / 32)
 """The pooled features in front of the classifier."""
 
 
+@dataclass(frozen=True)
+class Formats:
+    """Every bit width and scale of a hardware network. Raises FormatError for a set that does not convert exactly.
+
+    The input is always uint8, binary weights and activations always -1 and +1.
+    """
+
+    residual: IntegerFormat = RESIDUAL
+    branch: IntegerFormat = BRANCH
+    stem_weight: IntegerFormat = STEM_WEIGHT
+    shortcut_weight: IntegerFormat = FUSION_WEIGHT
+    fusion_weight: IntegerFormat = FUSION_WEIGHT
+    linear_weight: IntegerFormat = LINEAR_WEIGHT
+    head: IntegerFormat = HEAD
+
+    def __post_init__(self) -> None:
+        if self.branch.scale != self.residual.scale:
+            raise FormatError(
+                f"branch and residual stream are added, so their scales are equal, not {self.branch.scale:g} "
+                f"and {self.residual.scale:g}"
+            )
+        for field in fields(self):
+            weight: IntegerFormat = getattr(self, field.name)
+            if field.name.endswith("_weight") and not weight.narrow:
+                raise FormatError(f"{field.name} must be narrow, that is symmetric")
+
+
 # A comparison written straight into a float tensor is ten times as fast as one that goes through bool.
 
 
@@ -64,11 +105,57 @@ def _inside(grad: Tensor, integers: Tensor, fmt: IntegerFormat) -> Tensor:
     return masked
 
 
+def _sign_slope(x: Tensor) -> Tensor:
+    """Return max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses."""
+    return x.abs().mul_(-2).add_(2).clamp_(min=0)
+
+
+class Sign(torch.autograd.Function):
+    """The paper's binary activation: sign(x), with sign(0) = 0. Gradient: max(2 - 2|x|, 0)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return a tensor of -1, 0 and +1 with the shape and type of `x`."""
+        ctx.save_for_backward(x)
+        return torch.sign(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Scale the gradient by the slope of the piecewise quadratic."""
+        return _sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any) -> Any:
+        """Export as a single Sign."""
+        return graph.op("Sign", x)
+
+
+class ZeroSignWeight(torch.autograd.Function):
+    """The paper's binary weight: sign(w), with sign(0) = 0; gradient of clamp(w, -1, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor) -> Tensor:
+        """Return a tensor of -1, 0 and +1 with the shape of `w`."""
+        ctx.save_for_backward(w)
+        return torch.sign(w)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Pass the gradient where the weight is inside [-1, 1]."""
+        w: Tensor = ctx.saved_tensors[0]
+        return grads[0] * (w.abs() <= 1)
+
+    @staticmethod
+    def symbolic(graph: Any, w: Any) -> Any:
+        """Export as a single Sign."""
+        return graph.op("Sign", w)
+
+
 class ShiftedSign(torch.autograd.Function):
     """Binary activation plus one: sign(x) + 1, that is 2 where x >= 0 and 0 elsewhere.
 
     The shift turns padding with -1 into padding with 0, which convolutions do at no cost.
-    Gradient: max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses.
+    Gradient: max(2 - 2|x|, 0).
     """
 
     @staticmethod
@@ -80,8 +167,7 @@ class ShiftedSign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Scale the gradient by the slope of the piecewise quadratic."""
-        x: Tensor = ctx.saved_tensors[0]
-        return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grads[0])
+        return _sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
 
 
 class SignWeight(torch.autograd.Function):
@@ -101,27 +187,29 @@ class SignWeight(torch.autograd.Function):
 
 
 class ResidualAdd(torch.autograd.Function):
-    """quantize(BRANCH, y) + r, clipped to RESIDUAL; r is already a multiple of the residual scale.
+    """quantize(branch, y) + r, clipped to the residual format; r is already a multiple of the residual scale.
 
     One pass for branch quantizer, addition and residual quantizer. Gradient: 1 inside the residual range, to
     both operands. With r = None it is the plain residual quantizer.
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, r: Tensor | None) -> Tensor:
+    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
-        total = torch.mul(y, 1 / BRANCH.scale).round_().clamp_(BRANCH.lo, BRANCH.hi)
+        branch, residual = formats.branch, formats.residual
+        total = torch.mul(y, 1 / branch.scale).round_().clamp_(branch.lo, branch.hi)
         if r is not None:
-            total.add_(r, alpha=1 / RESIDUAL.scale)
+            total.add_(r, alpha=1 / residual.scale)
         ctx.save_for_backward(total)
+        ctx.format = residual
         ctx.has_shortcut = r is not None
-        return total.clamp(RESIDUAL.lo, RESIDUAL.hi).mul_(RESIDUAL.scale)
+        return total.clamp(residual.lo, residual.hi).mul_(residual.scale)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         """Pass the gradient where the sum was not clipped."""
-        grad = _inside(grads[0], ctx.saved_tensors[0], RESIDUAL)
-        return grad, (grad if ctx.has_shortcut else None)
+        grad = _inside(grads[0], ctx.saved_tensors[0], ctx.format)
+        return grad, (grad if ctx.has_shortcut else None), None
 
 
 class Quantize(torch.autograd.Function):

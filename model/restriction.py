@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.networks import ResidualNetwork
+from model.networks import Network
 
 THRESHOLD = 0.15
 """The paper's lambda: attention below this share of its mean is erased.
@@ -41,14 +41,16 @@ def erase_mask(features: Tensor, size: int, threshold: float = THRESHOLD) -> Ten
 
 
 def restricted_loss(
-    network: ResidualNetwork, images: Tensor, labels: Tensor, threshold: float = THRESHOLD
+    network: Network, images: Tensor, labels: Tensor, threshold: float = THRESHOLD
 ) -> tuple[Tensor, Tensor, float]:
     """Return the mean cross-entropy of plain and erased images, the plain logits, and the share erased.
 
     `images` are (batch, channels, size, size) uint8, `labels` (batch,) int64.
     """
-    logits, features = network.logits_and_features(images)
-    kept = erase_mask(features.detach(), images.shape[-1], threshold)
-    erased_logits = network(images * kept)
+    # Erased is what the network sees as zero: black in hardware, the mean colour in paper precision.
+    values = network.values(images)
+    logits, features = network.logits_and_features(values)
+    kept = erase_mask(features.detach(), values.shape[-1], threshold)
+    erased_logits = network(values * kept)
     loss = (functional.cross_entropy(logits, labels) + functional.cross_entropy(erased_logits, labels)) / 2
     return loss, logits, 1.0 - float(kept.float().mean())

@@ -14,21 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from model.layers import Block
-from model.networks import ResidualNetwork
-from model.quantizers import (
-    BRANCH,
-    FUSION_WEIGHT,
-    HEAD,
-    INPUT_SCALE,
-    RESIDUAL,
-    STEM_WEIGHT,
-    IntegerFormat,
-)
+from model.blocks import QuantizedNorm
+from model.networks import Network
 
-Norm = nn.BatchNorm1d | nn.BatchNorm2d
 Float64 = npt.NDArray[np.float64]
 
 RELATIVE_MARGIN = 2.0**-21
@@ -50,54 +40,62 @@ class TieReport:
     unresolved: int
 
 
-def quantized_norms(network: ResidualNetwork) -> Iterator[tuple[Norm, float, IntegerFormat]]:
-    """Yield every batch norm with the step of its input's grid and the format of the quantizer behind it."""
-    fusion = network.fusion
-    yield network.bn1, INPUT_SCALE * STEM_WEIGHT.scale, RESIDUAL
+def quantized_norms(network: Network) -> Iterator[QuantizedNorm]:
+    """Yield every batch norm of a hardware network with the grid in front of it and the thresholds behind it."""
+    if network.formats is None:
+        return
     for module in network.modules():
-        if isinstance(module, Block):
-            yield module.bn1, 1.0, BRANCH
-            yield module.bn2, 1.0, BRANCH
-    for part in (fusion.primary_conv, fusion.cheap_operation):
-        norm = part[1]
-        if isinstance(norm, nn.BatchNorm2d):
-            yield norm, RESIDUAL.scale * FUSION_WEIGHT.scale, RESIDUAL
-    pixels = (network.spec.size // 4) ** 2
-    yield network.bn2, RESIDUAL.scale / pixels, HEAD
+        describe = getattr(module, "quantized_norms", None)
+        if describe is not None:
+            yield from describe(network.formats)
 
 
-def separate_ties(network: ResidualNetwork) -> TieReport:
+def separate_ties(network: Network) -> TieReport:
     """Move biases of batch norms, in place, until no attainable value lies on a threshold.
 
     A shift is around a millionth to a ten-thousandth, far below a quantizer's step. Running it again changes
-    nothing.
+    nothing; in paper precision there are no thresholds, and nothing to do.
     """
     shifts: list[float] = []
     unresolved = 0
-    for norm, step, fmt in quantized_norms(network):
-        for channel in range(norm.num_features):
-            shift = _smallest_shift(norm, channel, step, fmt)
+    for described in quantized_norms(network):
+        for channel in range(described.norm.num_features):
+            shift = _smallest_shift(described, channel)
             if shift is None:
                 unresolved += 1
             elif shift != 0.0:
                 with torch.no_grad():
-                    norm.bias[channel] += shift
+                    described.norm.bias[channel] += shift
                 shifts.append(abs(shift))
     return TieReport(len(shifts), max(shifts, default=0.0), unresolved)
 
 
-def _smallest_shift(norm: Norm, channel: int, step: float, fmt: IntegerFormat) -> float | None:
+def channel_thresholds(described: QuantizedNorm, channel: int) -> Float64:
+    """Return the values of the batch norm at which the result changes; PReLU, where there is one, is undone."""
+    thresholds = described.thresholds
+    if described.slopes is None:
+        return thresholds
+    slope = _value(described.slopes, channel)
+    if slope <= 0:
+        return thresholds[thresholds >= 0]
+    return np.where(thresholds < 0, thresholds / slope, thresholds)
+
+
+def _smallest_shift(described: QuantizedNorm, channel: int) -> float | None:
+    norm = described.norm
     gamma, bias, mean, variance = (
         _value(tensor, channel) for tensor in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
     )
     slope = gamma / math.sqrt(variance + norm.eps)
-    thresholds = fmt.scale * (np.arange(fmt.lo, fmt.hi, dtype=np.float64) + 0.5)
+    thresholds = channel_thresholds(described, channel)
     unit = RELATIVE_MARGIN * (abs(slope * mean) + abs(bias) + float(np.abs(thresholds).max()))
+    # A sign has its only threshold at zero: where nothing else gives a unit, a step of its input does.
+    unit = unit or RELATIVE_MARGIN * described.step
     for count in range(MAX_TRIES + 1):
         for shift in {count * unit, -count * unit}:
             # The stored bias is float32, and so is what is judged here.
             shifted = float(np.float32(bias) + np.float32(shift))
-            if _clear(slope, shifted, mean, step, thresholds):
+            if _clear(slope, shifted, mean, described.step, thresholds):
                 return shift
     return None
 

@@ -2,38 +2,54 @@
 """Networks and images that several tests use."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from model.networks import ResidualNetwork, calibrate, create_network
+from model.networks import Network, NetworkSpec, calibrate, create_network, network_spec
 from model.ties import separate_ties
 
-NETWORKS = ("tiny", "resnet20")
 
-
-def random_images(network: ResidualNetwork, count: int, seed: int = 1) -> Tensor:
+def random_images(network: Network, count: int, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randint(0, 256, (count, *network.spec.input_shape), dtype=torch.uint8, generator=generator)
 
 
-def random_network(name: str, seed: int = 0) -> ResidualNetwork:
-    """Return a network with random weights, calibrated batch norms and scales of either sign."""
-    network = create_network(name, seed=seed)
+def small_spec(name: str) -> NetworkSpec:
+    """Return a network of the registry, the large ones at a fraction of their width and picture."""
+    spec = network_spec(name)
+    changes: dict[str, dict[str, Any]] = {
+        "double": {},
+        "basic": {"widths": (8, 16, 32, 64)},
+        "vgg": {"widths": (16, 32, 64)},
+        # Variant C makes cheap features of 16 primary ones, and D's ratio 20 divides no width.
+        "bireal": {"widths": (8, 16, 32, 128), "size": 64, "classes": 20},
+    }
+    return replace(spec, **changes[spec.family])
+
+
+def random_network(name: str, seed: int = 0, **options: Any) -> Network:
+    """Return a network with random weights, calibrated batch norms, and scales of either sign; large ones shrunk."""
+    network = create_network(small_spec(name), seed=seed, **options)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        for key, parameter in network.named_parameters():
-            if parameter.dim() == 1 and not key.startswith("bn2."):
-                noise = torch.randn(parameter.shape, generator=generator)
-                parameter.copy_(parameter * noise.sign() if key.endswith("weight") else 0.1 * noise)
-    calibrate(network, random_images(network, 64))
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                weight, bias = torch.randn(2, module.num_features, generator=generator)
+                module.weight.mul_(weight.sign())
+                module.bias.copy_(0.1 * bias)
+            elif isinstance(module, torch.nn.PReLU):
+                module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
+    calibrate(network, random_images(network, 16 if network.spec.family == "bireal" else 64))
     separate_ties(network)
     return network
 
 
 @pytest.fixture
-def make_network() -> Callable[..., ResidualNetwork]:
+def make_network() -> Callable[..., Network]:
     return random_network
 
 

@@ -11,7 +11,7 @@ from model.checkpoint import Card, card_path, load_card, load_checkpoint, save_c
 from model.data import load_images
 from model.errors import CheckpointError
 from model.evaluate import accuracy
-from model.networks import ResidualNetwork
+from model.networks import Network
 
 CARD = Card(
     network="tiny", dataset="none", images=0, epochs=0, seed=0, top1=None, test_images=None, command="none",
@@ -20,14 +20,14 @@ CARD = Card(
 
 
 @pytest.fixture
-def saved(tmp_path: Path, make_network: Callable[..., ResidualNetwork]) -> tuple[Path, ResidualNetwork]:
+def saved(tmp_path: Path, make_network: Callable[..., Network]) -> tuple[Path, Network]:
     path = tmp_path / "net.safetensors"
     network = make_network("tiny")
     save_checkpoint(path, network, CARD)
     return path, network
 
 
-def test_round_trip(saved: tuple[Path, ResidualNetwork]) -> None:
+def test_round_trip(saved: tuple[Path, Network]) -> None:
     path, network = saved
     found, card = load_checkpoint(path, "tiny")
     assert card.network == "tiny"
@@ -36,7 +36,7 @@ def test_round_trip(saved: tuple[Path, ResidualNetwork]) -> None:
     assert sorted(p.name for p in path.parent.iterdir()) == ["net.card.json", "net.safetensors"]
 
 
-def test_one_flipped_bit_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+def test_one_flipped_bit_is_refused(saved: tuple[Path, Network]) -> None:
     path, _ = saved
     data = bytearray(path.read_bytes())
     data[-5] ^= 1
@@ -45,19 +45,19 @@ def test_one_flipped_bit_is_refused(saved: tuple[Path, ResidualNetwork]) -> None
         load_checkpoint(path)
 
 
-def test_other_network_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+def test_other_network_is_refused(saved: tuple[Path, Network]) -> None:
     with pytest.raises(CheckpointError, match="checkpoint of tiny, not of resnet20"):
         load_checkpoint(saved[0], "resnet20")
 
 
-def test_card_of_another_network_is_refused(saved: tuple[Path, ResidualNetwork]) -> None:
+def test_card_of_another_network_is_refused(saved: tuple[Path, Network]) -> None:
     path, _ = saved
     card_path(path).write_text(card_path(path).read_text().replace('"tiny"', '"resnet20"'))
     with pytest.raises(CheckpointError, match="does not fit resnet20"):
         load_checkpoint(path)
 
 
-def test_missing_parts_are_named(saved: tuple[Path, ResidualNetwork]) -> None:
+def test_missing_parts_are_named(saved: tuple[Path, Network]) -> None:
     path, _ = saved
     with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
         load_checkpoint(path.with_name("other.safetensors"))
@@ -67,13 +67,13 @@ def test_missing_parts_are_named(saved: tuple[Path, ResidualNetwork]) -> None:
 
 
 @pytest.mark.parametrize("text", ["no json", '{"network": "tiny"}', '{"colour": 1}'])
-def test_damaged_card(text: str, saved: tuple[Path, ResidualNetwork]) -> None:
+def test_damaged_card(text: str, saved: tuple[Path, Network]) -> None:
     card_path(saved[0]).write_text(text)
     with pytest.raises(CheckpointError, match="damaged card"):
         load_card(saved[0])
 
 
-def test_unwritable_place(tmp_path: Path, make_network: Callable[..., ResidualNetwork]) -> None:
+def test_unwritable_place(tmp_path: Path, make_network: Callable[..., Network]) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(CheckpointError, match="cannot write"):
         save_checkpoint(tmp_path / "file" / "net.safetensors", make_network("tiny"), CARD)

@@ -16,9 +16,9 @@ import model.export as export_module
 from model.data import sample_images
 from model.errors import ExportError
 from model.export import export
-from model.networks import ResidualNetwork
+from model.networks import Network
 
-MakeNetwork = Callable[..., ResidualNetwork]
+MakeNetwork = Callable[..., Network]
 
 
 @pytest.mark.parametrize(("name", "binary"), [("tiny", 6), ("resnet20", 18)])
@@ -48,7 +48,7 @@ def test_wrong_graph_is_caught(
     """Plant a fault: one row of the classifier is negated in the written file."""
     write = export_module._write_qonnx
 
-    def write_with_fault(network: ResidualNetwork, path: Path) -> None:
+    def write_with_fault(network: Network, path: Path) -> None:
         write(network, path)
         graph = onnx.load(path)
         weight = next(t for t in graph.graph.initializer if sorted(t.dims) == [10, 32])

@@ -10,19 +10,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.errors import UnknownNetworkError
-from model.layers import BinaryConv2d, WeightQuantConv2d
-from model.networks import NETWORKS, ResidualNetwork, create_network, network_spec, to_brevitas
-from model.quantizers import FUSION_WEIGHT
+from model.errors import DataError, FormatError, PrecisionError, UnknownNetworkError
+from model.layers import BinaryConv2d, CheapConv2d
+from model.networks import (
+    NETWORKS,
+    Network,
+    Recovery,
+    binarize_weights,
+    constrain,
+    create_network,
+    network_spec,
+    to_brevitas,
+)
+from model.quantizers import FUSION_WEIGHT, Formats, IntegerFormat
 
-MakeNetwork = Callable[..., ResidualNetwork]
+MakeNetwork = Callable[..., Network]
 MakeImages = Callable[..., Tensor]
 
 
 def test_unknown_network_names_the_close_ones() -> None:
     with pytest.raises(UnknownNetworkError, match="did you mean resnet20"):
         network_spec("resnet-20")
-    with pytest.raises(UnknownNetworkError, match="known networks: tiny, resnet20"):
+    with pytest.raises(UnknownNetworkError, match="known networks: tiny, resnet20, resnet18, vgg_small, birealnet18_A"):
         network_spec("xyz")
 
 
@@ -57,19 +66,112 @@ def test_binary_convolution_pads_with_minus_one() -> None:
     assert torch.equal(layer(x), functional.conv2d(signs, weights, stride=2))
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
-def test_kits_agree_bit_for_bit(name: str, make_network: MakeNetwork, make_images: MakeImages) -> None:
-    network = make_network(name)
+# Every network with the paper's recovery, and every family with the others.
+VARIANTS: list[tuple[str, Recovery]] = [
+    *((name, spec.recovery) for name, spec in NETWORKS.items()),
+    *((name, recovery) for name in ("tiny", "resnet18", "vgg_small") for recovery in ("full", "none")),
+    ("birealnet18_A", "none"),
+]
+
+
+@pytest.mark.parametrize(("name", "recovery"), VARIANTS)
+def test_kits_agree_bit_for_bit(
+    name: str, recovery: Recovery, make_network: MakeNetwork, make_images: MakeImages
+) -> None:
+    network = make_network(name, recovery=recovery)
     twin = to_brevitas(network)
     assert twin.state_dict().keys() == network.state_dict().keys()
     assert all(torch.equal(value, twin.state_dict()[key]) for key, value in network.state_dict().items())
-    images = make_images(network, 16, seed=5)
+    images = make_images(network, 4, seed=5)
     with torch.no_grad():
         logits, features = network.logits_and_features(images)
         twin_logits, twin_features = twin.logits_and_features(images)
     assert torch.equal(logits, twin_logits)
     assert torch.equal(features, getattr(twin_features, "value", twin_features))
     assert logits.std() > 0.1
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet18", "vgg_small", "birealnet18_C"])
+def test_kits_have_equal_gradients(name: str, make_network: MakeNetwork, make_images: MakeImages) -> None:
+    """Of the last layers: Brevitas has other estimators for signs, the light layers those of the paper."""
+    network = make_network(name)
+    twin = to_brevitas(network)
+    images = make_images(network, 4)
+    for model in (network, twin):
+        model(images).square().mean().backward()
+    checked = ("linear.weight", "fc.weight", "bn2.weight", "bn2.bias", "fusion.cheap_operation.1.weight")
+    gradients = {key: value.grad for key, value in twin.named_parameters()}
+    for key, parameter in network.named_parameters():
+        if key in checked:
+            assert torch.allclose(parameter.grad, gradients[key], atol=1e-6, rtol=1e-6), key
+
+
+@pytest.mark.parametrize("name", ["tiny", "birealnet18_B"])
+def test_other_formats(name: str, make_network: MakeNetwork, make_images: MakeImages) -> None:
+    """Bit widths are configuration: one bit more for residual streams, in both kits."""
+    formats = Formats(
+        residual=IntegerFormat(5, 1 / 16), branch=IntegerFormat(6, 1 / 16), fusion_weight=IntegerFormat(3, 1 / 4, True)
+    )
+    network = make_network(name, formats=formats)
+    twin = to_brevitas(network)
+    images = make_images(network, 2)
+    with torch.no_grad():
+        logits, features = network.logits_and_features(images)
+        assert torch.equal(logits, twin(images))
+    integers = features * 16
+    assert torch.equal(integers, integers.round())
+    assert integers.min() >= -16
+    assert integers.max() <= 15
+    assert (integers % 2 == 1).any()
+
+
+def test_formats_that_do_not_convert_are_refused() -> None:
+    with pytest.raises(FormatError, match="added, so their scales are equal"):
+        Formats(branch=IntegerFormat(5, 1 / 4))
+    with pytest.raises(FormatError, match="power of two"):
+        IntegerFormat(4, 0.1)
+    with pytest.raises(FormatError, match="fusion_weight must be narrow"):
+        Formats(fusion_weight=IntegerFormat(4, 1 / 8))
+
+
+def test_step_one_uses_real_weights(make_images: MakeImages) -> None:
+    for precision in ("paper", "hardware"):
+        network = create_network("tiny", precision=precision, seed=0).eval()
+        images = make_images(network, 2)
+        with torch.no_grad():
+            signs = network(images)
+            binarize_weights(network, False)
+            assert not torch.equal(network(images), signs)
+            if precision == "hardware":
+                with pytest.raises(PrecisionError, match="real weights"):
+                    to_brevitas(network)
+            binarize_weights(network, True)
+            assert torch.equal(network(images), signs)
+
+
+def test_constrain_reaches_every_bound(make_network: MakeNetwork) -> None:
+    network = make_network("birealnet18_A")
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.fill_(-3.0)
+    constrain(network)
+    bound = 127 / 128
+    assert set(network.get_parameter("bn2.weight").tolist()) == {pytest.approx(1e-3)}
+    for name in ("prelu.weight", "layer2.0.prelu.weight", "fprelu.weight"):
+        assert set(network.get_parameter(name).tolist()) == {0.0}
+    for name in ("conv1.weight", "fc.weight"):
+        assert set(network.get_parameter(name).flatten().tolist()) == {-bound}
+    assert network.get_parameter("layer1.0.binary_conv.weight").max() == -3.0
+
+
+def test_paper_precision_has_no_brevitas_layers() -> None:
+    with pytest.raises(PrecisionError, match="paper precision"):
+        create_network("tiny", precision="paper", backend="brevitas")
+
+
+def test_wrong_number_of_channels_is_named() -> None:
+    with pytest.raises(DataError, match=r"tiny takes images \(n, 1, height, width\), got \(2, 3, 16, 16\)"):
+        create_network("tiny")(torch.zeros(2, 3, 16, 16, dtype=torch.uint8))
 
 
 def test_kits_disagree_when_one_weight_flips(make_network: MakeNetwork, make_images: MakeImages) -> None:
@@ -91,19 +193,21 @@ def test_brevitas_evaluation_leaves_the_weights_alone(make_network: MakeNetwork,
     assert all(torch.equal(value, expected[key]) for key, value in twin.state_dict().items())
 
 
-def test_cheap_channel_order() -> None:
-    """Output o of the grouped convolution reads input o // multiplier, in both kits."""
-    from model.brevitas_layers import GroupedConv2d
+@pytest.mark.parametrize(("groups", "kept", "first", "last"), [(4, 12, 3, 6), (4, 10, 3, 6), (2, 12, 0, 6)])
+def test_cheap_channel_order(groups: int, kept: int, first: int, last: int) -> None:
+    """A grouped convolution's outputs first .. last read its input 1, in both kits, also where outputs are missing."""
+    from model.brevitas_layers import CheapConv2d as DenseConv2d
 
-    light = WeightQuantConv2d(FUSION_WEIGHT, 4, 12, 3, padding=1, groups=4)
-    dense = GroupedConv2d(4, 12)
+    light = CheapConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
+    dense = DenseConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
     dense.load_state_dict(light.state_dict())
     x = torch.zeros(1, 4, 5, 5)
     x[0, 1] = 1.0
     with torch.no_grad():
+        assert light(x).shape == (1, kept, 5, 5)
         assert torch.equal(light(x), dense(x))
         touched = light(x).abs().sum((0, 2, 3)).nonzero().flatten().tolist()
-    assert set(touched) <= {3, 4, 5}
+    assert touched == list(range(first, last))
 
 
 def test_light_kit_needs_no_brevitas() -> None:

@@ -9,11 +9,14 @@ from model.quantizers import (
     HEAD,
     LINEAR_WEIGHT,
     RESIDUAL,
+    Formats,
     IntegerFormat,
     Quantize,
     ResidualAdd,
     ShiftedSign,
+    Sign,
     SignWeight,
+    ZeroSignWeight,
     floor_to,
 )
 
@@ -31,13 +34,19 @@ def test_sign_of_zero_is_plus_one() -> None:
     assert SignWeight.apply(x).tolist() == [-1, 1, 1, 1]
 
 
-def test_sign_gradients() -> None:
+def test_the_paper_s_sign_of_zero_is_zero() -> None:
+    x = torch.tensor([-1e-9, -0.0, 0.0, 1e-9])
+    assert Sign.apply(x).tolist() == ZeroSignWeight.apply(x).tolist() == [-1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("activation", "weight"), [(ShiftedSign, SignWeight), (Sign, ZeroSignWeight)])
+def test_sign_gradients(activation: type[torch.autograd.Function], weight: type[torch.autograd.Function]) -> None:
     x = torch.tensor([-2.0, -0.75, 0.0, 0.5, 1.5], requires_grad=True)
-    ShiftedSign.apply(x).sum().backward()
+    activation.apply(x).sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [0, 0.5, 2, 1, 0]
     w = torch.tensor([-1.5, -1.0, 0.2, 1.0, 1.1], requires_grad=True)
-    SignWeight.apply(w).sum().backward()
+    weight.apply(w).sum().backward()
     assert w.grad is not None
     assert w.grad.tolist() == [0, 1, 1, 1, 0]
 
@@ -58,7 +67,7 @@ def test_quantize_is_round_and_clip(fmt: IntegerFormat) -> None:
 def test_residual_add_clips_the_branch_first_and_the_sum_next() -> None:
     branch = torch.tensor([3.0, 3.0, -5.0, 0.3, 0.06], requires_grad=True)
     shortcut = torch.tensor([-1.0, 0.5, 0.875, 0.25, 0.0], requires_grad=True)
-    found = ResidualAdd.apply(branch, shortcut)
+    found = ResidualAdd.apply(branch, shortcut, Formats())
     assert found.tolist() == [0.875, 0.875, -1.0, 0.5, 0.0]
     found.sum().backward()
     # 15 - 8 = 7 is inside, 15 + 4 and -16 + 7 are clipped.

@@ -4,10 +4,12 @@
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 import torch
+from torch import Tensor
 
-from model.networks import ResidualNetwork, create_network
-from model.ties import quantized_norms, separate_ties
+from model.networks import NETWORKS, Network, create_network
+from model.ties import channel_thresholds, quantized_norms, separate_ties
 
 
 def test_planted_tie_is_moved() -> None:
@@ -26,11 +28,12 @@ def test_planted_tie_is_moved() -> None:
     assert separate_ties(network).moved == 0
 
 
-def test_every_sum_is_decided_the_same_in_any_rounding(make_network: Callable[..., ResidualNetwork]) -> None:
+def test_every_sum_is_decided_the_same_in_any_rounding(make_network: Callable[..., Network]) -> None:
     """Binary sums -72 .. 72 through each block norm: float32 in two orders, and float64."""
     network = make_network("tiny")
-    for norm, step, fmt in quantized_norms(network):
-        if step != 1.0:
+    for described in quantized_norms(network):
+        norm = described.norm
+        if described.step != 1.0:
             continue
         sums = np.arange(-300, 301, dtype=np.float32)[:, None]
         weight, bias, mean, variance = (
@@ -40,6 +43,46 @@ def test_every_sum_is_decided_the_same_in_any_rounding(make_network: Callable[..
         one = sums * slope + (bias - mean * slope)
         two = (sums - mean) * slope + bias
         exact = (sums.astype(np.float64) - mean) * (weight / np.sqrt(variance.astype(np.float64) + norm.eps)) + bias
-        integers = [np.clip(np.round(y / fmt.scale), fmt.lo, fmt.hi) for y in (one, two, exact)]
+        integers = [np.searchsorted(described.thresholds, y, side="right") for y in (one, two, exact)]
         assert np.array_equal(integers[0], integers[1])
         assert np.array_equal(integers[0], integers[2])
+
+
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_batch_norm_is_described_once(name: str, make_network: Callable[..., Network]) -> None:
+    network = make_network(name)
+    norms = [m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d)]
+    described = [row.norm for row in quantized_norms(network)]
+    assert len(described) == len(norms)
+    assert {id(norm) for norm in described} == {id(norm) for norm in norms}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "birealnet18_B"])
+def test_described_steps_are_those_of_the_sums(
+    name: str, make_network: Callable[..., Network], make_images: Callable[..., Tensor]
+) -> None:
+    """What a batch norm receives is a multiple of its step, and of no coarser one of powers of two."""
+    network = make_network(name)
+    seen: dict[int, Tensor] = {}
+    for row in quantized_norms(network):
+        row.norm.register_forward_pre_hook(lambda norm, inputs: seen.update({id(norm): inputs[0]}))
+    with torch.no_grad():
+        network(make_images(network, 2))
+    for row in quantized_norms(network):
+        integers = seen[id(row.norm)].double() / row.step
+        assert torch.allclose(integers, integers.round(), atol=1e-3)
+        assert (integers.round() % 2 == 1).any() or row.step == 1.0
+
+
+def test_prelu_is_undone() -> None:
+    """The thresholds of the batch norm are those of PReLU's result, through every slope."""
+    network = create_network("birealnet18_B", seed=0)
+    stem = next(iter(quantized_norms(network)))
+    with torch.no_grad():
+        network.get_parameter("prelu.weight")[:3] = torch.tensor([0.25, 0.0, 1.0])
+    for channel, slope in enumerate((0.25, 0.0, 1.0)):
+        thresholds = channel_thresholds(stem, channel)
+        y = np.linspace(-8, 3, 1201)  # step 11 / 1200 meets no threshold
+        expected = np.round(np.where(y < 0, slope * y, y) * 8).clip(-8, 7)
+        levels = np.searchsorted(thresholds, y) + (expected.min() if slope else 0)
+        assert np.array_equal(levels, expected)

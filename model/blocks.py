@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The blocks of the residual networks, each defined once and built from either kit.
+
+Parameters carry the names of the paper's published code.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, nn
+
+from model.kit import Kit
+from model.quantizers import Formats
+
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
+
+SIGN_THRESHOLDS = np.zeros(1)
+
+
+@dataclass(frozen=True)
+class QuantizedNorm:
+    """A batch norm of a hardware network between a sum and the thresholds of a quantizer.
+
+    The sum is a multiple of `step`. `slopes` are those of a PReLU between batch norm and quantizer, if any.
+    """
+
+    norm: Norm
+    step: float
+    thresholds: npt.NDArray[np.float64]
+    slopes: Tensor | None = None
+
+
+def as_norm(module: nn.Module) -> Norm:
+    """Return a batch norm that torch's types know as a module only."""
+    return cast(Norm, module)
+
+
+class DoubleBlock(nn.Module):
+    """Two binary convolutions, each with its own shortcut (Bi-Real Net); the first may halve the picture."""
+
+    def __init__(self, kit: Kit, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = kit.binary_conv(inputs, outputs, stride)
+        self.bn1 = kit.norm(outputs, 0.3)
+        self.conv2 = kit.binary_conv(outputs, outputs, 1)
+        self.bn2 = kit.norm(outputs, 0.3)
+        self.shortcut = nn.Identity() if stride == 1 else kit.subsample(inputs, outputs)
+        self.add1 = kit.join(outputs)
+        self.add2 = kit.join(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride), in the residual format."""
+        middle = self.add1(self.bn1(self.conv1(x)), self.shortcut(x))
+        result: Tensor = self.add2(self.bn2(self.conv2(middle)), middle)
+        return result
+
+    def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
+        """Yield the batch norms; see QuantizedNorm."""
+        for norm in (self.bn1, self.bn2):
+            yield QuantizedNorm(norm, 1.0, formats.branch.thresholds)
+
+
+class BasicBlock(nn.Module):
+    """Two binary convolutions with one shortcut, a 1x1 convolution where the shape changes."""
+
+    def __init__(self, kit: Kit, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = kit.binary_conv(inputs, outputs, stride)
+        self.bn1 = kit.norm(outputs, 0.3)
+        self.conv2 = kit.binary_conv(outputs, outputs, 1)
+        self.bn2 = kit.norm(outputs, 0.3)
+        self.shortcut = nn.Sequential()
+        if stride != 1 or inputs != outputs:
+            self.shortcut = nn.Sequential(
+                kit.shortcut_conv(inputs, outputs, stride), kit.norm(outputs, 0.5), kit.requantize()
+            )
+        self.add = kit.join(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride), in the residual format."""
+        # The published Hardtanh behind bn1 is left out: the sign of conv2 has the same values and gradients without.
+        branch = self.bn2(self.conv2(self.bn1(self.conv1(x))))
+        result: Tensor = self.add(branch, self.shortcut(x))
+        return result
+
+    def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
+        """Yield the batch norms; see QuantizedNorm."""
+        yield QuantizedNorm(self.bn1, 1.0, SIGN_THRESHOLDS)
+        yield QuantizedNorm(self.bn2, 1.0, formats.branch.thresholds)
+        if len(self.shortcut):
+            step = formats.residual.scale * formats.shortcut_weight.scale
+            yield QuantizedNorm(as_norm(self.shortcut[1]), step, formats.residual.thresholds)
+
+
+class BiRealBlock(nn.Module):
+    """One binary convolution with its shortcut, then PReLU; the shortcut pools where the picture is halved."""
+
+    def __init__(self, kit: Kit, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.binary_conv = kit.binary_conv(inputs, outputs, stride)
+        self.bn1 = kit.norm(outputs, 0.3)
+        self.prelu = kit.join(outputs)
+        self.downsample: nn.Sequential | None = None
+        if stride != 1 or inputs != outputs:
+            self.downsample = nn.Sequential(
+                kit.pool(stride) if stride > 1 else nn.Identity(),
+                kit.shortcut_conv(inputs, outputs, 1),
+                kit.norm(outputs, 0.5),
+                kit.requantize(),
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride), in the residual format."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        result: Tensor = self.prelu(self.bn1(self.binary_conv(x)), shortcut)
+        return result
+
+    def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
+        """Yield the batch norms; see QuantizedNorm."""
+        yield QuantizedNorm(self.bn1, 1.0, formats.branch.thresholds)
+        if self.downsample is not None:
+            step = formats.residual.scale * formats.shortcut_weight.scale
+            yield QuantizedNorm(as_norm(self.downsample[2]), step, formats.residual.thresholds)
