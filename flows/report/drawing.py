@@ -15,9 +15,9 @@ from xml.etree import ElementTree as ET
 from flows.report.summary import NodeRow
 
 _HIDDEN = ("StreamingFIFO", "StreamingDataWidthConverter", "WidthConverter")
-_COLUMNS = 11  # boxes side by side before a row is wrapped
-_BOX = (92, 40)
-_GAP = (18, 14)
+_COLUMNS = 8  # boxes side by side before a row is wrapped
+_BOX = (98, 46)
+_GAP = (18, 16)
 _ROW_GAP = 22
 _MARGIN = 14
 
@@ -33,10 +33,13 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "StreamAdd": ("add", "join"),
     "ElementwiseAdd": ("add", "join"),
     "StreamingConcat": ("concat", "join"),
-    "DuplicateStreams": ("duplicate", "fork"),
+    "DuplicateStreams": ("duplicate", "join"),
     "Pool": ("pool", "compute"),
     "GlobalAccPool": ("global pool", "compute"),
     "LabelSelect": ("top-1", "compute"),
+    "StreamingFIFO": ("fifo", "store"),
+    "StreamingDataWidthConverter": ("width", "store"),
+    "WidthConverter": ("width", "store"),
 }
 
 
@@ -57,7 +60,7 @@ def is_hidden(op: str) -> bool:
 def label(op: str) -> tuple[str, str]:
     """Short name of an operator, and the class of its colour."""
     base = re.sub(r"_(rtl|hls)$", "", op)
-    return _KINDS.get(base, (base, "other"))
+    return _KINDS.get(base, (base, "store"))
 
 
 def visible_edges(nodes: Sequence[NodeRow]) -> list[tuple[str, str]]:
@@ -154,9 +157,9 @@ def draw(nodes: Sequence[NodeRow]) -> str:
             height = tops[row + 1] - top
             _add(picture, "rect", "band", x=0, y=top - _ROW_GAP // 2, width=width, height=height)
     _edges(picture, edges, places, corner)
-    most = max((node.cycles or 0 for node in shown), default=0)
+    most_cycles, most_luts = (max(getattr(node, key) or 0 for node in shown) for key in ("cycles", "lut"))
     for node in shown:
-        _box(picture, node, corner(node.name), most)
+        _box(picture, node, corner(node.name), most_cycles, most_luts)
     return ET.tostring(picture, encoding="unicode")
 
 
@@ -179,13 +182,13 @@ def _edges(picture: ET.Element, edges: Sequence[tuple[str, str]], places: Mappin
             spot.row == places[source].row and spot.lane == places[source].lane and spot.column > places[source].column
             for spot in places.values()
         )
-        _stub_out(picture, x, y, ", ".join(f"→ {_short(sink)}" for sink in sinks), below=right)
+        _stub_out(picture, x, y, ", ".join(f"→ {short(sink)}" for sink in sinks), below=right)
     for sink, sources in entering.items():
         x, y = corner(sink)
         for index, source in enumerate(sources):
-            level = y + _BOX[1] * (2 * index + 1) / (2 * len(sources))
+            level = y + _BOX[1] / 2 + 11 * (index - (len(sources) - 1) / 2)
             _add(picture, "path", "edge", d=f"M{x - 12},{level} H{x}")
-            _text(picture, x - 15, level + 3, _short(source), "stub end")
+            _text(picture, x - 15, level + 3, short(source), "stub end")
 
 
 def _stub_out(picture: ET.Element, x: int, y: int, text: str, *, below: bool) -> None:
@@ -218,19 +221,25 @@ def _line(picture: ET.Element, start: Place, end: Place, a: tuple[int, int], b: 
     _add(picture, "path", "edge", d=path)
 
 
-def _box(picture: ET.Element, node: NodeRow, corner: tuple[int, int], most: int) -> None:
-    text, kind = label(node.op)
+def _box(picture: ET.Element, node: NodeRow, corner: tuple[int, int], most_cycles: int, most_luts: int) -> None:
+    kind = label(node.op)[1]
     x, y = corner
-    slowest = bool(most) and node.cycles == most
+    slowest = bool(most_cycles) and node.cycles == most_cycles
     group = ET.SubElement(picture, "g", {"class": f"node {kind}{' slowest' if slowest else ''}"})
     ET.SubElement(group, "title").text = _tooltip(node)
     _add(group, "rect", "box", x=x, y=y, width=_BOX[0], height=_BOX[1], rx=5)
-    _text(group, x + _BOX[0] / 2, y + 15, text, "op middle")
-    _text(group, x + _BOX[0] / 2, y + 27, node.folding or _short(node.name), "detail middle")
-    if most and node.cycles:
-        _add(group, "rect", "track", x=x + 8, y=y + 32, width=_BOX[0] - 16, height=3, rx=1.5)
-        length = max((_BOX[0] - 16) * node.cycles / most, 1)
-        _add(group, "rect", "load", x=x + 8, y=y + 32, width=round(length, 1), height=3, rx=1.5)
+    _text(group, x + _BOX[0] / 2, y + 15, short(node.name), "op middle")
+    _text(group, x + _BOX[0] / 2, y + 28, node.folding, "detail middle")
+    _load(group, "cycles", (x + 8, y + 33), node.cycles, most_cycles)
+    _load(group, "luts", (x + 8, y + 39), node.lut, most_luts)
+
+
+def _load(group: ET.Element, style: str, corner: tuple[int, int], value: int | None, most: int) -> None:
+    """A line as long as the value is large; none where it was not measured."""
+    if value is not None and most:
+        (x, y), width = corner, _BOX[0] - 16
+        _add(group, "rect", "track", x=x, y=y, width=width, height=3, rx=1.5)
+        _add(group, "rect", style, x=x, y=y, width=round(max(width * value / most, 1), 1), height=3, rx=1.5)
 
 
 def _tooltip(node: NodeRow) -> str:
@@ -239,8 +248,8 @@ def _tooltip(node: NodeRow) -> str:
     return "\n".join(line for line in (f"{node.name} ({node.op})", node.folding, known) if line)
 
 
-def _short(name: str) -> str:
-    """ "StreamingConcat_rtl_0" -> "concat 0"."""
+def short(name: str) -> str:
+    """What a node is called in the pictures, e.g. "concat 0" for "StreamingConcat_rtl_0"."""
     match = re.fullmatch(r"(.+?)(?:_(?:rtl|hls))?_(\d+)", name)
     return f"{label(match[1])[0]} {match[2]}" if match else name
 

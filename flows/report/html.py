@@ -7,14 +7,15 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from flows.report.drawing import draw, is_hidden, label
+from flows.report.drawing import draw, is_hidden, label, short
 from flows.report.summary import NodeRow, Summary
 
 _LARGEST = 24  # nodes in the bar charts; the table below them has them all
@@ -36,12 +37,33 @@ _RESOURCES = (("lut", "LUT"), ("ff", "FF"), ("bram36", "BRAM36"), ("dsp", "DSP")
 _INK, _GRID = "#1d2733", "#e3e7ec"
 
 
-def write_report(summary: Summary, nodes: Sequence[NodeRow], out_dir: Path) -> Path:
+@dataclass(frozen=True)
+class Pictures:
+    """The page's pictures as SVG texts; empty where there is nothing to show."""
+
+    graph: str
+    cycles: str
+    luts: str
+    operators: str
+
+    @classmethod
+    def of(cls, nodes: Sequence[NodeRow]) -> Self:
+        """Draw them, which is most of the work of a report."""
+        return cls(
+            graph=draw(nodes),
+            cycles=_bars(nodes, "cycles", "cycles a frame"),
+            luts=_bars(nodes, "lut", "LUTs"),
+            operators=_operators(nodes),
+        )
+
+
+def write_report(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures, out_dir: Path) -> Path:
     """Write summary.json, nodes.json and report.html into `out_dir`, which is created where it is missing.
 
     Args:
         summary: the build's figures.
         nodes: the design's nodes, each after those that feed it.
+        pictures: of these nodes.
         out_dir: the report's folder; files of an earlier report are replaced.
 
     Returns:
@@ -55,7 +77,7 @@ def write_report(summary: Summary, nodes: Sequence[NodeRow], out_dir: Path) -> P
     texts = {
         out_dir / "summary.json": summary.model_dump_json(indent=2) + "\n",
         out_dir / "nodes.json": json.dumps([node.model_dump() for node in nodes], indent=1) + "\n",
-        page: render(summary, nodes),
+        page: render(summary, nodes, pictures),
     }
     for path, text in texts.items():
         part = path.with_suffix(path.suffix + ".part")
@@ -64,7 +86,7 @@ def write_report(summary: Summary, nodes: Sequence[NodeRow], out_dir: Path) -> P
     return page
 
 
-def render(summary: Summary, nodes: Sequence[NodeRow]) -> str:
+def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures) -> str:
     """The page as text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -74,6 +96,7 @@ def render(summary: Summary, nodes: Sequence[NodeRow]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["short"] = short
     return environment.get_template("report.html.j2").render(
         summary=summary,
         nodes=nodes,
@@ -84,10 +107,7 @@ def render(summary: Summary, nodes: Sequence[NodeRow]) -> str:
         colour=lambda op: _COLOURS[_kind(op)],
         most_cycles=max((node.cycles or 0 for node in nodes), default=0),
         most_luts=max((node.lut or 0 for node in nodes), default=0),
-        graph=draw(nodes),
-        cycles=_bars(nodes, "cycles", "cycles a frame"),
-        luts=_bars(nodes, "lut", "LUTs"),
-        operators=_operators(nodes),
+        pictures=pictures,
     )
 
 
@@ -97,8 +117,7 @@ def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
 
 
 def _kind(op: str) -> str:
-    kind = "store" if is_hidden(op) else label(op)[1]
-    return {"fork": "join", "other": "store"}.get(kind, kind)
+    return label(op)[1]
 
 
 def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, float | None]]:
@@ -114,7 +133,7 @@ def _bars(nodes: Sequence[NodeRow], key: Literal["cycles", "lut"], unit: str) ->
     """The largest nodes as horizontal bars, as SVG; empty where nothing was measured."""
     known = [(getattr(node, key), node) for node in nodes if getattr(node, key)]
     largest = sorted(known, key=lambda pair: -pair[0])[:_LARGEST]
-    names = [node.name for _, node in largest]
+    names = [short(node.name) for _, node in largest]
     return _chart(names, [value for value, _ in largest], [_kind(node.op) for _, node in largest], unit)
 
 

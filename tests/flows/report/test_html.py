@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.html import render, write_report
+from flows.report.html import Pictures, render, write_report
 from flows.report.summary import NodeRow, Summary
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -34,8 +34,12 @@ class Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
+def page_of(summary: Summary, nodes: list[NodeRow]) -> str:
+    return render(summary, nodes, Pictures.of(nodes))
+
+
 def test_three_files(summary: Summary, nodes: list[NodeRow], tmp_path: Path) -> None:
-    page = write_report(summary, nodes, tmp_path / "report")
+    page = write_report(summary, nodes, Pictures.of(nodes), tmp_path / "report")
     assert sorted(path.name for path in page.parent.iterdir()) == ["nodes.json", "report.html", "summary.json"]
     assert Summary.model_validate_json((page.parent / "summary.json").read_text()) == summary
     rows = json.loads((page.parent / "nodes.json").read_text())
@@ -43,7 +47,7 @@ def test_three_files(summary: Summary, nodes: list[NodeRow], tmp_path: Path) -> 
 
 
 def test_page_is_well_formed_and_needs_nothing_else(summary: Summary, nodes: list[NodeRow]) -> None:
-    page = render(summary, nodes)
+    page = page_of(summary, nodes)
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
@@ -54,7 +58,7 @@ def test_page_is_well_formed_and_needs_nothing_else(summary: Summary, nodes: lis
 
 
 def test_figures_are_on_the_page(summary: Summary, nodes: list[NodeRow]) -> None:
-    page = render(summary, nodes)
+    page = page_of(summary, nodes)
     for text in ("5,000", "95.56 %", "50.0 %", "0.54 ms", "20,000 cycles", "Vivado is not installed", "PE 4, SIMD 16"):
         assert text in page
     assert 'class="n bad">2 ✗' in page  # the rung that failed
@@ -67,7 +71,7 @@ def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
     data["resources"] |= dict.fromkeys(("tool", "lut", "ff", "bram36", "dsp", "fits"))
     data["checkpoint"] |= {"images": None, "top1": None}
     data |= {"verification": [], "peak_memory_mb": None}
-    page = render(Summary.model_validate(data), [])
+    page = page_of(Summary.model_validate(data), [])
     assert page.count("<b>–</b>") == 5
     assert "not synthesised" in page
     assert "Nothing was compared" in page
@@ -76,7 +80,7 @@ def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
 
 
 def test_nodes_without_figures(summary: Summary) -> None:
-    page = render(summary, [NodeRow(name="a", op="MVAU_rtl"), NodeRow(name="b", op="New_rtl", inputs=("a",))])
+    page = page_of(summary, [NodeRow(name="a", op="MVAU_rtl"), NodeRow(name="b", op="New_rtl", inputs=("a",))])
     assert "<td>" in page
     assert "None" not in page
 
@@ -88,16 +92,16 @@ def test_names_are_escaped(summary: Summary, nodes: list[NodeRow], place: str) -
         summary = summary.model_copy(update={"network": evil})
     else:
         nodes = [node.model_copy(update={"name": evil, "folding": evil, "op": evil}) for node in nodes[:1]]
-    page = render(summary, nodes)
+    page = page_of(summary, nodes)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
 def test_the_same_figures_give_the_same_page(summary: Summary, nodes: list[NodeRow]) -> None:
-    assert render(summary, nodes) == render(summary, nodes)
+    assert page_of(summary, nodes) == page_of(summary, nodes)
 
 
 def test_folder_that_cannot_be_written(summary: Summary, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
     with pytest.raises(OSError, match="report"):
-        write_report(summary, [], tmp_path / "report")
+        write_report(summary, [], Pictures.of([]), tmp_path / "report")
