@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,17 +17,22 @@ if sys.path and Path(sys.path[0]).resolve() == Path(__file__).resolve().parent:
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 try:
+    import psutil
     import typer
     from filelock import FileLock, Timeout
     from rich.console import Console
+    from rich.markup import escape
+
+    from flows.config import BuildConfig, load_config
+    from flows.errors import FlowError, Interrupted, UserError
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
-
-from flows.config import BuildConfig, load_config
-from flows.errors import FlowError, Interrupted, UserError
+except KeyboardInterrupt:
+    sys.exit("error: interrupted")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-_console = Console(file=sys.stderr, highlight=False)  # bound now: steps redirect sys.stderr to their logs
+# a copy of the terminal's descriptor: steps redirect standard error to their logs
+_console = Console(file=os.fdopen(os.dup(2), "w", errors="backslashreplace"), highlight=False)
 
 
 @app.command()
@@ -44,7 +51,9 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
     label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
     allow_overfit: Annotated[bool | None, typer.Option(help="Report a design that does not fit.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of these options; flags win.")] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of these options, and of folding: {NODE: {PE: 2}}.")
+    ] = None,
     start: Annotated[str | None, typer.Option(help="First step to run; earlier ones come from the cache.")] = None,
     stop: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Run the steps again even if they are done.")] = False,
@@ -58,37 +67,39 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
 
 def run(config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
     """Check the configuration, then run the pipeline in the output folder, alone."""
-    from hw.boards.board import UnknownBoard, load
+    from hw.boards.board import BoardFileError, UnknownBoard, load
 
     try:
         board = load(config.board)
-    except UnknownBoard as error:
+    except (UnknownBoard, BoardFileError) as error:
         raise UserError(str(error)) from error
-    checkpoint = _checkpoint(config)
+    checkpoint = _inputs(config)
     from flows.pipeline import Context, Pipeline
     from flows.steps import ORDER
 
     folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
     folders["report"] = config.output / "report"  # what the user looks for
     context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint)
+    context.target_cycles()  # refuses an impossible frame rate now instead of in the fourth step
     pipeline = Pipeline(ORDER, context, _console)
-    pipeline.check(start, stop)
+    pipeline.check(start, stop, force)
     with _alone(config.output):
-        _console.print(
-            f"[bold]{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz -> {config.output}"
-        )
+        design = f"{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz"
+        _console.print(f"[bold]{design} -> {escape(str(config.output))}", soft_wrap=True)
         pipeline.run(start, stop, force)
 
 
-def _checkpoint(config: BuildConfig) -> Path:
+def _inputs(config: BuildConfig) -> Path:
+    """The checkpoint, which is read, and the data folder, which is looked into, before anything is written."""
     from model.checkpoint import load_checkpoint, shipped_checkpoint
+    from model.data import check_folder
     from model.errors import ModelError
-    from model.networks import network_spec
 
     try:
-        network_spec(config.network)
         path = config.checkpoint or shipped_checkpoint(config.network)
-        load_checkpoint(path, config.network)
+        load_checkpoint(path, config.network, "hardware")
+        if config.data_dir is not None:
+            check_folder(config.network, config.data_dir)
     except ModelError as error:
         raise UserError(str(error)) from error
     return path
@@ -96,6 +107,8 @@ def _checkpoint(config: BuildConfig) -> Path:
 
 def _alone(folder: Path) -> Any:
     """Lock the output folder: two builds in it would overwrite each other's files."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is not a folder", "use another --output-dir")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
@@ -109,6 +122,7 @@ def _alone(folder: Path) -> Any:
 
 def main() -> None:
     """Entry point: one clear line and the exit code for every failure."""
+    signal.signal(signal.SIGINT, _interrupt)
     # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     try:
@@ -121,8 +135,16 @@ def main() -> None:
         sys.exit(_report(str(error), error.exit_code))
 
 
+def _interrupt(*_: object) -> None:
+    """End the tools and worker processes too: a signal to this process alone does not reach them."""
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    raise KeyboardInterrupt
+
+
 def _report(message: str, code: int) -> int:
-    _console.print(f"[bold red]error:[/] {' '.join(message.split())}", soft_wrap=True)
+    _console.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
     return code
 
 

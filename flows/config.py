@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
 
 from flows.errors import UserError
 
@@ -26,7 +27,7 @@ class BuildConfig(BaseModel):
     target_fps: float = Field(5000.0, gt=0, description="frames per second that the folding aims at")
     clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
     share: float = Field(0.8, gt=0, le=1, description="share of the board's LUT that the folding may use")
-    folding: dict[str, dict[str, int]] = Field({}, description="node name -> {PE: n, SIMD: n}, instead of ours")
+    folding: dict[str, dict[str, PositiveInt]] = Field({}, description="node name -> {PE: n, SIMD: n}, not ours")
     label_select: bool = Field(False, description="top-1 on the device instead of the logits")
     images: int = Field(4, ge=1, le=10000, description="images compared on every graph")
     frames: int = Field(3, ge=2, le=1000, description="frames back to back in the whole-design simulation")
@@ -58,23 +59,24 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:
         try:
             options = yaml.safe_load(file.read_text()) or {}
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the configuration {file}: {str(error).splitlines()[0]}") from error
+            raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
         if not isinstance(options, dict):
             raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
     options |= {key: value for key, value in flags.items() if value is not None}
     if "data_dir" not in options and os.environ.get("IR2NET_DATA"):
         options["data_dir"] = os.environ["IR2NET_DATA"]
     try:
-        return BuildConfig(**options)
-    except (ValidationError, TypeError) as error:
-        raise UserError(_one_line(error), f"known options: {', '.join(BuildConfig.model_fields)}") from error
+        return BuildConfig.model_validate(options)
+    except ValidationError as error:
+        raise _complaint(error) from error
 
 
-def _one_line(error: Exception) -> str:
-    if not isinstance(error, ValidationError):
-        return str(error)
+def _complaint(error: ValidationError) -> UserError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        return f"unknown option '{key}'"
-    return f"option '{key}' = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+    if first["type"] != "extra_forbidden":
+        return UserError(f"option '{key}' = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
+    known = list(BuildConfig.model_fields)
+    close = difflib.get_close_matches(key, known, n=3)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known options: {', '.join(known)}"
+    return UserError(f"unknown option '{key}'", hint)

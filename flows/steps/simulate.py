@@ -54,4 +54,10 @@ def run(context: Context) -> dict[str, Any]:
     return {"performance": performance, "verification": rows}
 
 
-STEP = Step("simulate", run, options=("frames", "verify"), needs=("export", "convert", "stitch"))
+STEP = Step(
+    "simulate",
+    run,
+    options=("frames", "verify"),
+    needs=("export", "convert", "stitch"),
+    compiles=lambda config: "rtlsim" in config.verify,
+)

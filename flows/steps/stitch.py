@@ -28,4 +28,4 @@ def run(context: Context) -> dict[str, Any]:
     return {"fifo_bits": fifo_bits(sized), "fifos": report}
 
 
-STEP = Step("stitch", run, needs=("specialise",))
+STEP = Step("stitch", run, needs=("specialise",), compiles=lambda config: True)

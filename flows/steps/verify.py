@@ -71,4 +71,10 @@ def _row(stage: str, engine: str, images: int, began: float) -> dict[str, Any]:
     return {"stage": stage, "engine": engine, "images": images, "mismatches": 0, "seconds": seconds}
 
 
-STEP = Step("verify", run, options=("verify", "label_select"), needs=("export", "convert", "generate"))
+STEP = Step(
+    "verify",
+    run,
+    options=("verify", "label_select"),
+    needs=("export", "convert", "generate"),
+    compiles=lambda config: "rtlsim" in config.verify,
+)

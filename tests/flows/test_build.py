@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from flows.build import run
+from flows.config import BuildConfig
+from flows.errors import UserError
 from flows.report.summary import Summary
 from tests.flows.command import ROOT, build
 
@@ -168,6 +171,43 @@ def test_bad_input_gets_one_line_and_exit_1(tmp_path: Path, arguments: list[str]
     assert message in line
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data_dir": "."}, "nothing is in"),
+        ({"network": "resnet20", "data_dir": "."}, r"no test\*\.parquet in"),
+        ({"network": "resnet20", "data_dir": "nowhere"}, "no such data folder"),
+        ({"target_fps": 1e9}, "leaves no clock cycle for a frame; lower --target-fps"),
+        ({"target_fps": float("inf")}, "leaves no clock cycle"),
+        ({"checkpoint": "[/bold].safetensors"}, "cannot read the checkpoint"),
+        ({"output_dir": "/proc/out"}, "cannot write to /proc/out"),
+    ],
+)
+def test_bad_input_is_noticed_before_the_first_step(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    if "data_dir" in options:
+        options = options | {"data_dir": tmp_path / options["data_dir"]}
+    with pytest.raises(UserError, match=message):
+        run(BuildConfig(**{"network": "tiny", "output_dir": tmp_path / "out"} | options))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_compiler_is_noticed_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", str(tmp_path / "g++"))
+    with pytest.raises(UserError, match=r"step 'verify' needs a C\+\+ compiler"):
+        run(BuildConfig(network="tiny", output_dir=tmp_path / "out"))
+    with pytest.raises(UserError, match=r"step 'stitch' needs a C\+\+ compiler"):
+        run(BuildConfig(network="tiny", output_dir=tmp_path / "out", verify=()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_place_of_the_output_folder_is_kept(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    output.write_text("precious")
+    with pytest.raises(UserError, match="is not a folder"):
+        run(BuildConfig(network="tiny", output_dir=output))
+    assert output.read_text() == "precious"
 
 
 def test_a_corrupted_checkpoint_is_refused(tmp_path: Path) -> None:

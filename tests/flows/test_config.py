@@ -2,6 +2,7 @@
 """BuildConfig: file < flags, and one clear line for what is wrong."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,10 +44,13 @@ def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch,
         ({"target_fps": -5.0}, "target_fps"),
         ({"images": 0}, "images"),
         ({"verify": "guess"}, "verify"),
-        ({"nonsense": 1}, "unknown option 'nonsense'"),
+        ({"nonsense": 1}, "unknown option 'nonsense'; known options: network, "),
+        ({"borad": "u250"}, r"unknown option 'borad'; did you mean board\?"),
+        ({"folding": {"MVAU_0": {"PE": 0}}}, r"folding\.MVAU_0\.PE"),
+        ({3: 4}, "keys should be strings"),
     ],
 )
-def test_bad_values_are_named_in_one_line(flags: dict[str, object], message: str) -> None:
+def test_bad_values_are_named_in_one_line(flags: dict[Any, object], message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         load_config(None, flags)
     assert "\n" not in str(caught.value)

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import resource
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from flows.config import BuildConfig
 from flows.errors import Interrupted, ToolError, UserError
 from flows.pipeline import Context, Pipeline, Skipped, Step
 from hw.boards.board import load
+from hw.errors import ToolFailure
 
 
 class Recorder:
@@ -22,6 +26,7 @@ class Recorder:
         self.folder = folder
         self.runs: list[str] = []
         self.fault: BaseException | None = None
+        self.extra: dict[str, Any] = {}
 
     def first(self, context: Context) -> dict[str, Any]:
         self.runs.append("first")
@@ -33,19 +38,23 @@ class Recorder:
         (context.folder / "half").write_text("written before the fault")
         if self.fault is not None:
             raise self.fault
-        return {"sum": int(context.path("first", "value").read_text()) + context.results["first"]["value"]}
+        total = int(context.path("first", "value").read_text()) + context.results["first"]["value"]
+        return {"sum": total, **self.extra}
 
     def build(self, images: int = 2, **options: Any) -> Context:
+        return self.pipeline(images).run(**options)
+
+    def pipeline(self, images: int = 2) -> Pipeline:
         steps = [
             Step("first", self.first, options=("images",)),
-            Step("second", self.second, needs=("first",)),
+            Step("second", self.second, needs=("first",), compiles=lambda config: config.images < 9),
         ]
         config = BuildConfig(images=images, output_dir=self.folder)
         checkpoint = self.folder / "weights"
         checkpoint.write_text("weights")
         folders = {step.name: self.folder / step.name for step in steps}
         context = Context(config=config, board=load("pynq-z2"), folders=folders, checkpoint=checkpoint)
-        return Pipeline(steps, context, Console(quiet=True)).run(**options)
+        return Pipeline(steps, context, Console(quiet=True))
 
 
 @pytest.fixture
@@ -109,7 +118,10 @@ def test_a_skipped_step_keeps_its_reason(recorder: Recorder) -> None:
     [
         (KeyboardInterrupt(), Interrupted),
         (OSError(28, "No space left on device"), UserError),
+        (PermissionError(13, "Permission denied"), UserError),
+        (FileNotFoundError(2, "No such file or directory"), ToolError),
         (ValueError("x"), ToolError),
+        (SystemExit(3), ToolError),
     ],
 )
 def test_a_fault_leaves_nothing_half_written(recorder: Recorder, fault: BaseException, error: type[Exception]) -> None:
@@ -127,3 +139,69 @@ def test_a_crash_leaves_a_log_with_the_traceback(recorder: Recorder) -> None:
         recorder.build()
     assert caught.value.log is not None
     assert "inner trouble" in caught.value.log.read_text()
+
+
+def test_the_log_of_a_failed_tool_is_named(recorder: Recorder) -> None:
+    recorder.fault = ToolFailure("g++ refuses it", recorder.folder / "compiler.log")
+    with pytest.raises(ToolError, match=r"g\+\+ refuses it .*compiler\.log") as caught:
+        recorder.build()
+    assert caught.value.exit_code == 2
+    recorder.fault = ToolError("differs")
+    with pytest.raises(ToolError, match=r"^differs \(log: .*second\.log\)$"):
+        recorder.build()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 4 KiB."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_disk_that_fills_up_with_the_last_file_leaves_nothing(recorder: Recorder) -> None:
+    recorder.extra = {"large": "x" * 10_000}
+    with pytest.raises(UserError, match=r"step 'second' cannot write .*: File too large"):
+        recorder.build()
+    assert not (recorder.folder / "second").exists()
+
+
+@pytest.mark.usefixtures("full_disk")
+def test_a_full_disk_does_not_hide_the_failure(recorder: Recorder) -> None:
+    recorder.fault = ValueError("x" * 10_000)
+    with pytest.raises(ToolError, match="step 'second' failed: ValueError: xxx"):
+        recorder.build()
+
+
+def test_a_missing_compiler_is_noticed_before_the_first_step(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", str(recorder.folder / "nowhere" / "g++"))
+    with pytest.raises(UserError, match=r"step 'second' needs a C\+\+ compiler.*install"):
+        recorder.pipeline().check()
+    recorder.pipeline().check(stop="first")
+    recorder.pipeline(images=9).check()  # a step may do without, if it is told to
+    recorder.build()
+    recorder.pipeline().check()  # cached
+    with pytest.raises(UserError, match="compiler"):
+        recorder.pipeline().check(force=True)
+
+
+def test_a_warning_is_told_again_when_the_step_is_cached(recorder: Recorder) -> None:
+    recorder.extra = {"warning": "slower than asked for"}
+    for status in ("done", "cached"):
+        record = recorder.build().records[1]
+        assert (record.status, record.reason) == (status, "warning: slower than asked for")
+
+
+def test_what_children_say_goes_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    class Talker(Recorder):
+        def second(self, context: Context) -> dict[str, Any]:
+            subprocess.run(["sh", "-c", "echo spoken; echo complained >&2"], check=True)
+            return {}
+
+    context = Talker(tmp_path).build()
+    assert context.log.read_text() == "spoken\ncomplained\n"
+    assert capfd.readouterr() == ("", "")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from model.data import DATA_VARIABLE, load_images, sample_images
+from model.data import DATA_VARIABLE, check_folder, load_images, sample_images
 from model.errors import DataError
 
 
@@ -77,7 +77,7 @@ def test_missing_data_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_bad_files_are_explained(tmp_path: Path) -> None:
     (tmp_path / "test.parquet").write_bytes(b"no parquet")
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match=r"cannot read .*not a parquet file"):
         load_images("resnet20", "test", tmp_path)
     rows = [{"bytes": b"no picture", "path": "0"}]
     pq.write_table(pa.table({"img": rows, "label": [0]}), tmp_path / "test.parquet")
@@ -86,6 +86,16 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "test.parquet")
     with pytest.raises(DataError, match="lack the column img"):
         load_images("resnet20", "test", tmp_path)
+
+
+def test_a_folder_without_images_is_noticed_without_reading_it(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        for network in ("resnet20", "tiny"):
+            with pytest.raises(DataError, match=str(folder)):
+                check_folder(network, folder)
+    (tmp_path / "test.parquet").touch()
+    check_folder("resnet20", tmp_path)
+    check_folder("tiny", tmp_path)
 
 
 def test_label_out_of_range(tmp_path: Path) -> None:

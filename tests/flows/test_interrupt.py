@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Ctrl-C in the middle of a step: one line, no process and no half-made file left, and the next call goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.flows.command import ROOT
+
+
+def start(waits: Path, output: Path) -> subprocess.Popen[str]:
+    script = Path(__file__).with_name("slow_build.py")
+    command = [sys.executable, script, waits, "--network", "tiny", "--output-dir", output]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("IR2NET_DATA", None)
+    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+def waiting_tools(build: psutil.Process) -> list[psutil.Process]:
+    """All processes of the build, as soon as two tools run."""
+    while True:
+        assert build.is_running()
+        children = build.children(recursive=True)
+        if sum(child.name() == "sleep" for child in children) == 2:
+            return children
+        time.sleep(0.1)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "kill"])
+def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None:
+    """A terminal sends the signal to the tools too, `kill -INT` to the build alone."""
+    waits, output = tmp_path / "waits", tmp_path / "out"
+    waits.touch()
+    (tmp_path / "weights").touch()
+    build = start(waits, output)
+    children = waiting_tools(psutil.Process(build.pid))
+    (os.killpg if whole_group else os.kill)(build.pid, signal.SIGINT)
+    _, said = build.communicate(timeout=60)
+    assert build.returncode == 1
+    (line,) = [line for line in said.splitlines() if line.startswith("error:")]
+    assert line == "error: interrupted in step 'slow'; the same command goes on from there"
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs([child for child in children if child.is_running()], timeout=10)
+    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+    assert sorted(path.name for path in output.iterdir()) == [".lock", "01_fast", "logs"]
+
+    waits.unlink()
+    again = start(waits, output)
+    _, said = again.communicate(timeout=240)
+    assert again.returncode == 0
+    assert [line.split()[:2] for line in said.splitlines()[1:4]] == [
+        ["fast", "cached"],
+        ["slow", "done"],
+        ["report", "done"],
+    ]
