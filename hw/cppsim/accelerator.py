@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compiled accelerator as a Python object: numpy in, numpy out; neither FINN nor torch is needed."""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hw.cppsim.compile import LIBRARY, Compiled, compile_program, discard
+from hw.cppsim.errors import CppsimError, ImageError
+from hw.cppsim.interface import FILE, Interface, TensorInfo, in_range
+
+Array = npt.NDArray[Any]
+Progress = Callable[[int, int], None]
+_PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
+_STOPPED, _SHORT = 1, 2
+
+
+class Accelerator:
+    """The integer graph of a build, on this machine's processors.
+
+    Constants and one workspace a thread are allocated once and kept from call to call. Calls from several threads
+    wait for each other.
+    """
+
+    def __init__(self, folder: Path, cache_dir: Path | None = None) -> None:
+        """See `load`; ``folder`` is the program's own."""
+        self.interface = Interface.load(folder)
+        self._library, self.compiled = _open(folder, cache_dir)
+        if self._library.cppsim_tensors() != len(self.interface.tensors):
+            raise CppsimError(f"{folder / FILE} describes another program; build again")
+        message = ctypes.create_string_buffer(200)
+        path = os.fsencode(folder / "constants.bin")
+        self._handle = ctypes.c_void_p(self._library.cppsim_open(path, message, len(message)))
+        if not self._handle:
+            raise CppsimError(f"{folder / 'constants.bin'}: {message.value.decode()}; build again")
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self._library.cppsim_close(self._handle)
+
+    @classmethod
+    def load(cls, build_dir: Path | str, cache_dir: Path | None = None) -> Accelerator:
+        """Open the accelerator of a build; it is compiled where this machine has not compiled it before.
+
+        Args:
+            build_dir: output folder of the build, or the folder with program.cpp.
+            cache_dir: where compiled programs are kept; default $IR2NET_CACHE/cppsim or ~/.cache/ir2net/cppsim.
+
+        Raises:
+            CppsimError: the folder holds no accelerator or a damaged one, or it does not compile.
+        """
+        build_dir = Path(build_dir)
+        found = [build_dir, *sorted(build_dir.glob("*cppsim"))]
+        return cls(next((folder for folder in found if (folder / FILE).exists()), build_dir), cache_dir)
+
+    @property
+    def workspace_bytes(self) -> int:
+        """Memory that each thread works in."""
+        return int(self._library.cppsim_workspace_bytes())
+
+    def predict(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
+        """The class of each image: the index of its largest logit, of equal ones the first.
+
+        Args:
+            images: (n, channels, height, width) integers in the input's range, 0 .. 255 for pixels.
+            threads: default: all processors of this process.
+            progress: called with (images done, all images), from the calling thread; an exception in it, or
+                Ctrl-C, stops the run.
+
+        Returns:
+            (n,) int64.
+
+        Raises:
+            ImageError: images of another shape, type or range.
+        """
+        output = self.run(images, threads=threads, progress=progress)
+        flat = output.reshape(len(output), -1)
+        labels: Array = flat[:, 0].astype(np.int64) if self.interface.label else flat.argmax(axis=1)
+        return labels
+
+    def logits(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
+        """The network's logits, (n, classes) float32: the output's integers times the scale. See `predict`.
+
+        Raises:
+            CppsimError: the accelerator gives labels.
+        """
+        if self.interface.scale is None:
+            raise CppsimError("this accelerator has no logits, its output is a label; use predict or run")
+        output = self.run(images, threads=threads, progress=progress)
+        return output.astype(np.float32) * np.float32(self.interface.scale)
+
+    def run(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
+        """The integers at the accelerator's output, (n, ...) of its type. See `predict`."""
+        inputs = self._check(images)
+        results = self.execute({self._input.name: inputs}, len(inputs), planar=True, threads=threads, progress=progress)
+        return results[self.interface.outputs[0]]
+
+    def tensors(self, image: Array) -> dict[str, Array]:
+        """Every tensor of one image (channels, height, width): name -> integers of the tensor's shape, (1, ...)."""
+        return self.trace({self._input.name: self._check(image[None])}, planar=True)
+
+    def execute(
+        self,
+        inputs: Mapping[str, Array],
+        frames: int,
+        *,
+        planar: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Array]:
+        """Run frames through all inputs and outputs of the graph.
+
+        Args:
+            inputs: name -> all frames back to back, of the tensor's type and in its range; channels last.
+            frames: how many they are.
+            planar: the inputs are channels first.
+            threads: default: all processors of this process.
+            progress: see `predict`.
+
+        Returns:
+            name of an output -> (frames, its shape without the leading 1).
+        """
+        sources = [self._frames(self.interface.tensor(name), inputs[name], frames) for name in self.interface.inputs]
+        infos = [self.interface.tensor(name) for name in self.interface.outputs]
+        targets = [np.empty(_batch(info.shape, frames), info.type.dtype) for info in infos]
+        failure: list[BaseException] = []
+
+        def report(done: int, total: int) -> int:
+            try:
+                if progress is not None:
+                    progress(done, total)
+            except BaseException as error:  # ctypes would drop it
+                failure.append(error)
+            return len(failure)
+
+        status = self._library.cppsim_run(
+            self._handle,
+            _pointers(sources),
+            _pointers(targets),
+            frames,
+            planar,
+            max(1, threads or len(os.sched_getaffinity(0))),
+            _PROGRESS(report),
+        )
+        if failure:
+            raise failure[0]
+        if status == _SHORT:
+            raise MemoryError("not enough memory or threads for the accelerator; use fewer threads")
+        return {info.name: target for info, target in zip(infos, targets, strict=True)}
+
+    def trace(self, inputs: Mapping[str, Array], *, planar: bool = False) -> dict[str, Array]:
+        """Every tensor of one frame, inputs as in `execute`: name -> integers of the tensor's shape."""
+        sources = [self._frames(self.interface.tensor(name), inputs[name], 1) for name in self.interface.inputs]
+        targets = [np.empty(info.shape, info.type.dtype) for info in self.interface.tensors]
+        if self._library.cppsim_trace(self._handle, _pointers(sources), planar, _pointers(targets)):
+            raise MemoryError("not enough memory for the accelerator")
+        return {info.name: target for info, target in zip(self.interface.tensors, targets, strict=True)}
+
+    @property
+    def _input(self) -> TensorInfo:
+        if len(self.interface.inputs) != 1 or len(self.interface.outputs) != 1:
+            raise CppsimError("the graph has several inputs or outputs; use execute")
+        return self.interface.tensor(self.interface.inputs[0])
+
+    def _check(self, images: Array) -> Array:
+        """Images as the program takes them."""
+        info = self._input
+        shape = (info.shape[-1], *info.shape[1:-1])
+        if not isinstance(images, np.ndarray):
+            raise ImageError(f"images must be a numpy array, not {type(images).__name__}")
+        if images.ndim != len(shape) + 1 or images.shape[1:] != shape:
+            raise ImageError(f"images must have the shape (n, {', '.join(map(str, shape))}), not {images.shape}")
+        if not np.issubdtype(images.dtype, np.integer):
+            raise ImageError(f"images must be integers ({info.datatype}), not {images.dtype}; do not normalise them")
+        try:
+            return in_range(images, info.type)
+        except ValueError as error:
+            raise ImageError(f"images hold {error}; the input is {info.datatype}") from error
+
+    @staticmethod
+    def _frames(info: TensorInfo, values: Array, frames: int) -> Array:
+        if values.size != frames * int(np.prod(info.shape)):
+            raise ImageError(f"{info.name}: {values.size} values for {frames} frames of shape {info.shape}")
+        try:
+            return in_range(values, info.type)
+        except ValueError as error:
+            raise ImageError(f"{info.name} holds {error}") from error
+
+
+def _open(folder: Path, cache_dir: Path | None) -> tuple[ctypes.CDLL, Compiled]:
+    """Load the library; one that is not what its name says is thrown away and compiled again."""
+    compiled = compile_program(folder, LIBRARY, cache_dir)
+    library = _library(compiled)
+    if library is None:
+        discard(compiled)
+        compiled = compile_program(folder, LIBRARY, cache_dir)
+        library = _library(compiled)
+    if library is None:
+        raise CppsimError(f"{compiled.path} cannot be loaded")
+    return library, compiled
+
+
+def _library(compiled: Compiled) -> ctypes.CDLL | None:
+    try:
+        library = ctypes.CDLL(str(compiled.path))
+    except OSError:
+        return None
+    if _key(library) != f"cppsim-key:{compiled.key}".encode():
+        _ctypes.dlclose(library._handle)  # or the name would go on standing for this file
+        return None
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    library.cppsim_open.restype = pointer
+    library.cppsim_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, size]
+    library.cppsim_close.argtypes = [pointer]
+    library.cppsim_tensors.restype = size
+    library.cppsim_workspace_bytes.restype = size
+    library.cppsim_run.argtypes = [pointer, pointer, pointer, size, ctypes.c_int, ctypes.c_uint, _PROGRESS]
+    library.cppsim_trace.argtypes = [pointer, pointer, ctypes.c_int, pointer]
+    return library
+
+
+def _key(library: ctypes.CDLL) -> bytes | None:
+    """The key that a library says it was compiled for."""
+    try:
+        function = library.cppsim_key
+    except AttributeError:
+        return None
+    function.restype = ctypes.c_char_p
+    key: bytes | None = function()
+    return key
+
+
+def _pointers(arrays: list[Array]) -> Any:
+    return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
+
+
+def _batch(shape: tuple[int, ...], frames: int) -> tuple[int, ...]:
+    """Shape of several frames: a leading 1 is the batch."""
+    return (frames, *shape[1:]) if shape[0] == 1 else (frames, *shape)

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a partition to a folder that any PC with g++ can compile: program.cpp, the kernels, constants.bin."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from finn.util.fpgadataflow import is_fpgadataflow_node
+
+from hw.cppsim.emitter import Emitter, Node
+from hw.cppsim.errors import UnsupportedOperatorError
+from hw.cppsim.interface import Interface, TensorInfo, Type
+from hw.cppsim.kernels import kernel
+
+HERE = Path(__file__).parent
+MAGIC = b"cppsim01"
+HEADER = struct.Struct("<8s32sQQ")
+FNV_OFFSET, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
+README = """\
+The accelerator's integers as one C++17 program. With g++ and nothing else:
+
+    g++ -std=c++17 -O3 -march=native -fwrapv -pthread program.cpp main.cpp -o accelerate
+    ./accelerate IMAGES.npy RESULTS.npy [--threads N]
+
+IMAGES.npy holds (n, channels, height, width) integers of the input's type, RESULTS.npy gets the integers at the
+accelerator's output. interface.json describes all tensors.
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A generated program: its code, its constants and what is known about it."""
+
+    source: str
+    constants: bytes
+    interface: Interface
+
+    def write(self, folder: Path) -> None:
+        """Write everything that is needed to compile and run it into ``folder``, which is created."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in [*sorted(HERE.glob("*.h")), HERE / "main.cpp"]:
+            shutil.copyfile(path, folder / path.name)
+        (folder / "program.cpp").write_text(self.source)
+        (folder / "constants.bin").write_bytes(self.constants)
+        (folder / "README").write_text(README)
+        self.interface.save(folder)
+
+
+def generate(model: Any, *, scale: float | None = None) -> Program:
+    """Turn a partition of hardware nodes, generic or specialised, with or without FIFOs, into a program.
+
+    Args:
+        model: the partition (ModelWrapper) with shapes; it is left as it is.
+        scale: factor from the output's integers to logits, kept in the interface.
+
+    Raises:
+        UnsupportedOperatorError: a node that no kernel computes, or whose datatypes contradict each other.
+    """
+    nodes = [Node(model, node) for node in _sorted(model)]
+    kernels = [kernel(node) for node in nodes]
+    inputs, outputs = ([tensor.name for tensor in side] for side in (_streams(model), model.graph.output))
+    emit, tensors = Emitter(), []
+    for name in inputs:
+        reader, index = next((n, n.inputs.index(name)) for n in nodes if name in n.inputs)
+        stream, datatype = reader.input_shape(index), reader.input_type(index)
+        emit.add_input(name, stream, datatype)
+        tensors.append(TensorInfo(name, "", "", _shape(model, name, stream), datatype))
+    written = {info.name: info for info in tensors}
+    for node, compute in zip(nodes, kernels, strict=True):
+        _check_types(node, written)
+        compute(node, emit)
+        emit.finish(node)
+        for index, name in enumerate(node.outputs):
+            shape = _shape(model, name, node.output_shape(index))
+            written[name] = TensorInfo(name, node.name, node.op_type, shape, node.output_type(index))
+    infos = tuple(written.values())
+    label = bool(nodes) and nodes[-1].op_type.startswith("LabelSelect")
+    body = _render(emit, infos, inputs, outputs)
+    tag = hashlib.sha256(body.encode()).hexdigest()[:31]
+    interface = Interface(tag, tuple(inputs), tuple(outputs), infos, scale, label)
+    source = body.replace("@TAG@", tag)
+    return Program(source, _with_header(tag, bytes(emit.constants)), interface)
+
+
+def _sorted(model: Any) -> list[Any]:
+    """The graph's nodes, each after those that it reads from."""
+    ready = {tensor.name for tensor in [*model.graph.input, *model.graph.initializer]}
+    waiting, ordered = list(model.graph.node), []
+    while waiting:
+        found = [node for node in waiting if all(name in ready for name in node.input)]
+        if not found:
+            raise UnsupportedOperatorError(
+                waiting[0].name, "reads a tensor that nothing writes", "the graph is damaged"
+            )
+        ordered += found
+        ready |= {name for node in found for name in node.output}
+        waiting = [node for node in waiting if not any(node is other for other in found)]
+    strays = [node for node in ordered if not is_fpgadataflow_node(node)]
+    if strays:
+        hint = "compile the partition that `convert` makes, or add a kernel to hw/cppsim/kernels.py"
+        raise UnsupportedOperatorError(strays[0].name, f"no kernel for operator {strays[0].op_type}", hint)
+    return ordered
+
+
+def _streams(model: Any) -> list[Any]:
+    return [tensor for tensor in model.graph.input if model.get_initializer(tensor.name) is None]
+
+
+def _shape(model: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The tensor's shape in the graph, or, if the graph does not know it, in the stream."""
+    known = model.get_tensor_shape(name)
+    return shape if known is None else tuple(int(extent) for extent in known)
+
+
+def _check_types(node: Node, written: dict[str, TensorInfo]) -> None:
+    for index, name in enumerate(node.inputs):
+        if written[name].datatype != node.input_type(index):
+            source = written[name].node or "the graph's input"
+            raise node.refuse(
+                f"reads {name} as {node.input_type(index)}, but {source} writes {written[name].datatype}",
+                "run InferDataTypes",
+            )
+
+
+def _with_header(tag: str, constants: bytes) -> bytes:
+    """The file of constants: see Header in runtime.h."""
+    words = np.frombuffer(constants, "<u8")
+    state = FNV_OFFSET
+    for word in words.tolist():
+        state = (state ^ word) * FNV_PRIME & (2**64 - 1)
+    return HEADER.pack(MAGIC, tag.encode(), len(constants), state) + constants
+
+
+def _render(emit: Emitter, infos: Sequence[TensorInfo], inputs: Sequence[str], outputs: Sequence[str]) -> str:
+    workspace = emit.lay_out(list(inputs), list(outputs))
+    names = [info.name for info in infos]
+    by_name = {info.name: info for info in infos}
+    steps = [
+        f'    {{"{call.node}", [](std::byte* m, const std::byte* k) {{ (void)k; {call.render()} }}}},'
+        for call in emit.calls
+    ]
+    tensors = [_tensor(emit, info) for info in infos]
+    return f"""\
+// SPDX-License-Identifier: Apache-2.0
+// Generated from a graph of hardware nodes: each step is a kernel on places in the workspace m and constants k.
+#include "products.h"
+#include "runtime.h"
+#include "streams.h"
+#include "thresholds.h"
+#include "windows.h"
+
+namespace cppsim {{
+namespace {{
+
+const Step kSteps[] = {{
+{_lines(steps)}
+    {{nullptr, nullptr}}}};
+
+const Tensor kTensors[] = {{
+{_lines(tensors)}
+}};
+
+const std::size_t kInputTensors[] = {{{", ".join(str(names.index(name)) for name in inputs)}}};
+const std::size_t kOutputTensors[] = {{{", ".join(str(names.index(name)) for name in outputs)}}};
+
+const CppsimPort kInputs[] = {{
+{_lines([_port(by_name[name]) for name in inputs])}
+}};
+const CppsimPort kOutputs[] = {{
+{_lines([_port(by_name[name]) for name in outputs])}
+}};
+
+}}  // namespace
+
+const Program kProgram = {{
+    "@TAG@", {workspace}, {len(emit.constants)}, kSteps, {len(steps)}, kTensors, {len(tensors)},
+    kInputTensors, kOutputTensors, kInputs, kOutputs, {len(inputs)}, {len(outputs)}}};
+
+}}  // namespace cppsim
+"""
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(lines)
+
+
+def _tensor(emit: Emitter, info: TensorInfo) -> str:
+    buffer = emit.buffers[info.name]
+    numbers = f"{emit.ready[info.name]}, {buffer.offset}, {buffer.pixels}, {buffer.channels}"
+    return f"    {{{numbers}, {_enum(info.type)}, {str(buffer.packed).lower()}}},  // {info.name} ({info.datatype})"
+
+
+def _port(info: TensorInfo) -> str:
+    shape = ", ".join(map(str, info.shape))
+    count = int(np.prod(info.shape))
+    limits = f"{info.type.lowest}, {info.type.highest}"
+    return f'    {{"{info.name}", {len(info.shape)}, {{{shape}}}, {count}, {_enum(info.type)}, {limits}}},'
+
+
+def _enum(kind: Type) -> str:
+    return "k" + kind.ctype.removeprefix("std::").removesuffix("_t").capitalize()

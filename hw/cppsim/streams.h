@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sums, joins, pools and the choice of a label.
+#pragma once
+
+#include "layout.h"
+
+namespace cppsim {
+
+// StreamAdd: the sum of two tensors, element by element.
+template <std::size_t Count, unsigned Bits, class A, class B, class Y>
+[[gnu::noinline]] void add(const A* a, const B* b, Y* y) {
+  for (std::size_t i = 0; i < Count; ++i) y[i] = wrapped<Bits, Y>(std::int32_t{a[i]} + std::int32_t{b[i]});
+}
+
+// Part of StreamingConcat and ChannelPad: the Channels of x become channels First .. of y's Width channels.
+template <std::size_t Pixels, std::size_t Channels, std::size_t Width, std::size_t First, class X, class Y>
+[[gnu::noinline]] void place(const X* x, Y* y) {
+  for (std::size_t p = 0; p < Pixels; ++p)
+    for (std::size_t c = 0; c < Channels; ++c) y[p * Width + First + c] = static_cast<Y>(x[p * Channels + c]);
+}
+
+// Part of ChannelPad: zeros.
+template <std::size_t Count, class Y>
+[[gnu::noinline]] void clear(Y* y) {
+  std::memset(y, 0, Count * sizeof(Y));
+}
+
+struct Sum {
+  static std::int32_t of(std::int32_t a, std::int32_t b) { return a + b; }
+};
+struct Maximum {
+  static std::int32_t of(std::int32_t a, std::int32_t b) { return a > b ? a : b; }
+};
+
+// Pool. x: for each pixel a window of Taps elements of every channel, in groups of Group channels as `windows`
+// writes them. y: their Function, shifted right by Shift bits (an average rounds down).
+template <class Function, std::size_t Pixels, std::size_t Channels, std::size_t Taps, std::size_t Group,
+          unsigned Shift, unsigned Bits, class X, class Y>
+[[gnu::noinline]] void pool(const X* x, Y* y) {
+  for (std::size_t group = 0; group < Pixels * Channels / Group; ++group, x += Taps * Group, y += Group) {
+    std::int32_t result[Group];
+    for (std::size_t c = 0; c < Group; ++c) result[c] = x[c];
+    for (std::size_t t = 1; t < Taps; ++t)
+      for (std::size_t c = 0; c < Group; ++c) result[c] = Function::of(result[c], x[t * Group + c]);
+    for (std::size_t c = 0; c < Group; ++c) y[c] = wrapped<Bits, Y>(result[c] >> Shift);
+  }
+}
+
+// GlobalAccPool: every channel's sum over the Pixels of each of Frames frames.
+template <std::size_t Frames, std::size_t Pixels, std::size_t Channels, unsigned Bits, class X, class Y>
+[[gnu::noinline]] void global_sum(const X* x, Y* y) {
+  for (std::size_t frame = 0; frame < Frames; ++frame, y += Channels) {
+    std::int32_t sum[Channels] = {};
+    for (std::size_t p = 0; p < Pixels; ++p, x += Channels)
+      for (std::size_t c = 0; c < Channels; ++c) sum[c] += x[c];
+    for (std::size_t c = 0; c < Channels; ++c) y[c] = wrapped<Bits, Y>(sum[c]);
+  }
+}
+
+// LabelSelect: the index of each pixel's largest element; among equal ones the first.
+template <std::size_t Pixels, std::size_t Labels, class X, class Y>
+[[gnu::noinline]] void label_select(const X* x, Y* y) {
+  for (std::size_t p = 0; p < Pixels; ++p, x += Labels) {
+    std::size_t best = 0;
+    for (std::size_t label = 1; label < Labels; ++label)
+      if (x[label] > x[best]) best = label;
+    y[p] = static_cast<Y>(best);
+  }
+}
+
+}  // namespace cppsim
