@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames through a stitched design: whole-accelerator simulation, bit for bit and cycle for cycle."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,11 +24,15 @@ class FrameResult:
         outputs: int64 (frames, ...), the output tensor of each frame.
         first_input: cycle in which the first beat of frame 0 was taken.
         frame_ends: int64 (frames,), the cycle in which the last output beat of each frame was delivered.
+        cycles: from the start of the run to the last transfer.
+        seconds: wall time of these cycles, without compiling, loading and packing.
     """
 
     outputs: Ints
     first_input: int
     frame_ends: Ints
+    cycles: int
+    seconds: float
 
     @property
     def latency(self) -> int:
@@ -83,6 +88,7 @@ def simulate(
     beats = pack(values.reshape(-1, source.stream.folded_shape[-1]), source.stream.datatype, source.stream.width)
     with Simulation(compile_design(design, optimise=optimise, cache_dir=cache_dir)) as simulation:
         simulation.reset()
+        began = time.perf_counter()
         result = simulation.run(
             {"s_axis_0": beats},
             {"m_axis_0": count * sink.stream.beats},
@@ -91,11 +97,14 @@ def simulate(
             seed=seed,
             idle_limit=idle_limit,
         )
+        seconds = time.perf_counter() - began
     outputs = unpack(result.outputs["m_axis_0"], sink.stream.datatype, sink.stream.folded_shape[-1])
     return FrameResult(
         outputs=outputs.reshape(count, *sink.stream.shape[1:]),
         first_input=int(result.in_cycles["s_axis_0"][0]),
         frame_ends=result.out_cycles["m_axis_0"][sink.stream.beats - 1 :: sink.stream.beats],
+        cycles=result.cycles,
+        seconds=seconds,
     )
 
 

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The benches: the main job of a network with its design, and the XNOR-popcount unit on its own.
+
+Each works in a folder of its own, which is empty at its start.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from flows.bench.results import Figure, Target
+from flows.pipeline import Skipped
+from flows.report.summary import ResourceUse, Summary
+
+ROOT = Path(__file__).resolve().parents[2]
+FRAMES = 100
+"""Simulated for the speed of the simulation: of this many, filling and draining the design are a few per cent."""
+
+UNITS = ((16, 72), (32, 144))  # PE, SIMD
+UNIT_SHAPE = (576, 64)  # inputs and neurons: the last layers of ResNet-20
+UNIT_SOURCES = ("popcount_chain", "popcount", "popcount_xnor", "xnor_mvu", "xnor_mvu_axi")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """How something is measured, under which conditions, and what the figures have to be."""
+
+    measure: Callable[[Path], dict[str, Figure]]
+    conditions: str
+    targets: tuple[Target, ...]
+
+
+def main_job(network: str, folder: Path) -> dict[str, Figure]:
+    """Build `network` for the PYNQ-Z2 as a user does, and simulate its design for long.
+
+    Raises:
+        Skipped: the build failed.
+    """
+    output, log, cache = folder / "output", folder / "build.log", folder / "cache"
+    script = str(ROOT / "flows" / "build.py")
+    command = [sys.executable, script, "--board", "pynq-z2", "--network", network, "--output-dir", str(output)]
+    began = time.monotonic()
+    with log.open("w") as stream:
+        status = subprocess.run(
+            command,
+            env=os.environ | {"IR2NET_CACHE": str(cache)},
+            cwd=ROOT,
+            stdout=stream,
+            stderr=stream,
+            check=False,
+        ).returncode
+    wall = time.monotonic() - began
+    if status:
+        last = (log.read_text().strip().splitlines() or ["nothing said"])[-1]
+        raise Skipped(f"the build ended with exit code {status}: {last}")
+    summary = Summary.model_validate_json((output / "report" / "summary.json").read_text())
+    return {
+        "wall_seconds": round(wall, 1),
+        "step_seconds": {step.name: step.seconds for step in summary.steps},
+        "peak_memory_mb": summary.peak_memory_mb,
+        "mismatches": summary.mismatches,
+        "clock_mhz": summary.clock_mhz,
+        "interval_cycles": summary.performance.interval_cycles,
+        "latency_cycles": summary.performance.latency_cycles,
+        "fps": summary.performance.fps,
+        **_resources(summary.resources),
+        **simulation(output, folder),
+    }
+
+
+def _resources(use: ResourceUse) -> dict[str, Figure]:
+    """Each resource and its share of the device."""
+    figures: dict[str, Figure] = {}
+    for name in ("lut", "ff", "bram36", "dsp"):
+        taken = getattr(use, name)
+        figures[name] = taken
+        figures[f"{name}_share"] = None if taken is None else round(taken / getattr(use.available, name), 4)
+    return figures
+
+
+def simulation(build: Path, folder: Path) -> dict[str, Figure]:
+    """Cycles a second of the stitched design that `build` left; compiling and loading it are not counted."""
+    from qonnx.core.modelwrapper import ModelWrapper
+
+    from hw import finn_env
+    from hw.rtlsim.stitch import stitch
+    from hw.rtlsim.stitched import simulate
+
+    (model,) = build.glob("*_stitch/model.onnx")
+    (golden,) = build.glob("*_export/golden.npz")
+    finn_env.setup(folder / "finn")
+    design = stitch(ModelWrapper(str(model)), folder / "stitched")
+    with np.load(golden) as file:
+        images = file["images"].transpose(0, 2, 3, 1)  # the hardware takes channels last
+    result = simulate(design, images[np.arange(FRAMES) % len(images)], cache_dir=folder / "cache")
+    return {
+        "simulated_frames": FRAMES,
+        "simulated_interval_cycles": result.interval,
+        "simulated_cycles": result.cycles,
+        "simulated_cycles_per_second": round(result.cycles / result.seconds),
+    }
+
+
+def xnor_units(folder: Path) -> dict[str, Figure]:
+    """LUTs of the XNOR-popcount unit for each multiplication (an XNOR and its count) that it does in a cycle."""
+    from hw.ops.xnor_mvau import weight_words
+    from hw.synth import yosys
+
+    (mw, mh), rtl = UNIT_SHAPE, ROOT / "hw" / "rtl"
+    weights = np.random.default_rng(0).integers(0, 2, UNIT_SHAPE)
+    modules = {}
+    for pe, simd in UNITS:
+        rom = folder / f"{pe}x{simd}.hex"
+        rom.write_text("\n".join(weight_words(weights, pe, simd)) + "\n")
+        shape: dict[str, int | str] = {"MW": mw, "MH": mh, "PE": pe, "SIMD": simd, "AccWidth": mw.bit_length()}
+        modules[f"{pe}x{simd}"] = yosys.Module(
+            UNIT_SOURCES[-1],
+            tuple(rtl / f"{name}.sv" for name in UNIT_SOURCES),
+            shape | {"InitFile": str(rom), "RamStyle": "block"},
+        )
+    found = yosys.synthesise_all(modules, cache_dir=folder / "cache")
+    figures: dict[str, Figure] = {}
+    for (pe, simd), (name, used) in zip(UNITS, found.items(), strict=True):
+        figures |= {f"lut_{name}": used.lut, f"ff_{name}": used.ff, f"bram36_{name}": used.bram36}
+        figures[f"lut_per_mac_{name}"] = round(used.lut / (pe * simd), 3)
+    return figures
+
+
+EMPTY = "installed environment; empty output folder, empty caches of compiled simulations and of synthesis"
+BENCHES = {
+    "resnet20": Bench(
+        partial(main_job, "resnet20"),
+        f"main job for the PYNQ-Z2; {EMPTY}",
+        (
+            Target("fps", ">=", 5000),
+            Target("lut_share", "<=", 0.8),
+            Target("bram36_share", "<=", 1),
+            Target("dsp_share", "<=", 1),
+            Target("simulated_cycles_per_second", ">=", 100_000),
+            Target("wall_seconds", "<=", 20 * 60),
+            Target("peak_memory_mb", "<=", 8000),
+        ),
+    ),
+    "tiny": Bench(
+        partial(main_job, "tiny"),
+        f"main job for the PYNQ-Z2; {EMPTY}",
+        (Target("wall_seconds", "<=", 4 * 60),),
+    ),
+    "xnor_mvu": Bench(
+        xnor_units,
+        "xnor_mvu_axi of 576 inputs and 64 neurons, PE x SIMD, weights in block RAM; Yosys, xc7",
+        tuple(Target(f"lut_per_mac_{pe}x{simd}", "<=", 1.9) for pe, simd in UNITS),
+    ),
+}

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""results.json: figures of each bench with their targets, and when, where and with which tools they were measured."""
+
+from __future__ import annotations
+
+import operator
+import os
+import platform
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from rich.table import Table
+
+from flows.errors import UserError
+from flows.pipeline import TOOLS
+
+Figure = bool | int | float | str | dict[str, float] | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Machine(_Strict):
+    """Where a bench ran."""
+
+    cpu: str
+    cores: int
+    memory_gb: float
+    load: float
+    """Processes that wanted a core, on average over the minute before; 0 where the machine was idle."""
+
+    @classmethod
+    def here(cls) -> Machine:
+        """This machine, now."""
+        models = [line.partition(":")[2] for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
+        return cls(
+            cpu=models[0].strip() if models else platform.machine(),
+            cores=len(os.sched_getaffinity(0)),
+            memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
+            load=round(os.getloadavg()[0], 2),
+        )
+
+
+class Check(_Strict):
+    """A figure against its target; `met` is null where it was not measured."""
+
+    figure: str
+    measured: float | None
+    target: str
+    met: bool | None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a figure has to be at least, or at most."""
+
+    figure: str
+    sense: Literal[">=", "<="]
+    limit: float
+
+    def check(self, figures: Mapping[str, Figure]) -> Check:
+        """Compare; a figure that is not there was not measured."""
+        value = figures.get(self.figure)
+        measured = float(value) if isinstance(value, (int, float)) else None
+        compare = {">=": operator.ge, "<=": operator.le}[self.sense]
+        met = None if measured is None else compare(measured, self.limit)
+        return Check(figure=self.figure, measured=measured, target=f"{self.sense} {self.limit:g}", met=met)
+
+
+class Result(_Strict):
+    """One bench: measured, or skipped with the reason."""
+
+    date: str
+    version: str | None
+    machine: Machine
+    tools: dict[str, str]
+    conditions: str
+    skipped: str | None
+    figures: dict[str, Figure]
+    checks: tuple[Check, ...]
+
+
+class Results(RootModel[dict[str, Result]]):
+    """The content of results.json, by the names of the benches."""
+
+    @classmethod
+    def read(cls, path: Path) -> Results:
+        """Earlier results; none where there is no file. Raises UserError for a file that holds something else."""
+        try:
+            return cls.model_validate_json(path.read_text()) if path.exists() else cls({})
+        except (OSError, ValidationError) as error:
+            raise UserError(f"{path} does not hold results of this bench", "remove it") from error
+
+    def write(self, path: Path) -> None:
+        """Replace the file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(self.model_dump_json(indent=2) + "\n")
+        part.replace(path)
+
+    def table(self) -> Table:
+        """Every figure that has a target."""
+        table = Table("bench", "figure", "measured", "target", "met")
+        for name, result in self.root.items():
+            if result.skipped is not None:
+                table.add_row(name, f"skipped: {result.skipped}")
+            for check in result.checks if result.skipped is None else ():
+                measured = "–" if check.measured is None else f"{check.measured:,.6g}"
+                met = {None: "–", True: "[green]✓[/]", False: "[red]✗[/]"}[check.met]
+                table.add_row(name, check.figure, measured, check.target, met)
+        return table
+
+
+def tools() -> dict[str, str]:
+    """Versions of what the figures depend on."""
+    found = {"python": platform.python_version()} | {name: version(name) for name in TOOLS}
+    compiler = shutil.which(os.environ.get("CXX", "g++"))
+    return found if compiler is None else found | {"g++": _output(compiler, "-dumpfullversion") or "unknown"}
+
+
+def commit(root: Path) -> str | None:
+    """The commit that is measured, with "-dirty" where files differ from it; None outside a git clone."""
+    return _output("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+
+
+def now() -> str:
+    """The time in UTC, to the minute."""
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
+
+
+def _output(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
