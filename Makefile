@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BOARD ?= pynq-z2
 READY := $(VENV)/.ready
 
-.PHONY: build test lint bench clean tools lock
+.PHONY: build test lint bench bench-train clean tools lock
 .DEFAULT_GOAL := build
 
 build: $(READY)   ## set up once, then the main job
@@ -23,6 +23,9 @@ lint: $(READY)
 
 bench: $(READY)   ## measures, writes bench/results.json
 	$(BIN)/python -m flows.bench
+
+bench-train: $(READY)   ## measures training steps, writes bench/train.json
+	$(BIN)/python -m model.bench
 
 # The set-up is skipped until one of the files that describe it changes. A half-made .venv has no .ready.
 $(READY): requirements.lock pyproject.toml | tools

@@ -1,18 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Data sets as uint8 arrays: CIFAR-10 through the datasets library, digits and photos from scikit-learn."""
+"""Data sets: CIFAR-10 from parquet files, digits and photographs from scikit-learn as uint8 arrays; ImageNet.
+
+ImageNet does not fit into memory; imagenet.py reads it picture by picture.
+"""
 
 import io
+import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from PIL import Image, UnidentifiedImageError
+from torch import Tensor
 
 from model.errors import DataError
 from model.networks import NetworkSpec, network_spec
+
+if TYPE_CHECKING:
+    from model.imagenet import Pictures
 
 Split = Literal["train", "test"]
 
@@ -21,6 +31,24 @@ CIFAR10_HUB = "uoft-cs/cifar10"
 DIGITS_TEST_IMAGES = 360
 PHOTO_WINDOW = 4
 """Photographs are averaged over windows of this size, so that a patch shows more than texture."""
+
+
+class TestSet(Protocol):
+    """What an accuracy is measured on: Images, or Pictures of imagenet.py."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """Labels (n,) where known."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def views(self, picks: Sequence[int], size: int) -> Tensor:
+        """Return the images of these numbers as a network sees them in a test, (n, channels, size, size) uint8."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +63,28 @@ class Images:
         """Return the number of images."""
         return len(self.images)
 
+    def views(self, picks: Sequence[int], size: int) -> Tensor:
+        """Return the images of these numbers, (n, channels, size, size) uint8; they have that size."""
+        return torch.from_numpy(self.images[list(picks)])
+
+
+def load_data(
+    network: str, split: Split, data_dir: Path | None = None, *, download: bool = False
+) -> "Images | Pictures":
+    """Return one split of a network's data set, for training or testing; raises DataError.
+
+    As load_images, and ImageNet as well: from a folder of pictures or of the hub's parquet files.
+    """
+    spec = network_spec(network)
+    if spec.dataset != "imagenet":
+        return load_images(network, split, data_dir, download=download)
+    from model.imagenet import load_pictures
+
+    folder = data_dir_or_default(data_dir)
+    if folder is None:
+        raise DataError(f"no ImageNet: give its folder with --data-dir or {DATA_VARIABLE}")
+    return load_pictures(folder, split, spec.classes)
+
 
 def load_images(network: str, split: Split, data_dir: Path | None = None, *, download: bool = False) -> Images:
     """Return one split of the data set that a network is made for; raises DataError.
@@ -44,6 +94,8 @@ def load_images(network: str, split: Split, data_dir: Path | None = None, *, dow
     scikit-learn.
     """
     spec = network_spec(network)
+    if spec.dataset == "imagenet":
+        raise DataError("ImageNet does not fit into memory: its pictures are read one by one (load_data)")
     found = _digits(split) if spec.dataset == "digits" else _cifar10(split, data_dir, download)
     _check_shape(found, spec)
     return found
@@ -65,7 +117,10 @@ def sample_images(network: str, count: int) -> Images:
 
 def check_folder(network: str, folder: Path) -> None:
     """Raise DataError where a folder holds no test images for a network; none of them is read."""
-    if network_spec(network).dataset != "digits":
+    spec = network_spec(network)
+    if spec.dataset == "imagenet":
+        load_data(network, "test", folder)
+    elif spec.dataset != "digits":
         _parquet_files(folder, "test")
     elif not any(folder.glob("*")):
         raise DataError(f"nothing is in {folder}; {network} takes scikit-learn's digits, which need no folder")
@@ -121,7 +176,7 @@ def _photo_patches(spec: NetworkSpec, count: int) -> npt.NDArray[np.uint8]:
 def _cifar10(split: Split, data_dir: Path | None, download: bool) -> Images:
     folder = data_dir_or_default(data_dir)
     if folder is not None:
-        rows = _parquet_rows(_parquet_files(folder, split))
+        rows = parquet_rows(_parquet_files(folder, split))
     elif download:
         rows = _hub_rows(split)
     else:
@@ -134,13 +189,17 @@ def _cifar10(split: Split, data_dir: Path | None, download: bool) -> Images:
         raise DataError(f"CIFAR-10 rows lack the column {' and '.join(sorted(missing))}")
     try:
         encoded = [row["bytes"] for row in rows["img"]]
-        images = np.stack([np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded])
+        pictures = [np.asarray(Image.open(io.BytesIO(data)).convert("RGB")) for data in encoded]
     except (UnidentifiedImageError, OSError, ValueError, TypeError) as error:
         raise DataError(f"CIFAR-10 holds a picture that cannot be read: {error}") from error
+    sizes = {picture.shape[:2] for picture in pictures}
+    if len(sizes) > 1:
+        raise DataError(f"CIFAR-10 has pictures of different sizes: {' and '.join(map(str, sorted(sizes)[:2]))}")
     lossy = encoded[0].startswith(b"\xff\xd8")
     name = "CIFAR-10 (JPEG copy)" if lossy else "CIFAR-10"
-    labels = np.asarray(rows["label"], np.int64)
-    return Images(name, np.ascontiguousarray(images.transpose(0, 3, 1, 2)), labels)
+    labels = label_column(rows, "CIFAR-10")
+    images = np.stack(pictures).transpose(0, 3, 1, 2)
+    return Images(name, np.ascontiguousarray(images), labels)
 
 
 def _parquet_files(folder: Path, split: Split) -> list[Path]:
@@ -153,15 +212,24 @@ def _parquet_files(folder: Path, split: Split) -> list[Path]:
     raise DataError(f"no {split}*.parquet in {folder} or its folder cifar10")
 
 
-def _parquet_rows(files: list[Path]) -> Any:
+def parquet_rows(files: list[Path]) -> Any:
+    """Return the rows of parquet files, without decoding their pictures; raises DataError."""
     import datasets
 
     datasets.disable_progress_bars()
+    logging.getLogger("datasets").setLevel(logging.CRITICAL)  # one line tells what is wrong, and it is ours
     try:
-        rows = datasets.Dataset.from_parquet([str(file) for file in files])
+        return _undecoded(datasets.Dataset.from_parquet([str(file) for file in files]))
     except Exception as error:  # the library passes on whatever its reader raises
         raise DataError(f"cannot read {files[0]}: {_first_line(error.__cause__ or error)}") from error
-    return _undecoded(rows)
+
+
+def label_column(rows: Any, name: str) -> npt.NDArray[np.int64]:
+    """Return the labels of the data set `name`; raises DataError if they are no integers."""
+    try:
+        return np.asarray(rows["label"], np.int64)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} has labels that are no integers: {_first_line(error)}") from error
 
 
 def _hub_rows(split: Split) -> Any:
@@ -176,8 +244,8 @@ def _hub_rows(split: Split) -> Any:
 def _undecoded(rows: Any) -> Any:
     import datasets
 
-    if "img" in rows.column_names:
-        rows = rows.cast_column("img", datasets.Image(decode=False))
+    for column in {"img", "image"} & set(rows.column_names):
+        rows = rows.cast_column(column, datasets.Image(decode=False))
     return rows
 
 

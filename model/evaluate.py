@@ -11,7 +11,8 @@ from rich.console import Console
 
 from model.checkpoint import load_checkpoint, shipped_checkpoint, write_card
 from model.cli import run
-from model.data import Images, load_images
+from model.data import TestSet, load_data
+from model.distributed import World
 from model.errors import DataError
 from model.networks import Backend, Network, to_brevitas
 
@@ -31,20 +32,26 @@ class Accuracy:
         return self.correct / self.images
 
 
-def accuracy(network: Network, data: Images, batch: int = BATCH) -> Accuracy:
-    """Count the right answers of a network in evaluation mode; raises DataError for images without labels."""
+def accuracy(network: Network, data: TestSet, batch: int = BATCH, world: World | None = None) -> Accuracy:
+    """Count the right answers of a network in evaluation mode; raises DataError for images without labels.
+
+    Several processes share the images, and all get the sum.
+    """
     if data.labels is None:
         raise DataError(f"{data.dataset} has no labels to compare with")
+    world = world or World()
     was_training = network.training
     network.eval()
     correct = 0
+    mine = range(world.rank, len(data), world.size)
+    device = next(network.parameters()).device
     with torch.no_grad():
-        for start in range(0, len(data), batch):
-            images = torch.from_numpy(data.images[start : start + batch])
-            labels = torch.from_numpy(data.labels[start : start + batch])
-            correct += int((network(images).argmax(1) == labels).sum())
+        for start in range(0, len(mine), batch):
+            picks = mine[start : start + batch]
+            answers = network(data.views(picks, network.spec.size).to(device)).argmax(1).cpu()
+            correct += int((answers == torch.from_numpy(data.labels[picks])).sum())
     network.train(was_training)
-    return Accuracy(correct, len(data))
+    return Accuracy(int(world.sums((correct,))[0]), len(data))
 
 
 def main(
@@ -59,7 +66,7 @@ def main(
     """Print the top-1 accuracy over all test images."""
     path = shipped_checkpoint(network or "tiny") if checkpoint is None else checkpoint
     model, card = load_checkpoint(path, network)
-    data = load_images(card.network, "test", data_dir, download=download)
+    data = load_data(card.network, "test", data_dir, download=download)
     result = accuracy(model if backend == "light" else to_brevitas(model), data)
     if update_card:
         write_card(path, card.model_copy(update={"top1": result.top1, "test_images": result.images}))

@@ -2,6 +2,8 @@
 """The command lines: one clear line for a user's error, and a run that survives an interruption."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +13,8 @@ import torch
 from model import evaluate, train
 from model.checkpoint import load_checkpoint, shipped_checkpoint
 from model.cli import run
+from model.state import read_state
+from model.trainer import StepResult, Trainer
 
 COMMANDS: dict[str, Callable[..., None]] = {"train": train.main, "evaluate": evaluate.main}
 
@@ -44,12 +48,20 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         ),
         (("train", "--output", "{tmp}/x.bin"), "ends in .safetensors"),
         (("train", "--init", "{tmp}/none.safetensors"), "cannot read the checkpoint"),
+        (("train", "--init", "{tiny}", "--network", "resnet20"), "is a checkpoint of tiny, not of resnet20"),
+        (("train", "--teacher", "{tmp}/none.safetensors"), "cannot read the teacher's weights"),
+        (("train", "--teacher", "{tiny}"), "holds no ResNet-34"),
+        (("train", "--release", "2", "--output", "{tmp}/x.safetensors"), "cannot read the saved state"),
+        (("train", "--recipe", "resnet20-open", "--network", "resnet20", "--epochs", "3"), "no length to stretch"),
+        (("train", "--network", "resnet20", "--data-dir", "{tmp}"), "no train*.parquet"),
+        (("train", "--network", "birealnet18_B", "--teacher", "{tiny}"), "holds no ResNet-34"),
         (("evaluate", "--checkpoint", "{tmp}/x.safetensors"), "cannot read the checkpoint"),
-        (("evaluate", "--network", "resnet21"), "did you mean resnet20?"),
+        (("evaluate", "--network", "resnet21"), "did you mean resnet20"),
     ],
 )
 def test_errors(arguments: tuple[str, ...], message: str, tmp_path: Path, command_line: CommandLine) -> None:
-    code, _, errors = command_line(*(a.replace("{tmp}", str(tmp_path)) for a in arguments))
+    tiny = shipped_checkpoint("tiny")
+    code, _, errors = command_line(*(a.replace("{tmp}", str(tmp_path)).replace("{tiny}", str(tiny)) for a in arguments))
     assert code == 1
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
@@ -71,25 +83,26 @@ def test_interrupted_run_ends_in_the_same_checkpoint(
     straight, stopped = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     assert command_line("train", "--epochs", "1", "--output", straight)[0] == 0
 
-    advance = train.Trainer.advance
+    advance = Trainer.advance
 
-    def interrupted_advance(trainer: train.Trainer) -> tuple[float, float]:
+    def interrupted_advance(trainer: Trainer) -> StepResult:
         if trainer.step == 7:
             signal.raise_signal(signal.SIGINT)
         return advance(trainer)
 
     with monkeypatch.context() as patch:
-        patch.setattr(train.Trainer, "advance", interrupted_advance)
+        patch.setattr(Trainer, "advance", interrupted_advance)
         code, _, errors = command_line("train", "--epochs", "1", "--output", stopped)
     assert code == 1
-    assert "stopped at step 8; go on with --resume" in errors
+    assert "stopped; the state of step 7 is saved, go on with --resume" in errors
     assert not stopped.exists()
     assert "a run was stopped there" in command_line("train", "--epochs", "1", "--output", stopped)[2]
     assert command_line("train", "--epochs", "1", "--output", stopped, "--resume")[0] == 0
     assert stopped.read_bytes() == straight.read_bytes()
+    assert (tmp_path / "a.metrics.csv").read_bytes() == (tmp_path / "b.metrics.csv").read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == [
-        "a.card.json", "a.safetensors", "b.card.json", "b.safetensors",
-    ]  # fmt: skip
+        f"{name}.{ending}" for name in "ab" for ending in ("card.json", "metrics.csv", "safetensors")
+    ]
 
 
 def test_training_goes_on_from_a_checkpoint(tmp_path: Path, command_line: CommandLine) -> None:
@@ -101,3 +114,153 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path, command_line: Comman
     assert card.epochs == before_card.epochs + 1
     assert card.command.endswith("--seed 0 --init tiny.safetensors")
     assert not torch.equal(network.get_parameter("conv1.weight"), before.get_parameter("conv1.weight"))
+
+
+def fail_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Let the weights become NaN in front of a step."""
+    advance = Trainer.advance
+
+    def broken_advance(trainer: Trainer) -> StepResult:
+        if trainer.step == step:
+            with torch.no_grad():
+                trainer.network.get_parameter("bn2.bias").fill_(float("nan"))
+        return advance(trainer)
+
+    monkeypatch.setattr(Trainer, "advance", broken_advance)
+
+
+def test_nan_between_two_saves_keeps_the_last_good_state(
+    tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    straight, target = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
+    assert command_line("train", "--epochs", "1", "--output", straight)[0] == 0
+    target.write_bytes(b"an older release")
+    with monkeypatch.context() as patch:
+        fail_at(patch, 9)
+        code, _, errors = command_line("train", "--epochs", "1", "--output", target)
+    assert code == 1
+    assert len(errors.strip().splitlines()) == 1
+    assert "the loss is nan at step 9" in errors
+    assert "the state of step 8 is kept" in errors
+    assert target.read_bytes() == b"an older release"
+    assert not (tmp_path / "b.card.json").exists()
+    assert command_line("train", "--epochs", "1", "--output", target, "--resume")[0] == 0
+    assert target.read_bytes() == straight.read_bytes()
+
+
+def test_save_does_not_overwrite_a_good_state_by_a_broken_one(
+    tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights break in the update behind a finite loss, and a save is due before the next loss."""
+    advance = Trainer.advance
+
+    def breaking_advance(trainer: Trainer) -> StepResult:
+        result = advance(trainer)
+        if trainer.step == 6:
+            with torch.no_grad():
+                trainer.network.get_parameter("bn2.bias").fill_(float("nan"))
+        return result
+
+    monkeypatch.setattr(Trainer, "advance", breaking_advance)
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    target = tmp_path / "x.safetensors"
+    assert command_line("train", "--epochs", "1", "--output", target)[0] == 1
+    state = read_state(tmp_path / "x.state.safetensors")
+    assert state.step == 5
+    assert all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
+
+
+OPEN_RECIPE = """
+network: tiny
+batch_size: 64
+warmup_steps: 3
+shift: 1
+flip: false
+phases: [{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 4.0e-3, lr_end: 4.0e-3}]
+release: [{epochs: 1, size: 16, restriction_interval: 2, lr_start: 4.0e-3, lr_end: 0, decay: linear}]
+"""
+
+
+def stop_at(patch: pytest.MonkeyPatch, step: int) -> None:
+    advance = Trainer.advance
+
+    def stopped_advance(trainer: Trainer) -> StepResult:
+        if trainer.step == step:
+            signal.raise_signal(signal.SIGTERM)
+        return advance(trainer)
+
+    patch.setattr(Trainer, "advance", stopped_advance)
+
+
+def test_release_of_a_run_without_an_end(
+    tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "open.yaml").write_text(OPEN_RECIPE)
+    target, state = tmp_path / "x.safetensors", tmp_path / "x.state.safetensors"
+    options = ("train", "--recipe", tmp_path / "open.yaml", "--output", target)
+
+    def piece(step: int, *more: str) -> None:
+        with monkeypatch.context() as patch:
+            stop_at(patch, step)
+            assert "go on with --resume" in command_line(*options, *more)[2]
+
+    piece(8)
+    constant = state.read_bytes()
+    with monkeypatch.context() as patch:  # a release can be stopped as well
+        stop_at(patch, 12)
+        assert "go on with --resume" in command_line(*options, "--release", "0.5")[2]
+    assert command_line(*options, "--release", "0.5", "--resume")[0] == 0
+    card = load_checkpoint(target)[1]
+    assert card.epochs == pytest.approx((8 + 11) / 22, abs=1e-3)
+    assert card.command == "python -m model.train --network tiny --seed 0 --recipe open.yaml --release 0.5"
+    rates = [float(line.split(",")[2]) for line in (tmp_path / "x.release.metrics.csv").read_text().splitlines()[1:]]
+    assert rates == pytest.approx([4e-3 * (1 - i / 11) for i in range(11)])
+    released = target.read_bytes()
+
+    assert state.read_bytes() == constant  # the run itself goes on as if nothing had been,
+    piece(15, "--resume")
+    assert read_state(state).step == 15
+    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    assert command_line(*options, "--release", "0.5")[0] == 0  # and is released again later
+    assert target.read_bytes() != released
+    assert not (tmp_path / "x.release.state.safetensors").exists()
+    assert "repeat its recipe" in command_line(*options, "--release", "1", "--seed", "1")[2]
+
+
+def test_tensorboard(tmp_path: Path, command_line: CommandLine) -> None:
+    pytest.importorskip("tensorboardX")
+    target = tmp_path / "x.safetensors"
+    assert command_line("train", "--epochs", "0.2", "--output", target, "--tensorboard")[0] == 0
+    (events,) = (tmp_path / "x.tensorboard").iterdir()
+    assert events.stat().st_size > 500
+
+
+def test_truncated_data_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 cut off")
+    target = tmp_path / "x.safetensors"
+    command = [sys.executable, "-m", "model.train", "--network", "resnet20", "--data-dir", tmp_path, "--output", target]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: cannot read {tmp_path / 'train.parquet'}")
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["train.parquet"]
+
+
+def test_truncated_files_are_explained(tmp_path: Path, command_line: CommandLine) -> None:
+    start = tmp_path / "start.safetensors"
+    start.write_bytes(shipped_checkpoint("tiny").read_bytes()[:2000])
+    card = shipped_checkpoint("tiny").with_suffix("").with_suffix(".card.json").read_text()
+    (tmp_path / "start.card.json").write_text(card)
+    target = tmp_path / "x.safetensors"
+    target.write_bytes(b"an older release")
+    (tmp_path / "x.state.safetensors").write_bytes(b"cut off")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for options, message in (
+        (("--init", start, "--restart"), "damaged checkpoint"),
+        (("--resume",), "cannot read the saved state"),
+    ):
+        code, _, errors = command_line("train", "--output", target, *options)
+        assert code == 1
+        assert message in errors
+        assert len(errors.strip().splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

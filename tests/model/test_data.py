@@ -10,16 +10,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from model.data import DATA_VARIABLE, check_folder, load_images, sample_images
+from model.data import DATA_VARIABLE, check_folder, load_data, load_images, sample_images
 from model.errors import DataError
 
 
-def write_parquet(folder: Path, split: str, *, kind: str = "PNG", labels: tuple[int, ...] = (3, 9)) -> None:
+def write_parquet(
+    folder: Path, split: str, *, kind: str = "PNG", labels: tuple[int, ...] = (3, 9), size: int = 32
+) -> None:
     rng = np.random.default_rng(0)
     rows = []
     for index in range(len(labels)):
         buffer = io.BytesIO()
-        Image.fromarray(rng.integers(0, 256, (32, 32, 3), np.uint8)).save(buffer, kind)
+        Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(buffer, kind)
         rows.append({"bytes": buffer.getvalue(), "path": f"{index}"})
     folder.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table({"img": rows, "label": list(labels)}), folder / f"{split}-0.parquet")
@@ -86,6 +88,27 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "test.parquet")
     with pytest.raises(DataError, match="lack the column img"):
         load_images("resnet20", "test", tmp_path)
+
+
+def test_wrong_sizes_are_explained(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test", size=16)
+    with pytest.raises(DataError, match=r"images \(3, 16, 16\), resnet20 takes \(3, 32, 32\)"):
+        load_images("resnet20", "test", tmp_path)
+    write_parquet(tmp_path, "test-more")
+    with pytest.raises(DataError, match=r"different sizes: \(16, 16\) and \(32, 32\)"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_imagenet_is_not_loaded_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    with pytest.raises(DataError, match="does not fit into memory"):
+        load_images("birealnet18_A", "test", tmp_path)
+    with pytest.raises(DataError, match="no ImageNet: give its folder"):
+        load_data("birealnet18_A", "test")
+    (tmp_path / "val" / "n01").mkdir(parents=True)
+    for read in (lambda: load_data("birealnet18_A", "test", tmp_path), lambda: check_folder("birealnet18_A", tmp_path)):
+        with pytest.raises(DataError, match="1 folders of classes, the network has 1000"):
+            read()
 
 
 def test_a_folder_without_images_is_noticed_without_reading_it(tmp_path: Path) -> None:

@@ -1,17 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Training: it learns, it resumes to the same result, and it refuses what cannot work."""
+"""Training: it learns, it resumes to the same result, and it keeps the last good state."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch.nn import functional
 
+from model.batches import make_batches
+from model.checkpoint import Card
 from model.data import Images, load_images
-from model.errors import CheckpointError, RecipeError, TrainingError
+from model.distributed import World
+from model.errors import CheckpointError, TrainingError
 from model.networks import create_network
-from model.recipe import Phase, Recipe, Schedule, load_recipe
-from model.train import Trainer, augment, finish
+from model.recipe import Phase, Recipe, Schedule, Sgd
+from model.restriction import erase_mask
+from model.state import read_state
+from model.teacher import Teacher, load_teacher
+from model.train import finish
+from model.trainer import Job, Trainer
 
 RECIPE = Recipe(
     network="tiny", batch_size=32, warmup_steps=4, shift=1, flip=False,
@@ -21,28 +31,75 @@ RECIPE = Recipe(
     ),
 )  # fmt: skip
 
+MOMENTUM = RECIPE.model_copy(
+    update={
+        "optimizer": Sgd(name="sgd", momentum=0.9),
+        "phases": (
+            Phase(epochs=2, size=16, restriction_interval=0, lr_start=0.1, lr_end=0.01, weight_decay=1e-4),
+            Phase(epochs=1, size=16, restriction_interval=2, lr_start=0.01, lr_end=0, fresh_optimizer=True),
+        ),
+    }
+)
+
 
 def small_trainer(seed: int = 0, recipe: Recipe = RECIPE, count: int = 192) -> Trainer:
     data = load_images("tiny", "train")
     assert data.labels is not None
     part = Images(data.dataset, data.images[:count], data.labels[:count])
-    return Trainer(create_network("tiny", seed=seed), recipe, part, seed)
+    return Trainer(create_network("tiny", seed=seed), Job(recipe, part, seed))
 
 
-@pytest.mark.parametrize("stop", [1, 9, 15])
-def test_resumed_run_ends_in_the_same_weights(stop: int, tmp_path: Path) -> None:
-    straight, first, second = small_trainer(), small_trainer(), small_trainer()
+@pytest.mark.parametrize("recipe", [RECIPE, MOMENTUM], ids=["adam", "sgd"])
+@pytest.mark.parametrize("stop", [1, 9, 13, 15])
+def test_resumed_run_ends_in_the_same_weights(stop: int, recipe: Recipe, tmp_path: Path) -> None:
+    straight, first, second = (small_trainer(recipe=recipe) for _ in range(3))
+    course = []
     while not straight.finished:
-        straight.advance()
+        course.append(straight.advance())
     for _ in range(stop):
         first.advance()
     first.save(tmp_path / "state.safetensors")
     second.restore(tmp_path / "state.safetensors")
-    assert second.step == stop
+    assert second.step == stop - 1  # the newest step whose loss is known
     while not second.finished:
-        second.advance()
+        step = second.step
+        assert second.advance() == course[step]
     expected = straight.network.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in second.network.state_dict().items())
+
+
+def test_momentum_is_saved() -> None:
+    trainer = small_trainer(recipe=MOMENTUM)
+    trainer.advance()
+    trainer.advance()
+    buffers = [key for key in trainer.good.tensors if key.startswith("sgd.momentum_buffer.")]
+    assert len(buffers) == len(list(trainer.network.parameters()))
+
+
+def test_weight_decay_and_optimizer_follow_the_phase() -> None:
+    trainer = small_trainer(recipe=MOMENTUM)
+    decays = []
+    while not trainer.finished:
+        if trainer.step == 12:
+            before = {key: value["momentum_buffer"] for key, value in trainer.optimizer.state.items()}
+        trainer.advance()
+        decays.append(trainer.optimizer.param_groups[0]["weight_decay"])
+        if trainer.step == 13:
+            fresh = {key: value["momentum_buffer"] for key, value in trainer.optimizer.state.items()}
+            # Without a past, momentum is the gradient itself.
+            assert all(torch.equal(fresh[key], key.grad) for key in fresh)
+            assert not all(torch.equal(fresh[key], before[key]) for key in fresh)
+    assert decays == [1e-4] * 12 + [0.0] * 6
+
+
+def test_first_step_of_imagenet_has_real_weights() -> None:
+    phases = (RECIPE.phases[0].model_copy(update={"weights": "real"}), RECIPE.phases[1])
+    trainer = small_trainer(recipe=RECIPE.model_copy(update={"phases": phases}))
+    used = []
+    while not trainer.finished:
+        trainer.advance()
+        used.append({m.binary_weights for m in trainer.network.modules() if hasattr(m, "binary_weights")})
+    assert used == [{False}] * 12 + [{True}] * 6
 
 
 def test_other_run_is_not_resumed(tmp_path: Path) -> None:
@@ -50,16 +107,35 @@ def test_other_run_is_not_resumed(tmp_path: Path) -> None:
     small_trainer(seed=0).save(path)
     with pytest.raises(CheckpointError, match="other settings"):
         small_trainer(seed=1).restore(path)
+    with pytest.raises(CheckpointError, match="other settings"):
+        small_trainer(recipe=MOMENTUM).restore(path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(CheckpointError, match="cannot read the saved state"):
         small_trainer(seed=0).restore(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="is no saved state"):
+        small_trainer(seed=0).restore(path)
+
+
+def test_state_of_the_first_format_is_resumed(tmp_path: Path) -> None:
+    """Names and notes of saved states are those of the first release of the trainer."""
+    trainer = small_trainer()
+    trainer.advance()
+    trainer.advance()
+    trainer.save(tmp_path / "state.safetensors")
+    with safe_open(tmp_path / "state.safetensors", "pt") as file:
+        assert file.metadata() == {"run": f"{RECIPE.digest()} 0 scikit-learn digits 192 ", "step": "1"}
+        names = {name for name, _ in trainer.network.named_parameters()}
+        expected = {f"model.{name}" for name in trainer.network.state_dict()}
+        expected |= {f"adam.{kind}.{name}" for kind in ("step", "exp_avg", "exp_avg_sq") for name in names}
+        assert set(file.keys()) == expected
 
 
 def test_loss_falls_and_checkpoint_is_written(tmp_path: Path) -> None:
     trainer = small_trainer(recipe=RECIPE.scaled(8), count=640)
     losses = []
     while not trainer.finished:
-        losses.append(trainer.advance()[0])
+        losses.append(trainer.advance().loss)
     assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:10])
     card = finish(trainer, tmp_path / "net.safetensors", load_images("tiny", "test"))
     assert card.top1 is not None
@@ -67,80 +143,105 @@ def test_loss_falls_and_checkpoint_is_written(tmp_path: Path) -> None:
     assert card.epochs == 8
 
 
+def test_sgd_learns() -> None:
+    trainer = small_trainer(recipe=MOMENTUM.scaled(6), count=640)
+    losses = []
+    while not trainer.finished:
+        losses.append(trainer.advance().loss)
+    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:10])
+
+
 def test_bfloat16_learns_nearly_as_float32_does() -> None:
     phases = tuple(phase.model_copy(update={"precision": "bfloat16"}) for phase in RECIPE.phases)
     exact, rough = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"phases": phases}))
-    first = exact.advance()[0], rough.advance()[0]
+    first = exact.advance().loss, rough.advance().loss
     assert first[0] != first[1]  # it is in effect,
     assert abs(first[0] - first[1]) < 0.1 * first[0]  # and no more than roundings
     assert all(p.dtype == torch.float32 for p in rough.network.parameters())
 
 
-def test_loss_that_is_no_number_stops_the_run() -> None:
+def test_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> None:
+    straight, broken, resumed = small_trainer(), small_trainer(), small_trainer()
+    path = tmp_path / "state.safetensors"
+    for _ in range(5):
+        straight.advance()
+        broken.advance()
+    with torch.no_grad():
+        broken.network.get_parameter("bn2.bias").fill_(float("nan"))
+    with pytest.raises(TrainingError, match="loss is nan at step 5"):
+        broken.advance()
+    broken.save(path)
+    assert all(bool(tensor.isfinite().all()) for tensor in read_state(path).tensors.values())
+    resumed.restore(path)
+    assert resumed.step == 4  # the newest step whose loss was a number
+    resumed.advance()
+    expected = straight.network.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in resumed.network.state_dict().items())
+
+
+def test_weights_that_are_no_numbers_are_not_released(tmp_path: Path) -> None:
     trainer = small_trainer()
     with torch.no_grad():
-        trainer.network.get_parameter("bn2.bias").fill_(float("nan"))
-    with pytest.raises(TrainingError, match="loss is nan at step 0"):
-        trainer.advance()
+        trainer.network.get_parameter("bn2.bias").fill_(float("inf"))
+    with pytest.raises(TrainingError, match="no checkpoint was written"):
+        finish(trainer, tmp_path / "net.safetensors", load_images("tiny", "test"))
+    assert not list(tmp_path.iterdir())
 
 
-def test_augment_crops_inside_or_shifts_with_zeros() -> None:
-    images = torch.full((64, 1, 16, 16), 9, dtype=torch.uint8)
-    inside = augment(images, 12, 2, True, torch.Generator().manual_seed(0))
-    assert inside.shape == (64, 1, 12, 12)
-    assert (inside == 9).all()
-    shifted = augment(images, 16, 2, False, torch.Generator().manual_seed(0))
-    assert shifted.shape == images.shape
-    zeros = (shifted == 0).flatten(1).float().mean(1)
-    assert 0 < zeros.max() <= 1 - (14 / 16) ** 2
+def random_teacher(path: Path, classes: int = 10) -> Teacher:
+    torch.manual_seed(0)
+    save_file(Teacher(classes).state_dict(), path)
+    return load_teacher(path, classes)
 
 
-def test_augment_mirrors_half() -> None:
-    images = torch.arange(16, dtype=torch.uint8).expand(256, 1, 16, 16)
-    mirrored = augment(images, 16, 0, True, torch.Generator().manual_seed(0))[:, 0, 0, 0] == 15
-    assert 96 < mirrored.sum() < 160
+def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tmp_path: Path) -> None:
+    teacher = random_teacher(tmp_path / "teacher.safetensors")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (8, 3, 32, 32), np.uint8)
+    data = Images("noise", images, rng.integers(0, 10, 8))
+    phase = Phase(epochs=4, size=32, restriction_interval=1, restriction_threshold=0.9, lr_start=1e-9, lr_end=1e-9)
+    recipe = Recipe(
+        network="resnet20", batch_size=8, warmup_steps=0, shift=0, flip=False, phases=(phase,), teacher="resnet34"
+    )
+    network = create_network("resnet20", seed=0)
+    with pytest.raises(TrainingError, match="give its weights"):
+        Job(recipe, data, 0)
+    with pytest.raises(TrainingError, match="no teacher"):
+        Job(RECIPE, data, 0, teacher=teacher)
+    result = Trainer(network, Job(recipe, data, 0, teacher=teacher)).advance()
+
+    # The same layouts: in others, roundings turn a sign here and there.
+    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
+    plain, _ = make_batches(data, Schedule(recipe, 8), 0, World()).at(0)
+    logits, features = twin.logits_and_features(twin.values(plain))
+    kept = erase_mask(features.detach(), 32, 0.9)
+    erased_logits = twin(twin.values(plain) * kept)
+    answers = teacher(plain).softmax(1)
+    divergences = [functional.kl_div(x.log_softmax(1), answers, reduction="batchmean") for x in (logits, erased_logits)]
+    entropy = -(answers * answers.log()).sum(1).mean()
+    assert result.loss == pytest.approx(float(sum(divergences) / 2 + entropy), rel=1e-5)
+    assert result.erased == pytest.approx(1 - float(kept.float().mean()), rel=1e-5)
+    assert 0 < result.erased < 1
 
 
-def test_schedule() -> None:
-    schedule = Schedule(RECIPE, 330)
-    assert (schedule.steps_per_epoch, schedule.steps) == (10, 30)
-    assert [schedule.at(step).phase.restriction_interval for step in (0, 19, 20, 29)] == [0, 0, 2, 2]
-    assert schedule.at(0).learning_rate == pytest.approx(1e-3)  # a quarter of the way into the warm-up
-    assert schedule.at(10).learning_rate == pytest.approx(2.5e-3)
-    assert schedule.at(20).learning_rate == pytest.approx(1e-3)
-    assert Schedule(RECIPE.scaled(1.5), 330).steps == 15
+def test_teacher_is_resnet34(tmp_path: Path) -> None:
+    # Published: 21.8 M parameters (torchvision's resnet34 has 21,797,672).
+    assert sum(p.numel() for p in Teacher(1000).parameters()) == 21_797_672
+    path = tmp_path / "teacher.safetensors"
+    teacher = random_teacher(path)
+    assert not teacher.training
+    assert not any(p.requires_grad for p in teacher.parameters())
+    with pytest.raises(CheckpointError, match=r"no ResNet-34 of 1000 classes: tensor fc\.bias is \(10,\)"):
+        load_teacher(path, 1000)
+    path.write_bytes(path.read_bytes()[:10_000])
+    with pytest.raises(CheckpointError, match="cannot read the teacher's weights"):
+        load_teacher(path, 10)
 
 
-@pytest.mark.parametrize("name", ["tiny", "resnet20"])
-def test_shipped_recipes_are_valid(name: str) -> None:
-    assert load_recipe(name).network == name
-
-
-HEAD = "batch_size: 1, warmup_steps: 0, shift: 0, flip: false"
-ONE_PHASE = "[{epochs: 1, size: 32, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0}]"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("- [", "no YAML"),
-        ("network: tiny", "batch_size: Field required"),
-        (f"{{network: resnet20, {HEAD}, phases: {ONE_PHASE}}}", "is for resnet20"),
-        (f"{{network: tiny, {HEAD}, phases: {ONE_PHASE}}}", "larger than the pictures"),
-        (f"{{network: tiny, {HEAD}, phases: [], colour: 1}}", "wrong"),
-    ],
-)
-def test_bad_recipe(text: str, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "recipe.yaml"
-    path.write_text(text)
-    with pytest.raises(RecipeError, match=message):
-        load_recipe("tiny", path)
-
-
-def test_impossible_lengths() -> None:
-    with pytest.raises(RecipeError, match="must be positive"):
-        RECIPE.scaled(0)
-    with pytest.raises(RecipeError, match="do not fill a batch"):
-        Schedule(RECIPE, 20)
-    with pytest.raises(RecipeError, match="no step at all"):
-        Schedule(RECIPE.scaled(0.01), 64)
+def test_start_belongs_to_the_run() -> None:
+    job = small_trainer().job
+    card = Card(network="tiny", dataset="", images=1, epochs=1, seed=0, top1=None, test_images=None, command="",
+                sha256="12", date="")  # fmt: skip
+    assert Job(RECIPE, job.data, 0, start=card).identity() == f"{job.identity()}12"
+    others = [Job(RECIPE, job.data, 0, precision="paper"), Job(RECIPE, job.data, 0, recovery="none")]
+    assert len({other.identity() for other in (job, *others)}) == 3

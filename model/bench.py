@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Measures the speed of a training step: python -m model.bench (make bench-train), writes bench/train.json.
+
+A step is forward and backward of one batch. All ways to do it take turns in one run, so that what else the
+machine does meets all of them; the figure is the median.
+"""
+
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from torch import Tensor, nn
+from torch.nn import functional
+
+from model.cli import run
+from model.layers import OptionAShortcut
+from model.networks import Network, create_network, to_brevitas
+from model.restriction import THRESHOLD, restricted_loss
+
+Step = Callable[[Tensor, Tensor], Tensor]
+
+NETWORK = "resnet20"
+REFERENCE = "float32"
+
+
+class FloatBlock(nn.Module):
+    """Two 3x3 convolutions of real numbers with one shortcut (He et al. 2015)."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.shortcut = nn.Identity() if stride == 1 else OptionAShortcut(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        result: Tensor = (y + self.shortcut(x)).relu()
+        return result
+
+
+def float_resnet20() -> nn.Sequential:
+    """Return the full-precision ResNet-20 of CIFAR-10 in plain torch, the yardstick."""
+    shapes = [(16, 16, 1)] * 3 + [(16, 32, 2)] + [(32, 32, 1)] * 2 + [(32, 64, 2)] + [(64, 64, 1)] * 2
+    stem = (nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
+    blocks = (FloatBlock(*shape) for shape in shapes)
+    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+def _plain(network: nn.Module) -> Step:
+    return lambda images, labels: functional.cross_entropy(network(images), labels)
+
+
+def _restricted(network: Network) -> Step:
+    return lambda images, labels: restricted_loss(network, images, labels, THRESHOLD)[0]
+
+
+def make_steps() -> dict[str, Step]:
+    """Return the loss of a batch (images uint8, labels) in every way that is compared."""
+    reference = float_resnet20()
+    hardware = create_network(NETWORK, seed=0)
+    brevitas = to_brevitas(hardware)
+    paper = create_network(NETWORK, precision="paper", seed=0)
+    for network in (reference, hardware, brevitas, paper):
+        network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    steps = {REFERENCE: lambda images, labels: functional.cross_entropy(reference(images / 255), labels)}
+    for name, network in (("hardware", hardware), ("paper", paper)):
+        steps[name] = _plain(network)
+        steps[f"{name}, restriction"] = _restricted(network)
+    # Brevitas' tensors do not go through the attention map, so its step is measured without restriction.
+    steps["hardware in Brevitas"] = _plain(brevitas)
+    return steps
+
+
+def measure(steps: dict[str, Step], batch: int, size: int, rounds: int) -> dict[str, float]:
+    """Return the median seconds of a step of `batch` images (3, size, size) in each way."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
+    images = images.contiguous(memory_format=torch.channels_last)
+    labels = torch.randint(0, 10, (batch,), generator=generator)
+    for step in steps.values():
+        step(images, labels).backward()
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in track(range(rounds), "measuring", transient=True):
+        for name, step in steps.items():
+            begin = time.perf_counter()
+            step(images, labels).backward()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def main(
+    *,
+    output: Annotated[Path, typer.Option(help="JSON to write")] = Path("bench/train.json"),
+    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 128,
+    size: Annotated[int, typer.Option(min=8, help="pixels a side")] = 32,
+    rounds: Annotated[int, typer.Option(min=1, help="steps in each way")] = 20,
+    threads: Annotated[int, typer.Option(min=1, help="processor threads")] = 2,
+) -> None:
+    """Compare the speed of training steps."""
+    torch.set_num_threads(threads)
+    seconds = measure(make_steps(), batch, size, rounds)
+    table = Table("step", "images/s", "seconds", "times float32", title=f"{NETWORK}, batch {batch}, {threads} threads")
+    rows = {}
+    for name, value in seconds.items():
+        ratio = value / seconds[REFERENCE]
+        rows[name] = {"images_per_second": batch / value, "seconds": value, "times_float32": ratio}
+        table.add_row(name, f"{batch / value:.0f}", f"{value:.3f}", f"{ratio:.2f}")
+    setting = {"network": NETWORK, "batch": batch, "size": size, "rounds": rounds, "threads": threads}
+    machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(json.dumps({**setting, **machine, "steps": rows}, indent=2) + "\n")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    run(main)
