@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from flows.errors import UserError
 
-Engine = Literal["python", "rtlsim"]
+Engine = Literal["python", "cppsim", "rtlsim"]
 
 
 class BuildConfig(BaseModel):
@@ -31,7 +31,7 @@ class BuildConfig(BaseModel):
     label_select: bool = Field(False, description="top-1 on the device instead of the logits")
     images: int = Field(4, ge=1, le=10000, description="images compared on every graph")
     frames: int = Field(3, ge=2, le=1000, description="frames back to back in the whole-design simulation")
-    verify: tuple[Engine, ...] = Field(("python", "rtlsim"), description="rungs of the ladder that run")
+    verify: tuple[Engine, ...] = Field(("python", "cppsim", "rtlsim"), description="rungs of the ladder that run")
     data_dir: Path | None = Field(None, description="folder of the data set; default: IR2NET_DATA")
     output_dir: Path | None = Field(None, description="default: build/NETWORK-BOARD")
     allow_overfit: bool = Field(False, description="report a design that does not fit instead of failing")

@@ -42,6 +42,15 @@ class Verification(_Strict):
     seconds: float = Field(ge=0)
 
 
+class Accuracy(_Strict):
+    """Of the hardware, measured on all test images."""
+
+    dataset: str
+    images: int = Field(ge=1)
+    top1: float = Field(ge=0, le=1)
+    engine: str
+
+
 class Performance(_Strict):
     """Measured in the simulation of the whole design."""
 
@@ -92,6 +101,7 @@ class Summary(_Strict):
     checkpoint: Checkpoint
     graph: Graph
     verification: tuple[Verification, ...]
+    accuracy: Accuracy | None
     performance: Performance
     resources: ResourceUse
     steps: tuple[StepTime, ...]

@@ -51,6 +51,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
         "verification": [
             row for step in ("export", "verify", "simulate") for row in results[step].get("verification", [])
         ],
+        "accuracy": results["verify"].get("accuracy"),
         "performance": measured | {"bottleneck": slowest.name, "fifo_bits": stitched["fifo_bits"]},
         "resources": results["synthesise"].get("resources"),
         "steps": [record.model_dump() for record in steps],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ladder's rungs below the whole design: every graph in Python, then every node's RTL on its own."""
+"""The rungs below the whole design: every graph in Python, the graph as a program, every node's RTL on its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Skipped, Step
+from flows.steps.cppsim import compare_program
 from flows.steps.golden import Golden, compare, load_golden
 
 HARDWARE_GRAPHS = ("convert", "fold", "specialise", "generate")
@@ -28,11 +29,15 @@ def run(context: Context) -> dict[str, Any]:
     rows = []
     if "python" in engines:
         rows = [_compare_graph(context, step, golden) for step in ("streamline", *HARDWARE_GRAPHS)]
+    accuracy = None
+    if "cppsim" in engines:
+        compared, accuracy = compare_program(context, golden)
+        rows += compared
     nodes: list[dict[str, Any]] = []
     if "rtlsim" in engines:
         row, nodes = _compare_nodes(context, golden)
         rows.append(row)
-    return {"verification": rows, "nodes": nodes}
+    return {"verification": rows, "nodes": nodes, "accuracy": accuracy}
 
 
 def _compare_graph(context: Context, step: str, golden: Golden) -> dict[str, Any]:
@@ -74,7 +79,7 @@ def _row(stage: str, engine: str, images: int, began: float) -> dict[str, Any]:
 STEP = Step(
     "verify",
     run,
-    options=("verify", "label_select"),
+    options=("verify", "label_select", "network", "data_dir"),
     needs=("export", "convert", "generate"),
-    compiles=lambda config: "rtlsim" in config.verify,
+    compiles=lambda config: not {"cppsim", "rtlsim"}.isdisjoint(config.verify),
 )

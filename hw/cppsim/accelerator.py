@@ -58,7 +58,7 @@ class Accelerator:
             CppsimError: the folder holds no accelerator or a damaged one, or it does not compile.
         """
         build_dir = Path(build_dir)
-        found = [build_dir, *sorted(build_dir.glob("*cppsim"))]
+        found = [build_dir, *sorted(build_dir.glob("cppsim")), *sorted(build_dir.glob("*/cppsim"))]
         return cls(next((folder for folder in found if (folder / FILE).exists()), build_dir), cache_dir)
 
     @property

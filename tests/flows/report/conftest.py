@@ -20,6 +20,7 @@ def summary() -> Summary:
                 {"stage": "streamline", "engine": "python", "images": 4, "mismatches": 0, "seconds": 1.25},
                 {"stage": "stitched", "engine": "rtlsim", "images": 3, "mismatches": 2, "seconds": 9.5},
             ],
+            "accuracy": {"dataset": "digits", "images": 360, "top1": 0.9556, "engine": "cppsim"},
             "performance": {
                 "interval_cycles": 20000,
                 "latency_cycles": 54321,

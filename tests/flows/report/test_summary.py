@@ -18,7 +18,8 @@ ISSUE = {  # the keys that were asked for, written down apart from the model
     "board", "part", "clock_mhz", "network", "checkpoint", "checkpoint.sha256", "checkpoint.dataset",
     "checkpoint.images", "checkpoint.top1", "graph", "graph.nodes", "graph.hls_nodes",
     "graph.outside_partition", "verification", "verification[].stage", "verification[].engine",
-    "verification[].images", "verification[].mismatches", "verification[].seconds", "performance",
+    "verification[].images", "verification[].mismatches", "verification[].seconds", "accuracy", "accuracy.dataset",
+    "accuracy.images", "accuracy.top1", "accuracy.engine", "performance",
     "performance.interval_cycles", "performance.latency_cycles", "performance.fps", "performance.bottleneck",
     "performance.fifo_bits", "resources", "resources.tool", "resources.lut", "resources.ff", "resources.bram36",
     "resources.dsp", "resources.available", "resources.fits", "steps", "steps[].name", "steps[].status",
@@ -35,7 +36,8 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):
             yield from keys(annotation, f"{prefix}{name}.")
         elif isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from keys(inner, f"{prefix}{name}[].")
+            many = getattr(annotation, "__origin__", None) is tuple
+            yield from keys(inner, f"{prefix}{name}{'[]' if many else ''}.")
 
 
 def test_exactly_the_keys_that_were_asked_for() -> None:
@@ -57,7 +59,8 @@ def test_null_is_documented_where_the_model_allows_it() -> None:
         for name, entry in node.get("properties", {}).items():
             if any(choice.get("type") == "null" for choice in entry.get("anyOf", [])):
                 yield prefix + name
-            yield from walk(entry, f"{prefix}{name}.")
+            for choice in [entry, *entry.get("anyOf", [])]:
+                yield from walk(choice, f"{prefix}{name}.")
             yield from walk(entry.get("items", {}), f"{prefix}{name}[].")
 
     assert nullable == set(walk(schema))

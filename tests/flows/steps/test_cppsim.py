@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compiled program in a build: the accuracy of the hardware, and what is told when it is not exact."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flows.errors import ToolError
+from flows.steps import cppsim
+from flows.steps.golden import Golden
+from hw.cppsim import Accelerator
+
+
+@pytest.fixture
+def context(tiny_build: Path, tmp_path: Path) -> Any:
+    """What the step sees, of the finished build, but with a folder of its own."""
+    from hw import finn_env
+
+    finn_env.setup(tmp_path / "finn")
+    folders = {path.name.partition("_")[2]: path for path in tiny_build.glob("*_*")}
+    config = SimpleNamespace(network="tiny", data_dir=None, label_select=False, output=tmp_path)
+    return SimpleNamespace(
+        config=config,
+        folder=tmp_path,
+        log=tmp_path / "verify.log",
+        status=lambda text: None,
+        path=lambda step, file: folders[step] / file,
+    )
+
+
+@pytest.fixture
+def golden(tiny_build: Path) -> Golden:
+    with np.load(next(tiny_build.glob("*_export")) / "golden.npz") as file:
+        return Golden(file["images"], file["logits"], file["logits"])
+
+
+def test_the_summary_has_the_accuracy_of_the_hardware(tiny_build: Path) -> None:
+    summary = json.loads((tiny_build / "report" / "summary.json").read_text())
+    accuracy = summary["accuracy"]
+    assert (accuracy["images"], accuracy["engine"]) == (360, "cppsim")
+    assert accuracy["dataset"].startswith("scikit-learn")
+    assert accuracy["top1"] == summary["checkpoint"]["top1"]
+    rows = [
+        (row["stage"], row["images"], row["mismatches"]) for row in summary["verification"] if row["engine"] == "cppsim"
+    ]
+    assert rows == [("tensors", 1, 0), ("test images", 360, 0)]
+
+
+def test_a_build_can_be_loaded_and_run(tiny_build: Path, golden: Golden) -> None:
+    accelerator = Accelerator.load(tiny_build)
+    np.testing.assert_array_equal(accelerator.logits(golden.images), golden.logits)
+    np.testing.assert_array_equal(accelerator.predict(golden.images), golden.logits.argmax(axis=1))
+
+
+def test_without_the_data_set_the_golden_images_are_compared(
+    context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cppsim, "_test_set", lambda context: None)
+    rows, accuracy = cppsim.compare_program(context, golden)
+    assert [(row["stage"], row["images"]) for row in rows] == [("tensors", 1), ("graph", len(golden.images))]
+    assert accuracy is None
+
+
+def test_one_other_logit_of_one_image_fails(context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    logits = golden.logits.copy()
+    logits[2, 7] += np.float32(2.0**-12)
+    monkeypatch.setattr(cppsim, "_test_set", lambda context: None)
+    with pytest.raises(ToolError, match=r"agree on every node, but not with Brevitas: 1 of \d+ images, first image 2"):
+        cppsim.compare_program(context, replace(golden, logits=logits))
+
+
+def test_a_fault_is_named_at_its_node_and_both_tensors_are_kept(
+    context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    compiled = cppsim._compile
+
+    def broken(context: Any, model: Any, scale: float | None) -> Any:
+        """Thresholds of the first layer, of which one is another."""
+        name = next(node.input[1] for node in model.graph.node if node.op_type == "Thresholding_rtl")
+        levels = model.get_initializer(name)
+        changed = levels.copy()
+        changed[5] += 300
+        model.set_initializer(name, changed)
+        result = compiled(context, model, scale)
+        model.set_initializer(name, levels)
+        return result
+
+    monkeypatch.setattr(cppsim, "_compile", broken)
+    with pytest.raises(
+        ToolError, match=r"cppsim differs from Python: Thresholding_rtl_0 .*: image 0, pixel .*, channel 5"
+    ):
+        cppsim.compare_program(context, golden)
+    with np.load(tmp_path / "report" / "difference.npz") as stored:
+        assert not np.array_equal(stored["expected"], stored["got"])
