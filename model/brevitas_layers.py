@@ -184,6 +184,12 @@ class QuantJoin(nn.Module):
         self.branch = quantizer(formats.branch, typed=False)
         self.total = quantizer(formats.residual)
 
+    @property
+    def branch_scale(self) -> float:
+        """The scale that the branch has when it is added."""
+        branch: Any = self.branch
+        return float(branch.act_quant.scale())
+
 
 class ResidualSum(QuantJoin):
     """Quantizes a branch, adds the shortcut, and clips to the residual format."""

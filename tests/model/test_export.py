@@ -16,7 +16,9 @@ import model.export as export_module
 from model.data import sample_images
 from model.errors import ExportError
 from model.export import export
-from model.networks import Network
+from model.kit import BinaryWeights
+from model.networks import NETWORKS, Network
+from model.restriction import restricted_loss
 
 MakeNetwork = Callable[..., Network]
 
@@ -39,6 +41,70 @@ def test_export(name: str, binary: int, tmp_path: Path, make_network: MakeNetwor
     assert b"site-packages" not in found.model.read_bytes()
 
 
+@pytest.mark.parametrize("name", list(NETWORKS))
+def test_every_network_is_executed_again_by_qonnx(
+    name: str, tmp_path: Path, make_network: MakeNetwork, make_images: Callable[..., Tensor]
+) -> None:
+    """Large ones at a fraction of their width; logits are equal, or `export` raises."""
+    network = make_network(name)
+    images = make_images(network, 2, seed=9)
+    found = export(network, tmp_path, images.numpy())
+    with torch.no_grad():
+        assert np.array_equal(found.logits, network(images).numpy())
+    kinds = Counter(node.op_type for node in onnx.load(found.model).graph.node)
+    assert kinds["Slice"] == kinds["Cast"] == 0
+    assert kinds["PRelu"] == (19 if name in ("birealnet18_B", "birealnet18_C", "birealnet18_D") else 0) + 18 * (
+        name == "birealnet18_A"
+    )
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet18", "vgg_small", "birealnet18_A", "birealnet18_D"])
+def test_paper_precision_is_executed_again_by_qonnx(
+    name: str, tmp_path: Path, make_network: MakeNetwork, make_images: Callable[..., Tensor]
+) -> None:
+    network = make_network(name, precision="paper")
+    found = export(network, tmp_path, make_images(network, 1, seed=9).numpy())
+    kinds = Counter(node.op_type for node in onnx.load(found.model).graph.node)
+    assert kinds["BipolarQuant"] == kinds["Quant"] == 0
+    assert kinds["Sign"] == sum(isinstance(module, BinaryWeights) for module in network.modules())
+
+
+@pytest.mark.parametrize("recovery", ["full", "none"])
+def test_other_recoveries_export(
+    recovery: str, tmp_path: Path, make_network: MakeNetwork, make_images: Callable[..., Tensor]
+) -> None:
+    network = make_network("tiny", recovery=recovery)
+    found = export(network, tmp_path, make_images(network, 2).numpy())
+    kinds = Counter(node.op_type for node in onnx.load(found.model).graph.node)
+    assert kinds["Concat"] == (1 if recovery == "full" else 0)
+    assert kinds["Trunc"] == (3 if recovery == "full" else 0)
+
+
+def test_nothing_of_restriction_is_exported(
+    tmp_path: Path, make_network: MakeNetwork, make_images: Callable[..., Tensor]
+) -> None:
+    """A restricted step before the export leaves the graph's operators as they were."""
+    network = make_network("tiny")
+    images = make_images(network, 2)
+    plain = export(network, tmp_path / "plain", images.numpy())
+    network.train()
+    restricted_loss(network, images, torch.zeros(2, dtype=torch.int64))[0].backward()
+    after = export(network.eval(), tmp_path / "after", images.numpy())
+    operators = [[node.op_type for node in onnx.load(found.model).graph.node] for found in (plain, after)]
+    assert operators[0] == operators[1]
+
+
+def test_a_network_that_cannot_be_mapped_writes_nothing(
+    tmp_path: Path, make_network: MakeNetwork, make_images: Callable[..., Tensor]
+) -> None:
+    network = make_network("tiny")
+    with torch.no_grad():
+        network.get_parameter("bn2.weight")[3] = -0.5
+    with pytest.raises(ExportError, match=r"^bn2 cannot be mapped exactly: .* negative \(-0\.5 in channel 3\)"):
+        export(network, tmp_path / "out", make_images(network, 1).numpy())
+    assert not (tmp_path / "out").exists()
+
+
 def test_wrong_graph_is_caught(
     tmp_path: Path,
     make_network: MakeNetwork,
@@ -57,7 +123,7 @@ def test_wrong_graph_is_caught(
 
     monkeypatch.setattr(export_module, "_write_qonnx", write_with_fault)
     network = make_network("tiny")
-    with pytest.raises(ExportError, match="differs from Brevitas on image 0"):
+    with pytest.raises(ExportError, match="differs from torch on image 0"):
         export(network, tmp_path, make_images(network, 1).numpy())
     assert not (tmp_path / "golden.npz").exists()
 
