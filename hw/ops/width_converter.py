@@ -27,7 +27,8 @@ class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FI
 
     def get_exp_cycles(self) -> int:
         """One cycle a narrow beat."""
-        return max(math.prod(shape[:-1]) for shape in (self.get_folded_input_shape(), self.get_folded_output_shape()))
+        beats = (math.prod(shape[:-1]) for shape in (self.get_folded_input_shape(), self.get_folded_output_shape()))
+        return int(max(beats))
 
     def cell(self) -> Cell:
         """See CellOp.cell."""
