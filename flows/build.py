@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,6 +34,7 @@ except KeyboardInterrupt:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 # a copy of the terminal's descriptor: steps redirect standard error to their logs
 _console = Console(file=os.fdopen(os.dup(2), "w", errors="backslashreplace"), highlight=False)
+_interrupted = threading.Event()
 
 
 @app.command()
@@ -122,30 +124,35 @@ def _alone(folder: Path) -> Any:
 
 def main() -> None:
     """Entry point: one clear line and the exit code for every failure."""
-    signal.signal(signal.SIGINT, _interrupt)
     # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    signal.signal(signal.SIGINT, _interrupt)
+    failure: FlowError | None = None
     try:
         app(standalone_mode=False)
     except typer.TyperException as error:
-        sys.exit(_report(error.format_message(), 1))
-    except (KeyboardInterrupt, typer.Abort):
-        sys.exit(_report(str(Interrupted("interrupted; the same command goes on from the last finished step")), 1))
+        failure = UserError(error.format_message())
     except FlowError as error:
-        sys.exit(_report(str(error), error.exit_code))
+        failure = error
+    except BaseException:
+        if not _interrupted.is_set():
+            raise
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed twice, it shall not cut the line below
+    # asked here, because typer swallows the KeyboardInterrupt, and modules that were half imported raise anything
+    if _interrupted.is_set() and not isinstance(failure, Interrupted):
+        failure = Interrupted("interrupted; the same command goes on from the last finished step")
+    if failure is not None:
+        _console.print(f"[bold red]error:[/] {escape(' '.join(str(failure).split()))}", soft_wrap=True)
+        sys.exit(failure.exit_code)
 
 
 def _interrupt(*_: object) -> None:
     """End the tools and worker processes too: a signal to this process alone does not reach them."""
+    _interrupted.set()
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()
     raise KeyboardInterrupt
-
-
-def _report(message: str, code: int) -> int:
-    _console.print(f"[bold red]error:[/] {escape(' '.join(message.split()))}", soft_wrap=True)
-    return code
 
 
 if __name__ == "__main__":

@@ -62,3 +62,21 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None
         ["slow", "done"],
         ["report", "done"],
     ]
+
+
+@pytest.mark.parametrize("consequence", ["raise", "raise RecursionError"], ids=["swallowed by typer", "half imported"])
+def test_an_interrupt_between_steps_is_told(consequence: str) -> None:
+    script = f"""
+import os, signal
+from flows import build
+def run(*options):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+        {consequence}
+build.run = run
+build.main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    expected = "error: interrupted; the same command goes on from the last finished step\n"
+    assert (done.returncode, done.stderr) == (1, expected)
