@@ -252,7 +252,7 @@ class Pipeline:
             return Interrupted(f"interrupted in step '{step.name}'; the same command goes on from there")
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             return UserError(
-                f"step '{step.name}' cannot write {error.filename or self.context.folder}: {error.strerror}",
+                f"step '{step.name}' cannot write {error.filename or 'a file'}: {error.strerror}",
                 "put that right, and the same command goes on from there",
             )
         with contextlib.suppress(OSError):  # the disk that the log is on may be full
