@@ -22,13 +22,13 @@ ALIGNMENT = 64
 class Node:
     """A node of the graph as kernels see it: attributes, shapes, datatypes and constants, all checked."""
 
-    def __init__(self, model: Any, node: Any) -> None:
+    def __init__(self, model: Any, node: Any, outside: str = "") -> None:
         self.name: str = node.name or node.op_type
         self.op_type: str = node.op_type
         self.inputs: list[str] = [name for name in node.input if model.get_initializer(name) is None]
         self.outputs: list[str] = list(node.output)
         producer = model.find_producer(node.input[0])
-        self.producer: str = "" if producer is None else producer.op_type
+        self.producer: str = outside if producer is None else producer.op_type
         self._model, self._node = model, node
         self._operator = None
 

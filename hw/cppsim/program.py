@@ -53,17 +53,18 @@ class Program:
         self.interface.save(folder)
 
 
-def generate(model: Any, *, scale: float | None = None) -> Program:
+def generate(model: Any, *, scale: float | None = None, producer: str = "") -> Program:
     """Turn a partition of hardware nodes, generic or specialised, with or without FIFOs, into a program.
 
     Args:
         model: the partition (ModelWrapper) with shapes; it is left as it is.
         scale: factor from the output's integers to logits, kept in the interface.
+        producer: operator that writes the graph's inputs, for a part of a graph.
 
     Raises:
         UnsupportedOperatorError: a node that no kernel computes, or whose datatypes contradict each other.
     """
-    nodes = [Node(model, node) for node in _sorted(model)]
+    nodes = [Node(model, node, producer) for node in _sorted(model)]
     kernels = [kernel(node) for node in nodes]
     inputs, outputs = ([tensor.name for tensor in side] for side in (_streams(model), model.graph.output))
     emit, tensors = Emitter(), []

@@ -97,11 +97,24 @@ class CellOp(RTLBackend):
         return [*files, f"create_bd_cell -type module -reference {top} {self.onnx_node.name}"]
 
     def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """Run the node on ``context``: its RTL when exec_mode is "rtlsim", otherwise FINN's Python."""
-        if self.text("exec_mode") == "rtlsim":
-            RTLBackend.execute_node(self, context, graph)
+        """Run the node on ``context``: exec_mode "rtlsim" is its RTL, "cppsim" its compiled kernel, "" Python."""
+        mode = self.text("exec_mode")
+        if mode == "rtlsim":
+            self.execute_rtl(context, graph)
+        elif mode == "cppsim":
+            from hw.cppsim import node
+
+            node.execute(self.onnx_node, context, graph)
         else:
-            super(RTLBackend, self).execute_node(context, graph)
+            self.execute_python(context, graph)
+
+    def execute_rtl(self, context: dict[str, Any], graph: Any) -> None:
+        """Simulate the node's RTL."""
+        RTLBackend.execute_node(self, context, graph)
+
+    def execute_python(self, context: dict[str, Any], graph: Any) -> None:
+        """Compute the node in Python, as the generic class does."""
+        super(RTLBackend, self).execute_node(context, graph)
 
     def get_exp_cycles(self) -> int:
         """Cycles between two frames; the first output comes a few cycles (the cell's latency) later."""

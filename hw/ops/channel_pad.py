@@ -42,11 +42,8 @@ class ChannelPad_rtl(CellOp):  # noqa: N801  FINN's naming
         if not self.get_input_datatype().allowed(0):
             raise self.refuse(f"{self.text('inputDataType')} has no zero to pad with")
 
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """See CellOp.execute_node."""
-        if self.text("exec_mode") == "rtlsim":
-            super().execute_node(context, graph)
-            return
+    def execute_python(self, context: dict[str, Any], graph: Any) -> None:
+        """See CellOp.execute_python."""
         first = self.number("Offset")
         padded = np.zeros(self.get_normal_output_shape(), dtype=np.float32)
         padded[..., first : first + self.number("NumChannels")] = context[self.onnx_node.input[0]]

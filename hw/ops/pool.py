@@ -51,10 +51,10 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
                 raise self.refuse(f"{source.name} must have depthwise = 1 and SIMD = PE = {self.number('PE')}")
         super().generate_hdl(model, fpgapart, clk)
 
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """See CellOp.execute_node; Python execution first brings the input into im2col order."""
-        if self.text("exec_mode") == "rtlsim" or _is_im2col(self.onnx_node.input[0], graph):
-            super().execute_node(context, graph)
+    def execute_python(self, context: dict[str, Any], graph: Any) -> None:
+        """See CellOp.execute_python; the input is brought into im2col order first."""
+        if _is_im2col(self.onnx_node.input[0], graph):
+            super().execute_python(context, graph)
             return
         name = self.onnx_node.input[0]
         window, pe = self._window(), self.number("PE")
@@ -62,7 +62,7 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         outer = hardware_order.shape[:-1]
         values = hardware_order.reshape(*outer, -1, window, pe).swapaxes(-2, -3)
         context[name] = values.reshape(hardware_order.shape)
-        super().execute_node(context, graph)
+        super().execute_python(context, graph)
         context[name] = hardware_order
 
     def cell(self) -> Cell:

@@ -64,11 +64,8 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         super().infer_node_datatype(model)
         self.minimize_accumulator_width(model)
 
-    def execute_node(self, context: dict[str, Any], graph: Any) -> None:
-        """See CellOp.execute_node. FINN's rtlsim makes a stream of every input, and the weights are none."""
-        if self.text("exec_mode") != "rtlsim":
-            super().execute_node(context, graph)
-            return
+    def execute_rtl(self, context: dict[str, Any], graph: Any) -> None:
+        """See CellOp.execute_rtl. FINN's rtlsim makes a stream of every input, and the weights are none."""
         streams_only = NodeProto()
         streams_only.CopyFrom(self.onnx_node)
         del streams_only.input[1:]

@@ -27,6 +27,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.ops.cell_op import CellOp
 from hw.ops.generation import generate
 from hw.ops.width_converter import KINDS as CONVERTERS
 from hw.rtlsim.sim import Simulation, StallError
@@ -187,8 +188,9 @@ def insert_width_converters(model: ModelWrapper, part: str) -> ModelWrapper:
         node.name = f"{node.op_type}_{index}"
         converted.rename_tensor(node.output[0], f"{node.input[0]}_dwc")
         converted.set_tensor_datatype(node.output[0], getCustomOp(node).get_output_datatype())
-        # without it FINN's Python execution skips the node, and its consumer sees zeros
-        getCustomOp(node).set_nodeattr("exec_mode", "cppsim")
+        if not isinstance(getCustomOp(node), CellOp):
+            # without it FINN's Python execution skips the node, and its consumer sees zeros
+            getCustomOp(node).set_nodeattr("exec_mode", "cppsim")
     return converted
 
 

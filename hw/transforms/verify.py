@@ -13,6 +13,7 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.infer_shapes import InferShapes
 
+from hw.ops.cell_op import CellOp
 from hw.transforms.passes import apply
 
 
@@ -61,9 +62,10 @@ def tensors(model: Any, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
 
 
 def _in_python(model: Any) -> Any:
-    """A copy of ``model`` whose nodes run FINN's Python: FINN's RTL operators do so in mode "cppsim"."""
+    """A copy of ``model`` whose nodes run Python: FINN's RTL operators do so in mode "cppsim", ours in none."""
     model = apply(copy.deepcopy(model), InferShapes())
     for node in model.graph.node:
         if is_rtl_node(node):
-            getCustomOp(node).set_nodeattr("exec_mode", "cppsim")
+            operator = getCustomOp(node)
+            operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
     return model

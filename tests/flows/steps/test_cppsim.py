@@ -18,6 +18,9 @@ from flows.steps.golden import Golden
 from hw.cppsim import Accelerator
 
 
+pytestmark = pytest.mark.timeout(1500)  # whoever comes first builds
+
+
 @pytest.fixture
 def context(tiny_build: Path, tmp_path: Path) -> Any:
     """What the step sees, of the finished build, but with a folder of its own."""

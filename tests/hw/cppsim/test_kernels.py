@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from finn.core.onnx_exec import execute_onnx
 from onnx import TensorProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
@@ -17,6 +18,7 @@ from hw.cppsim import Accelerator
 from hw.cppsim.errors import UnsupportedOperatorError
 from hw.cppsim.kernels import KERNELS
 from hw.cppsim.program import generate
+from hw.ops.cell_op import CellOp
 from hw.ops.registry import OPERATORS
 from hw.transforms.specialise import specialise
 from tests.hw.cppsim import graphs
@@ -164,3 +166,28 @@ def test_a_node_of_a_network_that_is_not_converted_is_refused() -> None:
     model = ModelWrapper(qonnx_make_model(helper.make_graph([relu], "g", tensors[:1], tensors[1:])))
     with pytest.raises(UnsupportedOperatorError, match="Relu_7: no kernel for operator Relu; compile the partition"):
         generate(model)
+
+
+@pytest.mark.parametrize("case", ["xnor_odd", "pad_middle", "add_mixed_signs", "duplicate_three", "pool_average_one"])
+def test_exec_mode_cppsim_runs_the_kernel(case: str, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR2NET_CACHE", str(cache))
+    model = graphs.specialised(case)
+    inputs = nodes.stimuli(model)
+    expected = graphs.reference(model, inputs)
+    monkeypatch.setattr(CellOp, "execute_python", None)  # whoever called it would fail
+    _with(model, exec_mode="cppsim")
+    for name, values in execute_onnx(model, inputs).items():
+        np.testing.assert_array_equal(values, expected[name])
+        assert values.dtype == np.float32
+
+
+def test_a_pool_behind_a_generic_window_reads_its_order(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR2NET_CACHE", str(cache))
+    window = graphs.window((4, 4), 6, (2, 2), "INT4", stride=(2, 2), depthwise=1)
+    model = graphs.chain([window, nodes.pool("QuantAvgPool", 6, 2, 2, 2, types=("INT4", "INT4"))])
+    inputs = {"0.in": np.random.default_rng(2).integers(-8, 8, (1, 4, 4, 6)).astype(np.float32)}
+    expected = execute_onnx(model, inputs)["1.out"]
+    pool = model.graph.node[1]
+    pool.op_type, pool.domain = "Pool_rtl", graphs.RTL
+    getCustomOp(pool).set_nodeattr("exec_mode", "cppsim")
+    np.testing.assert_array_equal(execute_onnx(model, inputs)["1.out"], expected)
