@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -149,10 +150,17 @@ def main() -> None:
 def _interrupt(*_: object) -> None:
     """End the tools and worker processes too: a signal to this process alone does not reach them."""
     _interrupted.set()
-    for child in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.terminate()
+    threading.Thread(target=_end_children, daemon=True).start()
     raise KeyboardInterrupt
+
+
+def _end_children() -> None:
+    """Until this process ends: a pool's thread whose tool was ended starts the next one."""
+    while True:
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.terminate()
+        time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,14 @@ def wait_in_tool(number: int) -> int:
 
 
 def slow(context: Context) -> dict[str, Any]:
-    """Wait in two worker processes, unless the file is gone."""
+    """Wait for tools that a thread and a worker process run, one after the other, unless the file is gone."""
     (context.folder / "half").write_text("written")
     if waits.exists():
-        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(wait_in_tool, range(4)))
+        spawn = multiprocessing.get_context("spawn")
+        with ThreadPoolExecutor(1) as threads, ProcessPoolExecutor(1, spawn) as processes:
+            runs = [pool.submit(wait_in_tool, number) for pool in (threads, processes) for number in range(4)]
+            for run in runs:
+                run.result()
     return {}
 
 
