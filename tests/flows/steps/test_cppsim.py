@@ -17,7 +17,6 @@ from flows.steps import cppsim
 from flows.steps.golden import Golden
 from hw.cppsim import Accelerator
 
-
 pytestmark = pytest.mark.timeout(1500)  # whoever comes first builds
 
 
