@@ -42,6 +42,9 @@ def bench(
         results = Results({known: found[known] for known in BENCHES if known in found})
         results.write(output)  # what is measured is kept, should the next one be cut off
     console.print(results.table())
+    for name, result in results.root.items():
+        if result.skipped is not None:
+            console.print(f"{name} skipped: {result.skipped}", markup=False, soft_wrap=True)
     console.print(f"-> {output}", markup=False, soft_wrap=True)
 
 

@@ -26,7 +26,7 @@ FRAMES = 100
 """Simulated for the speed of the simulation: of this many, filling and draining the design are a few per cent."""
 
 UNITS = ((16, 72), (32, 144))  # PE, SIMD
-UNIT_SHAPE = (576, 64)  # inputs and neurons: the last layers of ResNet-20
+UNIT_FOLD = (8, 4)  # of inputs and neurons: so many words of weights that no bit of them is constant, and saved
 UNIT_SOURCES = ("popcount_chain", "popcount", "popcount_xnor", "xnor_mvu", "xnor_mvu_axi")
 
 
@@ -115,10 +115,10 @@ def xnor_units(folder: Path) -> dict[str, Figure]:
     from hw.ops.xnor_mvau import weight_words
     from hw.synth import yosys
 
-    (mw, mh), rtl = UNIT_SHAPE, ROOT / "hw" / "rtl"
-    weights = np.random.default_rng(0).integers(0, 2, UNIT_SHAPE)
-    modules = {}
+    rtl, modules = ROOT / "hw" / "rtl", {}
     for pe, simd in UNITS:
+        mw, mh = UNIT_FOLD[0] * simd, UNIT_FOLD[1] * pe
+        weights = np.random.default_rng(0).integers(0, 2, (mw, mh))
         rom = folder / f"{pe}x{simd}.hex"
         rom.write_text("\n".join(weight_words(weights, pe, simd)) + "\n")
         shape: dict[str, int | str] = {"MW": mw, "MH": mh, "PE": pe, "SIMD": simd, "AccWidth": mw.bit_length()}
@@ -157,7 +157,7 @@ BENCHES = {
     ),
     "xnor_mvu": Bench(
         xnor_units,
-        "xnor_mvu_axi of 576 inputs and 64 neurons, PE x SIMD, weights in block RAM; Yosys, xc7",
+        "xnor_mvu_axi, PE x SIMD, of 8 SIMD inputs and 4 PE neurons, random weights in block RAM; Yosys, xc7",
         tuple(Target(f"lut_per_mac_{pe}x{simd}", "<=", 1.9) for pe, simd in UNITS),
     ),
 }

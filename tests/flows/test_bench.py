@@ -88,7 +88,7 @@ def test_a_bench_that_cannot_run_is_skipped_with_the_reason(bench: Stub, why: Ex
     bench.fast = fail
     found = bench()
     assert (bench.result.exit_code, found["fast"]["skipped"], found["fast"]["figures"]) == (0, "no Yosys", {})
-    assert "skipped: no Yosys" in bench.result.output
+    assert "fast skipped: no Yosys" in bench.result.output
     assert found["other"]["skipped"] is None
 
 
