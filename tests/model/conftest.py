@@ -59,5 +59,6 @@ def make_images() -> Callable[..., Tensor]:
 
 
 @pytest.fixture(autouse=True)
-def one_thread() -> None:
+def one_thread_and_seed() -> None:
     torch.set_num_threads(1)
+    torch.manual_seed(0)
