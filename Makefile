@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 BOARD ?= pynq-z2
 READY := $(VENV)/.ready
 
-.PHONY: build test lint bench bench-train clean tools lock
+.PHONY: build test lint fuzz bench bench-train clean tools lock
 .DEFAULT_GOAL := build
 
 build: $(READY)   ## set up once, then the main job
@@ -20,6 +20,9 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(READY)   ## 500 random networks up the ladder; goes on where it stopped
+	$(BIN)/python -m tests.fuzz
 
 bench: $(READY)   ## measures, writes bench/results.json
 	$(BIN)/python -m flows.bench

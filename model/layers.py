@@ -80,15 +80,16 @@ class BinaryConv2d(BinaryWeights, nn.Conv2d):
 
 
 class OptionAShortcut(nn.Module):
-    """Every second pixel, with (outputs - inputs) / 2 zero channels before and after."""
+    """Every second pixel, with half of the channels that are missing as zeros before, and the rest after."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.extra = (outputs - inputs) // 2
+        self.before = (outputs - inputs) // 2
+        self.after = outputs - inputs - self.before
 
     def forward(self, x: Tensor) -> Tensor:
         """Sub-sample and pad the channels."""
-        return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.extra, self.extra))
+        return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
 
 
 class ResidualQuantizer(nn.Module):

@@ -43,7 +43,10 @@ def generate(model: ModelWrapper, part: str, clk_ns: float, build_dir: Path) -> 
         directory.mkdir(parents=True)
         operator = getHWCustomOp(node)
         operator.set_nodeattr("code_gen_dir_ipgen", str(directory))
-        operator.code_generation_ipgen(model, part, clk_ns)
+        try:
+            operator.code_generation_ipgen(model, part, clk_ns)
+        except ValueError as error:  # e.g. the logarithm of no windows at all
+            raise UnsupportedNodeError(node.name, f"FINN cannot generate {node.op_type}: {error}") from error
     # ROM files are named relative to the node's folder, where no simulator runs.
     return model.transform(ReplaceVerilogRelPaths())
 

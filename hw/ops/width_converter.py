@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
 
@@ -29,6 +30,11 @@ class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FI
         """One cycle a narrow beat."""
         beats = (math.prod(shape[:-1]) for shape in (self.get_folded_input_shape(), self.get_folded_output_shape()))
         return int(max(beats))
+
+    def execute_python(self, context: dict[str, Any], graph: Any) -> None:
+        """Hand the values on; FINN's insists on a shape, which streams, and so FINN's other operators, do not know."""
+        source, sink = self.onnx_node.input[0], self.onnx_node.output[0]
+        context[sink] = context[source].reshape(self.get_normal_output_shape())
 
     def cell(self) -> Cell:
         """See CellOp.cell."""

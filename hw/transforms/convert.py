@@ -23,7 +23,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_acti
 from finn.transformation.fpgadataflow.convert_to_hw.thresholding import InferThresholdingLayer
 from finn.transformation.fpgadataflow.create_dataflow_partition import CreateDataflowPartition
 from finn.transformation.fpgadataflow.minimize_accumulator_width import MinimizeAccumulatorWidth
-from finn.transformation.fpgadataflow.minimize_weight_bit_width import MinimizeWeightBitWidth
 from finn.transformation.move_reshape import RemoveCNVtoFCFlatten
 from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
@@ -33,7 +32,9 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.util.basic import get_by_name
 
 from hw.transforms.passes import apply, tidy
+from hw.transforms.single_channel import DenseSingleChannels
 from hw.transforms.thresholds import check_thresholds
+from hw.transforms.weight_types import MinimizeWeightTypes
 from hw.transforms.xnor_accumulator import SizeXnorAccumulators
 
 HARDWARE_DOMAIN = "finn.custom_op.fpgadataflow"
@@ -62,7 +63,7 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     model = copy.deepcopy(model)
     if label_select:
         model = apply(model, InsertTopK(k=1), AbsorbScalarMulAddIntoTopK())
-    model = tidy(apply(model, RoundAndClipThresholds()))
+    model = tidy(apply(model, DenseSingleChannels(), RoundAndClipThresholds()))
     check_thresholds(model)
     model = apply(
         model,
@@ -89,8 +90,8 @@ def outside_partition(parent: Any) -> list[str]:
 
 def _size_datatypes(model: Any) -> Any:
     """Narrow weights, accumulators and thresholds to the values that can occur."""
-    model = apply(model, MinimizeWeightBitWidth(), MinimizeAccumulatorWidth(), SizeXnorAccumulators())
-    return tidy(apply(model, RoundAndClipThresholds(), MinimizeWeightBitWidth()))
+    model = apply(model, MinimizeWeightTypes(), MinimizeAccumulatorWidth(), SizeXnorAccumulators())
+    return tidy(apply(model, RoundAndClipThresholds(), MinimizeWeightTypes()))
 
 
 def _check_outside(model: Any, label_select: bool) -> None:

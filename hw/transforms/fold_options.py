@@ -159,12 +159,15 @@ def _choices(op: Any) -> Iterator[dict[str, int]]:
     kind = op.onnx_node.op_type
     number = op.get_nodeattr
     if kind.startswith(("MVAU", "XnorMVAU")):
+        widest = number("MW") if kind.startswith("XnorMVAU") else max(number("MW") // 2, 1)
         for pe, simd in itertools.product(_divisors(number("MH")), _divisors(number("MW"))):
-            yield {"PE": pe, "SIMD": simd}
+            # FINN's unit has too short a queue for a result every cycle: back-pressure makes it lose some.
+            if simd <= widest:
+                yield {"PE": pe, "SIMD": simd}
     elif kind.startswith("ConvolutionInputGenerator"):
         channels = number("IFMChannels")
         yield from ({"SIMD": simd, "parallel_window": 0} for simd in _divisors(channels))
-        if not number("depthwise") and math.prod(number("ConvKernelDim")) > 1:
+        if _has_parallel_window(op):
             yield {"SIMD": channels, "parallel_window": 1}
     elif kind.startswith("FMPadding"):
         yield from ({"SIMD": simd} for simd in _divisors(number("NumChannels")))
@@ -181,6 +184,19 @@ def _choices(op: Any) -> Iterator[dict[str, int]]:
         yield from ({"PE": pe} for pe in _divisors(op.get_normal_input_shape()[-1]))
     else:
         yield {}
+
+
+def _has_parallel_window(op: Any) -> bool:
+    """Whether FINN's generator of whole windows works for a node.
+
+    It keeps what lies between two rows of a window in a memory, which must have two words or more: with one word it
+    gives wrong windows. And it counts the windows from two on.
+    """
+    height, width = op.get_nodeattr("ConvKernelDim")
+    spread, columns = op.get_nodeattr("Dilation")[1], op.get_nodeattr("IFMDim")[1]
+    between = columns * op.get_nodeattr("Dilation")[0] - ((width - 1) * spread + 1)
+    windows = math.prod(op.get_nodeattr("OFMDim"))
+    return not op.get_nodeattr("depthwise") and height * width > 1 and windows > 2 and (height == 1 or between > 1)
 
 
 def _evaluate(node: NodeProto, op: Any, part: str, choice: dict[str, int]) -> Iterator[Option]:

@@ -7,7 +7,7 @@ import copy
 from typing import Any
 
 import numpy as np
-from finn.util.fpgadataflow import is_rtl_node
+from finn.util.fpgadataflow import is_fpgadataflow_node, is_rtl_node
 from numpy.typing import NDArray
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
@@ -34,29 +34,29 @@ def execute(model: Any, images: NDArray[Any]) -> NDArray[np.float32]:
     """
     model = _in_python(model)
     source, sink = model.graph.input[0].name, model.graph.output[0].name
-    shape = tuple(model.get_tensor_shape(source))
     results = []
     for image in images:
-        value = _arrange(image.astype(np.float32)[None], shape)
+        value = _arrange(image.astype(np.float32)[None], model)
         results.append(execute_onnx(model, {source: value})[sink][0])
     return np.stack(results).astype(np.float32)
 
 
-def _arrange(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """``image`` (1, c, h, w) in the layout that the input's shape asks for."""
-    if image.shape == shape:
-        return image
-    channels_last = image.transpose(0, 2, 3, 1)
-    if channels_last.shape == shape:
-        return np.ascontiguousarray(channels_last)
-    raise ValueError(f"images of shape {image.shape[1:]} do not fit the graph's input {shape}")
+def _arrange(image: NDArray[np.float32], model: Any) -> NDArray[np.float32]:
+    """``image`` (1, c, h, w) in the layout of the graph's input: channels last where hardware reads it."""
+    source = model.graph.input[0].name
+    shape = tuple(model.get_tensor_shape(source))
+    if is_fpgadataflow_node(model.find_consumer(source)):
+        image = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
+    if image.shape != shape:
+        raise ValueError(f"images, arranged as {image.shape}, do not fit the graph's input {shape}")
+    return image
 
 
 def tensors(model: Any, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Every tensor of ``model``'s Python execution on one image (channels, height, width), by name."""
     model = _in_python(model)
     source = model.graph.input[0].name
-    value = _arrange(image.astype(np.float32)[None], tuple(model.get_tensor_shape(source)))
+    value = _arrange(image.astype(np.float32)[None], model)
     context = execute_onnx(model, {source: value}, return_full_exec_context=True)
     return {name: value for name, value in context.items() if isinstance(value, np.ndarray)}
 
@@ -64,6 +64,7 @@ def tensors(model: Any, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
 def _in_python(model: Any) -> Any:
     """A copy of ``model`` whose nodes run Python: FINN's RTL operators do so in mode "cppsim", ours in none."""
     model = apply(copy.deepcopy(model), InferShapes())
+    model.set_metadata_prop("exec_mode", "")  # a stitched graph says "rtlsim"
     for node in model.graph.node:
         if is_rtl_node(node):
             operator = getCustomOp(node)

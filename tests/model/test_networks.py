@@ -4,6 +4,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -54,6 +55,13 @@ def test_seed_fixes_the_weights() -> None:
     first, again, other = (create_network("tiny", seed=seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_a_shortcut_can_add_an_odd_number_of_channels() -> None:
+    spec = replace(network_spec("tiny"), widths=(3, 6))
+    network = create_network(spec, seed=0).eval()
+    images = torch.randint(0, 256, (2, *spec.input_shape), dtype=torch.uint8)
+    assert torch.equal(network(images), to_brevitas(network)(images))
 
 
 def test_binary_convolution_pads_with_minus_one() -> None:

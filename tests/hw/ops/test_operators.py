@@ -95,6 +95,14 @@ def test_weight_words_follow_the_address_and_bit_order() -> None:
             assert word >> ((neuron % pe) * simd + source % simd) & 1 == weights[source, neuron]
 
 
+def test_a_width_converter_takes_what_was_flattened() -> None:
+    """FINN's thresholds hand (1, 1, 1, c) on where the graph says (1, c)."""
+    converter = operator(specialise(nodes.width(12, 4, 24, "INT4"), nodes.PART))
+    context = {"in": np.arange(108.0).reshape(9, 12), "out": np.zeros((1, 3, 3, 12))}
+    converter.execute_node(context, None)
+    np.testing.assert_array_equal(context["out"], np.arange(108.0).reshape(1, 3, 3, 12))
+
+
 def test_popcount_type_survives_finns_minimisation() -> None:
     model = specialise(nodes.binary(144, 4, 1, 1, [1]), nodes.PART)
     assert operator(model).minimize_accumulator_width(model).name == "UINT8"

@@ -11,8 +11,10 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.transforms.costs import Cost, converter, ram, rom
 from hw.transforms.fold import Budget, FoldingError, FoldResult, fold
+from hw.transforms.fold_options import analyse
 from hw.transforms.specialise import specialise
 from hw.transforms.verify import execute
+from tests.hw.ops.nodes import one_node, product
 
 PART = "xc7z020clg400-1"
 ZYNQ = Budget(lut=42560, bram36=140, dsp=220)
@@ -140,3 +142,36 @@ def test_costs_of_memories() -> None:
     assert converter(4, 4, 8) == Cost()
     assert 0 < converter(1, 4, 8).lut < converter(4, 1, 8).lut
     assert Cost(lut=50, bram36=3).excess(Budget(40, 3, 0)) == ["50 LUT of 40"]
+
+
+@pytest.mark.parametrize(("columns", "modes"), [(3, {0}), (4, {0}), (5, {0, 1})])
+def test_windows_that_finn_gets_wrong_whole_are_made_word_by_word(columns: int, modes: set[int]) -> None:
+    """Its memory between two rows of a window of three has 4 - 3 = 1 word, which never comes out."""
+    size = columns - 2
+    model = one_node(
+        "ConvolutionInputGenerator",
+        {"in": ((1, columns, columns, 2), "INT4")},
+        {"out": ((1, size, size, 18), "INT4")},
+        ConvKernelDim=[3, 3],
+        IFMChannels=2,
+        IFMDim=[columns, columns],
+        OFMDim=[size, size],
+        Stride=[1, 1],
+        Dilation=[1, 1],
+        SIMD=1,
+        depthwise=0,
+        inputDataType="INT4",
+        outputDataType="INT4",
+    )
+    sites, _ = analyse(model, PART, {})
+    assert {option.attributes["parallel_window"] for (option,) in sites[0].options} == modes
+
+
+@pytest.mark.parametrize(("binary", "widest"), [(1, 18), (0, 9)])
+def test_finns_products_take_two_beats_a_result(binary: int, widest: int) -> None:
+    """With one beat a result, that is SIMD = MW, it loses results under back-pressure (test_finn_nodes shows it)."""
+    kind = "BINARY" if binary else "INT4"
+    values = np.random.default_rng(0).integers(0, 2, (18, 6)) * (1 if binary else 3)
+    types = (kind, kind, "UINT5" if binary else "INT12")
+    sites, _ = analyse(product(values, types, [1, 3, 3], binaryXnorMode=binary), PART, {})
+    assert max(int(option.attributes["SIMD"]) for (option,) in sites[0].options) == widest
