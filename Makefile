@@ -4,9 +4,10 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 BOARD ?= pynq-z2
+DEMO ?= tiny
 READY := $(VENV)/.ready
 
-.PHONY: build test lint fuzz bench bench-train clean tools lock
+.PHONY: build test lint fuzz demo bench bench-train clean tools lock
 .DEFAULT_GOAL := build
 
 build: $(READY)   ## set up once, then the main job
@@ -23,6 +24,9 @@ lint: $(READY)
 
 fuzz: $(READY)   ## 500 random networks up the ladder; goes on where it stopped
 	$(BIN)/python -m tests.fuzz
+
+demo: $(READY)   ## builds tiny, deploys it into an environment of the oldest Python here, classifies digits
+	$(BIN)/python -m flows.demo --network $(DEMO) --board $(BOARD)
 
 bench: $(READY)   ## measures, writes bench/results.json
 	$(BIN)/python -m flows.bench

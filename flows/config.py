@@ -24,7 +24,7 @@ class BuildConfig(BaseModel):
     network: str = Field("resnet20", description="name in the registry of model.networks")
     checkpoint: Path | None = Field(None, description=".safetensors with its card; default: the shipped one")
     board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
-    target_fps: float = Field(10000.0, gt=0, description="frames per second that the folding aims at")
+    target_fps: float | None = Field(None, gt=0, description="frames per second to fold for; default: the board's")
     clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
     share: float = Field(0.8, gt=0, le=1, description="share of the board's LUT that the folding may use")
     folding: dict[str, dict[str, PositiveInt]] = Field({}, description="node name -> {PE: n, SIMD: n}, not ours")

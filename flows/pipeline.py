@@ -113,10 +113,11 @@ class Context:
 
     def target_cycles(self) -> int:
         """Clock cycles that a frame may take; raises UserError where the frame rate leaves none."""
-        cycles = int(self.clock_mhz * 1e6 / self.config.target_fps)
+        target_fps = self.config.target_fps or self.board.target_fps
+        cycles = int(self.clock_mhz * 1e6 / target_fps)
         if cycles < 1:
             raise UserError(
-                f"{self.config.target_fps:g} frames/s at {self.clock_mhz:g} MHz leaves no clock cycle for a frame",
+                f"{target_fps:g} frames/s at {self.clock_mhz:g} MHz leaves no clock cycle for a frame",
                 "lower --target-fps",
             )
         return cycles

@@ -30,6 +30,7 @@ DATA_VARIABLE = "IR2NET_DATA"
 CIFAR10_HUB = "uoft-cs/cifar10"
 DIGITS_TEST_IMAGES = 360
 PHOTO_WINDOW = 4
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Photographs are averaged over windows of this size, so that a patch shows more than texture."""
 
 
@@ -113,6 +114,11 @@ def sample_images(network: str, count: int) -> Images:
         picks = np.arange(count) % len(test)
         return Images(test.dataset, test.images[picks], None if test.labels is None else test.labels[picks])
     return Images("scikit-learn's sample photographs", _photo_patches(spec, count))
+
+
+def class_names(network: str) -> tuple[str, ...]:
+    """What the classes of a network's data set are called; empty where they are numbers, or very many."""
+    return CIFAR10_CLASSES if network_spec(network).dataset == "cifar10" else ()
 
 
 def check_folder(network: str, folder: Path) -> None:

@@ -49,7 +49,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
             "outside_partition": results["convert"]["outside"],
         },
         "verification": [
-            row for step in ("export", "verify", "simulate") for row in results[step].get("verification", [])
+            row for step in ("export", "verify", "simulate", "package") for row in results[step].get("verification", [])
         ],
         "accuracy": results["verify"].get("accuracy"),
         "performance": measured | {"bottleneck": slowest.name, "fifo_bits": stitched["fifo_bits"]},
@@ -84,6 +84,6 @@ def _nodes(context: Context) -> list[NodeRow]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "specialise", "verify", "stitch", "simulate", "synthesise"),
+    needs=("export", "convert", "specialise", "verify", "stitch", "simulate", "synthesise", "package"),
     always=True,
 )

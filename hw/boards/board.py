@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 _FOLDER = Path(__file__).parent
 
@@ -50,9 +50,19 @@ class Board(BaseModel):
     part: str = Field(min_length=1, description="device, package and speed grade as Vivado writes them")
     family: Literal["xc7", "xcup"] = Field(description="synth_xilinx -family")
     platform: str = Field(min_length=1, description="FINN's name of the board")
+    shell: Literal["zynq-iodma", "alveo"] = Field(description="what surrounds the accelerator, FINN's word")
+    vitis_platform: str | None = Field(None, description="platform that Vitis links for; Alveo only")
+    memory: str = Field(min_length=1, description="of the board, where the DMAs' buffers lie")
     clock_mhz: float = Field(gt=0, le=1000, description="clock unless the user asks for another, MHz")
+    target_fps: float = Field(gt=0, description="frames a second to fold for unless the user asks for others")
     axi_width_bits: Literal[32, 64, 128, 256, 512] = Field(description="width of the memory port")
     resources: DeviceResources
+
+    @model_validator(mode="after")
+    def _platform_of_the_shell(self) -> Board:
+        if (self.vitis_platform is not None) != (self.shell == "alveo"):
+            raise ValueError("vitis_platform belongs to the shell alveo, and to no other")
+        return self
 
     @property
     def clock_ns(self) -> float:

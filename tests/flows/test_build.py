@@ -44,7 +44,7 @@ def test_every_rung_is_exact(summary: dict[str, Any]) -> None:
     Summary.model_validate(summary)
     rungs = {row["stage"]: row for row in summary["verification"]}
     graphs = {"export", "streamline", "convert", "fold", "specialise", "generate"}
-    assert set(rungs) == graphs | {"tensors", "test images", "nodes", "stitched", "stitched, random stalls"}
+    assert set(rungs) == graphs | {"tensors", "test images", "nodes", "stitched", "stitched, random stalls", "driver"}
     assert all(row["mismatches"] == 0 for row in rungs.values())
     assert all(rungs[name]["images"] >= 4 for name in graphs)
     assert rungs["nodes"]["images"] == 1

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from finn.util.basic import alveo_part_map, pynq_native_port_width, pynq_part_map
+from finn.util.basic import alveo_default_platform, alveo_part_map, pynq_native_port_width, pynq_part_map
 
 from hw.boards import board as boards
 
@@ -15,7 +15,10 @@ GOOD = {
     "part": "xc7z020clg400-1",
     "family": "xc7",
     "platform": "Pynq-Z2",
+    "shell": "zynq-iodma",
+    "memory": "512 MB DDR3",
     "clock_mhz": 100,
+    "target_fps": 10000,
     "axi_width_bits": 64,
     "resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1, "uram": 0},
 }
@@ -27,8 +30,13 @@ def write(folder: Path, file: str = "board.yaml", /, **changes: object) -> Path:
     return path
 
 
-def test_the_three_boards() -> None:
-    assert [board.name for board in boards.available()] == ["pynq-z1", "pynq-z2", "u250"]
+ALVEO = ["u200", "u250", "u280", "u50", "u55c"]
+ZYNQ = ["aup-zu3", "kv260", "pynq-z1", "pynq-z2", "rfsoc2x2", "ultra96-v2", "zcu102", "zcu104"]
+
+
+def test_the_boards() -> None:
+    assert [board.name for board in boards.available()] == sorted(ZYNQ + ALVEO)
+    assert [board.name for board in boards.available() if board.shell == "alveo"] == ALVEO
 
 
 @pytest.mark.parametrize("name", ["pynq-z2", "PYNQ-Z2", " Pynq-Z2 ", "z2", "pynqz2"])
@@ -42,7 +50,13 @@ def test_parts_and_port_widths_are_those_that_finn_builds_for(board: boards.Boar
     parts = pynq_part_map | alveo_part_map
     assert parts[board.platform] == board.part
     assert pynq_native_port_width.get(board.platform, 512) == board.axi_width_bits
+    assert board.vitis_platform == alveo_default_platform.get(board.platform)
     assert board.resources.ff == 2 * board.resources.lut
+
+
+@pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
+def test_the_clock_divides_as_finn_writes_it_into_its_script(board: boards.Board) -> None:
+    assert int(1 / (board.clock_ns * 0.001)) == board.clock_mhz
 
 
 def test_unknown_board_offers_close_names() -> None:
@@ -52,7 +66,7 @@ def test_unknown_board_offers_close_names() -> None:
 
 
 def test_unknown_board_without_close_names_lists_all() -> None:
-    with pytest.raises(boards.UnknownBoard, match=r"known boards: pynq-z1, pynq-z2, u250"):
+    with pytest.raises(boards.UnknownBoard, match=r"known boards: aup-zu3, kv260, pynq-z1"):
         boards.load("???")
 
 
@@ -66,6 +80,8 @@ def test_good_file(tmp_path: Path) -> None:
         ({"colour": "red"}, "colour"),
         ({"clock_mhz": 0}, "clock_mhz"),
         ({"family": "xc6"}, "family"),
+        ({"shell": "alveo"}, "file"),
+        ({"vitis_platform": "xilinx_u250"}, "file"),
         ({"axi_width_bits": 48}, "axi_width_bits"),
         ({"resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1}}, "resources.uram"),
         (

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the driver has to know about a design: FINN's io_shape_dict, and the id of the build."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hw.driver.settings import digest
+from hw.rtlsim.stitch import Edge, StitchedDesign
+
+ID_DIGITS = 16
+
+
+def io_shape_dict(design: StitchedDesign) -> dict[str, Any]:
+    """Types and shapes of all inputs and outputs, under FINN's keys."""
+    return {
+        **_side("i", design.inputs),
+        **_side("o", design.outputs),
+        "input_dma_name": [f"idma{index}" for index in range(len(design.inputs))],
+        "output_dma_name": [f"odma{index}" for index in range(len(design.outputs))],
+        "num_inputs": len(design.inputs),
+        "num_outputs": len(design.outputs),
+        "number_of_external_weights": 0,
+        "external_weights_input_shapes": {},
+    }
+
+
+def build_id(rtl: Path, facts: Mapping[str, Any]) -> str:
+    """Names the design: it covers every source and memory below `rtl`, and `facts`."""
+    files = {str(path.relative_to(rtl)): digest(path) for path in sorted(rtl.rglob("*")) if path.is_file()}
+    text = json.dumps([files, facts], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
+
+
+def _side(letter: str, edges: Sequence[Edge]) -> dict[str, Any]:
+    ends = [edge.stream for edge in edges]
+    return {
+        f"{letter}dt": [f"DataType['{end.datatype.name}']" for end in ends],
+        f"{letter}shape_normal": [list(end.shape) for end in ends],
+        f"{letter}shape_folded": [list(end.folded_shape) for end in ends],
+        f"{letter}shape_packed": [[*end.folded_shape[:-1], end.width // 8] for end in ends],
+    }

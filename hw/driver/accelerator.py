@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver: FINN's interface (execute, execute_on_buffers, throughput_test), classify and validate."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import dma
+from .device import open_overlay
+from .errors import BusyError, DeviceError, DriverError, InputError
+from .packing import DataType, pack, unpack
+from .settings import Settings
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Array = npt.NDArray[Any]
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+class Accelerator:
+    """An accelerator of this project on its board, or on the stand-in that IR2NET_DEVICE names.
+
+    The names and shapes are those of FINN's driver, so that code written for it goes on working. Not for several
+    threads at once: a second one is refused with BusyError, it does not wait.
+
+        with Accelerator(batch_size=16) as accelerator:
+            labels, scores = accelerator.classify(images)
+    """
+
+    def __init__(  # noqa: PLR0917 - FINN's driver has as many
+        self,
+        package: Path | str | None = None,
+        batch_size: int = 1,
+        timeout_s: float = 10.0,
+        device: str | None = None,
+        target: Any = None,
+        download: bool = True,
+    ) -> None:
+        """Check the package, load the bitfile, set the clock and allocate the buffers.
+
+        Args:
+            package: folder with settings.json; default: the one that this driver lies in.
+            batch_size: images that the buffers hold.
+            timeout_s: seconds that a run may take.
+            device: "board", "rtlsim" or "cppsim"; default: what IR2NET_DEVICE names, or the board.
+            target: pynq's device object where there are several cards.
+            download: load the bitfile; False where it is loaded already.
+
+        Raises:
+            PackageError: the package is damaged, edited, or not of the bitfile's build.
+            DeviceError: no such device here, or no memory on it.
+        """
+        self.settings = Settings.load(Path(package) if package is not None else PACKAGE)
+        self.io_shape_dict = self.settings.io_shape_dict
+        self.timeout_s = timeout_s
+        self.ibuf_packed_device: list[Any] = []
+        self.obuf_packed_device: list[Any] = []
+        self._lock = threading.Lock()
+        self._running = False
+        self._stuck: DeviceError | None = None
+        self._closed = False
+        self._target = target
+        self._pynq, self.overlay = open_overlay(self.settings, device, target, download)
+        try:
+            self._connect(batch_size)
+        except BaseException:
+            self.close()
+            raise
+
+    def _connect(self, batch_size: int) -> None:
+        """Find the DMAs, set the clock and allocate the buffers."""
+        shapes = self.io_shape_dict
+        self._idt = [DataType.of(name) for name in shapes["idt"]]
+        self._odt = [DataType.of(name) for name in shapes["odt"]]
+        kind = {"zynq-iodma": dma.ZynqDma, "alveo": dma.AlveoDma}[self.platform]
+        self.idma: list[Any] = [kind(name, self._ip(name)) for name in shapes["input_dma_name"]]
+        self.odma: list[Any] = [kind(name, self._ip(name)) for name in shapes["output_dma_name"]]
+        if self.platform == "zynq-iodma":
+            # the reference of the PLL beside the accelerator, not the accelerator's clock
+            self._clocks().fclk0_mhz = self.settings.reference_mhz
+        self.batch_size = batch_size
+
+    # What FINN's driver tells about itself
+
+    @property
+    def platform(self) -> str:
+        """FINN's platform: "zynq-iodma" or "alveo"."""
+        return self.settings.platform
+
+    @property
+    def num_inputs(self) -> int:
+        """Number of input tensors."""
+        return len(self._idt)
+
+    @property
+    def num_outputs(self) -> int:
+        """Number of output tensors."""
+        return len(self._odt)
+
+    @property
+    def fclk_mhz(self) -> float:
+        """The accelerator's clock as it runs now, read back from the device."""
+        if self.platform == "alveo":
+            return float(self.overlay.clock_dict["clock0"]["frequency"])
+        reference = self.settings.reference_mhz or self.settings.clock_mhz
+        return self.settings.clock_mhz * float(self._clocks().fclk0_mhz) / reference
+
+    def idt(self, ind: int = 0) -> DataType:
+        """Type of an input's elements."""
+        return self._idt[ind]
+
+    def odt(self, ind: int = 0) -> DataType:
+        """Type of an output's elements."""
+        return self._odt[ind]
+
+    def ishape_normal(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an input, (batch, height, width, channels)."""
+        return self._shape("ishape_normal", ind)
+
+    def oshape_normal(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an output."""
+        return self._shape("oshape_normal", ind)
+
+    def ishape_folded(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an input as it travels, the elements of a beat last."""
+        return self._shape("ishape_folded", ind)
+
+    def oshape_folded(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an output as it travels, the elements of a beat last."""
+        return self._shape("oshape_folded", ind)
+
+    def ishape_packed(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an input's buffer, the bytes of a beat last."""
+        return self._shape("ishape_packed", ind)
+
+    def oshape_packed(self, ind: int = 0) -> tuple[int, ...]:
+        """Shape of an output's buffer, the bytes of a beat last."""
+        return self._shape("oshape_packed", ind)
+
+    @property
+    def batch_size(self) -> int:
+        """Images that the buffers hold; setting it allocates new buffers and frees the old ones."""
+        return self._batch_size
+
+    @batch_size.setter
+    def batch_size(self, value: int) -> None:
+        if value < 1 or value != int(value):
+            raise InputError(f"batch_size must be a positive integer, not {value!r}")
+        with self._alone(allocating=True):
+            self._batch_size = int(value)
+            self._free()
+            try:
+                for ind in range(self.num_inputs):
+                    self.ibuf_packed_device.append(self._allocate(self.idma[ind].name, self.ishape_packed(ind)))
+                for ind in range(self.num_outputs):
+                    self.obuf_packed_device.append(self._allocate(self.odma[ind].name, self.oshape_packed(ind)))
+            except BaseException:
+                self._free()
+                raise
+
+    # FINN's steps from an array to an array
+
+    def fold_input(self, ibuf_normal: Array, ind: int = 0) -> Array:
+        """(batch, height, width, channels) as it travels."""
+        if ibuf_normal.shape != self.ishape_normal(ind):
+            raise InputError(f"input {ind} must be {self.ishape_normal(ind)}, not {ibuf_normal.shape}")
+        return ibuf_normal.reshape(self.ishape_folded(ind))
+
+    def pack_input(self, ibuf_folded: Array, ind: int = 0) -> Array:
+        """Bytes of a folded input."""
+        return pack(ibuf_folded, self._idt[ind], self.ishape_packed(ind)[-1])
+
+    def unpack_output(self, obuf_packed: Array, ind: int = 0) -> Array:
+        """Folded output of the bytes in a buffer."""
+        return unpack(np.asarray(obuf_packed), self._odt[ind], self.oshape_folded(ind)[-1])
+
+    def unfold_output(self, obuf_folded: Array, ind: int = 0) -> Array:
+        """Folded output in its normal shape."""
+        return obuf_folded.reshape(obuf_folded.shape[:1] + self.oshape_normal(ind)[1:])
+
+    def copy_input_data_to_device(self, data: Array, ind: int = 0) -> None:
+        """Bytes into an input's buffer."""
+        np.copyto(np.asarray(self.ibuf_packed_device[ind]), data)
+        self.ibuf_packed_device[ind].flush()
+
+    def copy_output_data_from_device(self, data: Array, ind: int = 0) -> None:
+        """Bytes out of an output's buffer."""
+        self.obuf_packed_device[ind].invalidate()
+        np.copyto(data, np.asarray(self.obuf_packed_device[ind]))
+
+    def execute(self, input_npy: Any) -> Any:
+        """A whole batch: array, or list of arrays where there are several inputs, to array or list of arrays."""
+        inputs = input_npy if isinstance(input_npy, list) else [input_npy]
+        if len(inputs) != self.num_inputs:
+            raise InputError(f"{len(inputs)} arrays for {self.num_inputs} inputs")
+        with self._alone():
+            for ind, values in enumerate(inputs):
+                self._write(self.fold_input(values, ind), ind)
+            self._start(self.batch_size)
+            self._wait()
+            outputs = [self._read(self.batch_size, ind).copy() for ind in range(self.num_outputs)]
+        return outputs[0] if self.num_outputs == 1 else outputs
+
+    def execute_on_buffers(self, asynch: bool = False, batch_size: int | None = None) -> None:
+        """Run on what the buffers hold; with `asynch` return at once, and let `wait_until_finished` wait."""
+        frames = self.batch_size if batch_size is None else batch_size
+        if not 1 <= frames <= self.batch_size:
+            raise InputError(
+                f"a run of {frames} images does not fit buffers for {self.batch_size}: set batch_size first"
+            )
+        with self._alone():
+            self._start(frames)
+            if not asynch:
+                self._wait()
+
+    def wait_until_finished(self) -> None:
+        """Until the run that `execute_on_buffers(asynch=True)` started has finished."""
+        with self._alone(running=True):
+            self._wait()
+
+    # What this project adds
+
+    def classify(self, images: Array) -> tuple[Array, Array | None]:
+        """Labels and scores of images.
+
+        Args:
+            images: (n, channels, height, width) or one image without n: integers, 0 .. 255 for pixels; any n.
+
+        Returns:
+            (n,) int64: of equal scores the first; and (n, classes) float32, or None where the accelerator gives
+            labels only.
+
+        Raises:
+            InputError: images of another shape or type; the message says which are wanted.
+            DmaTimeoutError: a DMA is stuck.
+        """
+        results = self.run(images)
+        flat = results.reshape(len(results), int(np.prod(results.shape[1:])))  # also of no images
+        if self.settings.scale is None:
+            return flat[:, 0].astype(np.int64), None
+        return flat.argmax(axis=1).astype(np.int64), flat.astype(np.float32) * np.float32(self.settings.scale)
+
+    def run(self, images: Array) -> Array:
+        """The integers at the accelerator's output for images as `classify` takes them."""
+        images = self._check(images)
+        batches = []
+        with self._alone():
+            for start in range(0, len(images), self.batch_size):
+                batch = images[start : start + self.batch_size]
+                folded = self.ishape_folded()
+                moved = batch.transpose((0, *range(2, batch.ndim), 1))
+                self._write(moved, 0, (len(batch), *folded[1:]))
+                self._start(len(batch))
+                self._wait()
+                batches.append(self._read(len(batch), 0).copy())
+        return np.concatenate(batches) if batches else np.empty((0, *self.oshape_normal()[1:]), self.odt().dtype)
+
+    def validate(self, golden: Path | str | None = None) -> bool:
+        """Run the golden vectors and print EXACT, or the first integer that differs.
+
+        Args:
+            golden: npz file with images and the outputs that they must give; default: the package's.
+
+        Returns:
+            Whether every integer is the expected one.
+        """
+        with np.load(str(golden or self.settings.folder / "golden.npz")) as file:
+            images, expected = file["images"], file["outputs"]
+        found = self.run(images).reshape(expected.shape)
+        wrong = np.argwhere(found != expected)
+        if not len(wrong):
+            print(f"EXACT: {len(images)} images, {expected.size} integers")
+            return True
+        at = tuple(int(index) for index in wrong[0])
+        print(
+            f"DIFFERENT: image {at[0]}, output {list(at[1:])}: {found[at]} instead of {expected[at]}; "
+            f"{len(wrong)} of {expected.size} integers differ"
+        )
+        return False
+
+    def throughput_test(self) -> dict[str, Any]:
+        """Run a batch and report FINN's figures; where the device counts cycles, what they mean at its clock."""
+        result: dict[str, Any] = {}
+        runtime = _seconds(self.execute_on_buffers)
+        total_in = sum(int(np.prod(self.ishape_packed(ind))) for ind in range(self.num_inputs))
+        total_out = sum(int(np.prod(self.oshape_packed(ind))) for ind in range(self.num_outputs))
+        result["runtime[ms]"] = runtime * 1e3
+        result["throughput[images/s]"] = self.batch_size / runtime
+        result["DRAM_in_bandwidth[MB/s]"] = total_in * 1e-6 / runtime
+        result["DRAM_out_bandwidth[MB/s]"] = total_out * 1e-6 / runtime
+        result["fclk[mhz]"] = self.fclk_mhz
+        result["batch_size"] = self.batch_size
+        cycles = getattr(self.overlay, "simulated_cycles", None)
+        if cycles:
+            result["simulated_cycles"] = cycles
+            result["throughput_of_these_cycles[images/s]"] = self.batch_size * self.fclk_mhz * 1e6 / cycles
+        low, high = self._idt[0].low, self._idt[0].high
+        values = np.random.default_rng(0).integers(low, high + 1, self.ishape_normal()).astype(self._idt[0].dtype)
+        if self._idt[0].name == "BIPOLAR":
+            values[values == 0] = 1
+        folded = self.fold_input(values)
+        packed = self.pack_input(folded)
+        back = np.empty(self.oshape_packed(), np.uint8)
+        result["fold_input[ms]"] = _seconds(self.fold_input, values) * 1e3
+        result["pack_input[ms]"] = _seconds(self.pack_input, folded) * 1e3
+        result["copy_input_data_to_device[ms]"] = _seconds(self.copy_input_data_to_device, packed) * 1e3
+        result["copy_output_data_from_device[ms]"] = _seconds(self.copy_output_data_from_device, back) * 1e3
+        result["unpack_output[ms]"] = _seconds(self.unpack_output, back) * 1e3
+        result["unfold_output[ms]"] = _seconds(self.unfold_output, self.unpack_output(back)) * 1e3
+        return result
+
+    # Life time
+
+    def close(self) -> None:
+        """Free the buffers. A DMA that is stuck is stopped first, by loading the bitfile again."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if (self._stuck or self._running) and self.platform == "zynq-iodma":
+                self.overlay.download()  # or it would write into memory that is no longer ours
+        finally:
+            self._free()
+            release = getattr(self.overlay, "free", None)
+            if release is not None:
+                release()
+
+    def __enter__(self) -> Accelerator:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Within
+
+    def _clocks(self) -> Any:
+        found = getattr(self._pynq, "Clocks", None)
+        if found is None:
+            from pynq.ps import Clocks
+
+            found = Clocks
+        return found
+
+    def _ip(self, name: str) -> Any:
+        found = getattr(self.overlay, name, None)
+        if found is None:
+            raise DeviceError(f"the bitfile has no {name}: it is not one of this driver's accelerators")
+        return found
+
+    def _shape(self, key: str, ind: int) -> tuple[int, ...]:
+        return (self._batch_size, *tuple(self.io_shape_dict[key][ind][1:]))
+
+    def _allocate(self, name: str, shape: tuple[int, ...]) -> Any:
+        try:
+            buffer = self._pynq.allocate(
+                shape=shape, dtype=np.uint8, cacheable=self.platform == "zynq-iodma", target=self._target
+            )
+        except (MemoryError, RuntimeError) as error:
+            raise DeviceError(
+                f"no memory for {name}'s buffer of {int(np.prod(shape))} bytes ({error}): use a smaller batch_size"
+            ) from error
+        if buffer.shape != shape or buffer.dtype != np.uint8:
+            found = f"{buffer.dtype} {buffer.shape}"
+            buffer.freebuffer()
+            raise DeviceError(f"{name}'s buffer is {found}, not uint8 {shape}")
+        return buffer
+
+    def _free(self) -> None:
+        for buffers in (self.ibuf_packed_device, self.obuf_packed_device):
+            while buffers:
+                buffers.pop().freebuffer()
+
+    def _alone(self, running: bool = False, allocating: bool = False) -> _Alone:
+        return _Alone(self, running, allocating)
+
+    def _check(self, images: Array) -> Array:
+        if self.num_inputs != 1 or self.num_outputs != 1:
+            raise InputError("the accelerator has several inputs or outputs: use execute")
+        height_first = self.ishape_normal()[1:]
+        shape = height_first[-1:] + height_first[:-1]
+        if not isinstance(images, np.ndarray):
+            raise InputError(f"images must be a numpy array, not {type(images).__name__}")
+        if images.ndim == len(shape):
+            images = images[None]
+        if images.shape[1:] != shape:
+            hint = ""
+            if images.shape[1:] == height_first:
+                hint = ": the channels come first, use images.transpose(0, 3, 1, 2)"
+            raise InputError("images must be (n, {}), not {}{}".format(", ".join(map(str, shape)), images.shape, hint))
+        if images.dtype.kind not in "iu":
+            raise InputError(f"images must be integers ({self.idt().name}), not {images.dtype}: do not normalise them")
+        return images
+
+    def _write(self, values: Array, ind: int, folded: tuple[int, ...] | None = None) -> None:
+        """Values into an input's buffer: one copy where elements are whole bytes and fill their beats."""
+        frames = len(values)
+        buffer, datatype = self.ibuf_packed_device[ind], self._idt[ind]
+        target = np.asarray(buffer)[:frames]
+        folded = folded or values.shape
+        if values.dtype == datatype.dtype == np.uint8 and target.shape == folded and datatype.bits == 8:
+            np.copyto(target.reshape(values.shape), values)
+        else:
+            pack(np.ascontiguousarray(values).reshape(folded), datatype, target.shape[-1], out=target)
+        buffer.flush()
+
+    def _read(self, frames: int, ind: int) -> Array:
+        """The results of the last run; where elements are whole bytes, a view of the buffer."""
+        buffer = self.obuf_packed_device[ind]
+        buffer.invalidate()
+        return self.unfold_output(self.unpack_output(np.asarray(buffer)[:frames], ind), ind)
+
+    def _start(self, frames: int) -> None:
+        if self._running:
+            raise BusyError("the accelerator is running: call wait_until_finished first")
+        self._running = True  # also where a start fails half way: what was started is not known then
+        for output, buffer in zip(self.odma, self.obuf_packed_device):
+            output.start(buffer, frames)
+        for source, buffer in zip(self.idma, self.ibuf_packed_device):
+            source.start(buffer, frames)
+
+    def _wait(self) -> None:
+        if not self._running:
+            raise BusyError("nothing is running: call execute_on_buffers(asynch=True) first")
+        try:
+            dma.wait(self.odma, self.idma, self.timeout_s)
+        except DeviceError as error:
+            self._stuck = error
+            raise
+        self._running = False
+
+
+class _Alone:
+    """Entered by one thread at a time; a second one is refused, and so is everybody once the device is stuck."""
+
+    def __init__(self, accelerator: Accelerator, running: bool, allocating: bool) -> None:
+        self._accelerator = accelerator
+        self._running = running
+        self._allocating = allocating
+
+    def __enter__(self) -> None:
+        owner = self._accelerator
+        if not owner._lock.acquire(blocking=False):
+            raise BusyError("another thread uses this accelerator: let one thread use it, or take turns with a lock")
+        try:
+            if owner._closed:
+                raise DriverError("the driver is closed: open it again")
+            if owner._stuck is not None:
+                raise DeviceError(f"the device is stuck since: {owner._stuck}") from owner._stuck
+            if not owner.obuf_packed_device and not self._allocating:
+                raise DeviceError("there are no buffers: set a smaller batch_size")
+            if owner._running and not self._running:
+                raise BusyError("the accelerator is running: call wait_until_finished first")
+        except BaseException:
+            owner._lock.release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._accelerator._lock.release()
+
+
+def _seconds(function: Any, *arguments: Any) -> float:
+    began = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - began

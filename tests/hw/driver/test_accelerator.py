@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The driver on the stand-in: FINN's interface, classify, validate, and what it says when something is wrong."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hw.driver import Accelerator, BusyError, DeviceError, DmaTimeoutError, DriverError, InputError, PackageError
+from hw.driver import accelerator as module
+from hw.driver.standin import memory
+from tests.hw.driver import packages
+from tests.hw.driver.packages import IMAGES, SCALE, expected
+
+NHWC = IMAGES.transpose(0, 2, 3, 1)
+
+
+@pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 16])
+def test_classify(tmp_path: Path, platform: str, batch_size: int) -> None:
+    package = packages.write(tmp_path / "package", platform=platform)
+    with Accelerator(package, batch_size) as accelerator:
+        labels, scores = accelerator.classify(IMAGES)
+        assert np.array_equal(scores, expected(IMAGES) * SCALE)
+        assert np.array_equal(labels, expected(IMAGES).argmax(axis=1))
+        assert (labels.dtype, scores.dtype) == (np.int64, np.float32)
+        assert accelerator.classify(IMAGES[0])[0].tolist() == labels[:1].tolist()
+        assert accelerator.classify(IMAGES[:0])[0].shape == (0,)
+        assert accelerator.fclk_mhz == 200
+
+
+def test_labels_from_the_device(tmp_path: Path) -> None:
+    with Accelerator(packages.write(tmp_path / "package", scale=None)) as accelerator:
+        labels, scores = accelerator.classify(IMAGES)
+    assert scores is None
+    assert np.array_equal(labels, expected(IMAGES)[:, 0])
+
+
+def test_execute_and_its_steps(package: Path) -> None:
+    with Accelerator(package, batch_size=5) as accelerator:
+        result = accelerator.execute(NHWC)
+        assert np.array_equal(result, expected(IMAGES))
+        accelerator.copy_input_data_to_device(accelerator.pack_input(accelerator.fold_input(NHWC[::-1])))
+        accelerator.execute_on_buffers(asynch=True)
+        with pytest.raises(BusyError, match="wait_until_finished"):
+            accelerator.execute(NHWC)
+        accelerator.wait_until_finished()
+        packed = np.empty(accelerator.oshape_packed(), np.uint8)
+        accelerator.copy_output_data_from_device(packed)
+        found = accelerator.unfold_output(accelerator.unpack_output(packed))
+        assert np.array_equal(found, result[::-1])
+        assert result.tolist() == expected(IMAGES).tolist()  # of the first run still, not a view of the buffer
+        assert (accelerator.num_inputs, accelerator.ishape_folded()) == (1, (5, 4, 4, 1, 3))
+        accelerator.batch_size = 2
+        assert np.array_equal(accelerator.execute(NHWC[:2]), result[:2])
+
+
+def test_pixels_go_to_the_device_without_an_array_in_between(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accelerator(package, batch_size=5) as accelerator:
+
+        def refuse(*arguments: Any, **options: Any) -> None:
+            raise AssertionError("packed")
+
+        monkeypatch.setattr(module, "pack", refuse)
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
+
+
+def test_wider_integers_and_beats_with_padding(tmp_path: Path) -> None:
+    shapes = packages.shapes() | {"ishape_packed": [[1, 4, 4, 1, 4]]}
+    with Accelerator(packages.write(tmp_path / "package", io_shape_dict=shapes), batch_size=2) as accelerator:
+        assert np.array_equal(accelerator.run(IMAGES.astype(np.int32)), expected(IMAGES))
+        with pytest.raises(InputError, match="values from 0 to 256 are not all UINT8"):
+            accelerator.run(256 * (IMAGES.astype(np.int32) // IMAGES.max()))
+
+
+def test_validate(package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accelerator(package, batch_size=2) as accelerator:
+        assert accelerator.validate()
+    assert capsys.readouterr().out == "EXACT: 5 images, 15 integers\n"
+    monkeypatch.setenv("IR2NET_FAULT", "flipped_bit")
+    with Accelerator(package, batch_size=2) as accelerator:
+        assert not accelerator.validate()
+    value = expected(IMAGES)[0, 0]
+    first = f"DIFFERENT: image 0, output [0]: {value ^ 1} instead of {value}; 3 of 15 integers differ\n"
+    assert capsys.readouterr().out == first
+
+
+def test_throughput(package: Path) -> None:
+    with Accelerator(package, batch_size=4) as accelerator:
+        accelerator._clocks().fclk0_mhz = 99.0  # what the divider makes of 100
+        result = accelerator.throughput_test()
+    assert result["fclk[mhz]"] == pytest.approx(198)
+    assert result["batch_size"] == 4
+    assert result["throughput_of_these_cycles[images/s]"] == pytest.approx(4 * 198e6 / 7)
+    assert all(result[f"{name}[ms]"] > 0 for name in ("runtime", "pack_input", "unpack_output", "fold_input"))
+
+
+@pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
+@pytest.mark.parametrize(("fault", "stuck"), [("odma0", ("odma0",)), ("idma0", ("idma0", "odma0"))])
+def test_a_time_out_names_the_dma(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: str, fault: str, stuck: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("IR2NET_FAULT", f"stuck={fault}")
+    package = packages.write(tmp_path / "package", platform=platform)
+    with Accelerator(package, timeout_s=0.02) as accelerator:
+        ranges = accelerator._pynq.memory
+        with pytest.raises(DmaTimeoutError, match=rf"^{' and '.join(stuck)} not finished after 0.02 s") as error:
+            accelerator.classify(IMAGES)
+        assert error.value.stuck == stuck
+        with pytest.raises(DeviceError, match="stuck since: "):
+            accelerator.classify(IMAGES)
+        assert len(ranges) == 2
+    assert len(ranges) == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "message"),
+    [
+        ("wrong_build_id", PackageError, "the stand-in's design is of build 0000000000000000, settings.json of build"),
+        ("short_buffer", DeviceError, r"idma0's buffer is uint8 \(1, 4, 4, 1, 3\), not uint8 \(2, 4, 4, 1, 3\)"),
+        ("wrong_dtype", DeviceError, "idma0's buffer is uint16"),
+        ("flying_pigs", DeviceError, "'flying_pigs' is no fault; there are stuck=DMA, wrong_build_id"),
+    ],
+)
+def test_faults_that_show_when_it_is_opened(
+    package: Path, monkeypatch: pytest.MonkeyPatch, fault: str, error: type[DriverError], message: str
+) -> None:
+    monkeypatch.setenv("IR2NET_FAULT", fault)
+    with pytest.raises(error, match=message):
+        Accelerator(package, batch_size=2)
+
+
+def test_a_simulation_that_fails_says_why(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Any, data: Any) -> Any:
+        raise RuntimeError("no transfer for 100000 cycles")
+
+    monkeypatch.setattr(packages.Engine, "run", fail)
+    with (
+        Accelerator(package) as accelerator,
+        pytest.raises(DeviceError, match="the simulated accelerator failed: no transfer for 100000 cycles"),
+    ):
+        accelerator.classify(IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (NHWC, r"images must be \(n, 3, 4, 4\), not \(5, 4, 4, 3\): the channels come first, use images.transpose"),
+        (IMAGES[:, :, :3], r"must be \(n, 3, 4, 4\), not \(5, 3, 3, 4\)"),
+        (IMAGES / 255, r"integers \(UINT8\), not float64: do not normalise"),
+        (IMAGES.tolist(), "numpy array, not list"),
+    ],
+)
+def test_images_that_do_not_fit(package: Path, images: Any, message: str) -> None:
+    with Accelerator(package) as accelerator, pytest.raises(InputError, match=message):
+        accelerator.classify(images)
+
+
+def test_batches_that_do_not_fit(package: Path) -> None:
+    with Accelerator(package, batch_size=2) as accelerator:
+        with pytest.raises(InputError, match="a run of 3 images does not fit buffers for 2: set batch_size first"):
+            accelerator.execute_on_buffers(batch_size=3)
+        with pytest.raises(InputError, match=r"input 0 must be \(2, 4, 4, 3\), not \(5, 4, 4, 3\)"):
+            accelerator.execute(NHWC)
+        with pytest.raises(InputError, match="positive integer, not 0"):
+            accelerator.batch_size = 0
+        with pytest.raises(InputError, match="2 arrays for 1 inputs"):
+            accelerator.execute([NHWC, NHWC])
+        with pytest.raises(BusyError, match="nothing is running"):
+            accelerator.wait_until_finished()
+
+
+def test_a_second_thread_is_refused(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    running, go_on = threading.Event(), threading.Event()
+    original = packages.Engine.run
+
+    def slow(self: Any, data: Any) -> Any:
+        running.set()
+        go_on.wait(10)
+        return original(self, data)
+
+    monkeypatch.setattr(packages.Engine, "run", slow)
+    with Accelerator(package, batch_size=5) as accelerator:
+        found: list[Any] = []
+        other = threading.Thread(target=lambda: found.append(accelerator.run(IMAGES)))
+        other.start()
+        running.wait(10)
+        with pytest.raises(BusyError, match="another thread uses this accelerator"):
+            accelerator.classify(IMAGES)
+        go_on.set()
+        other.join()
+        assert np.array_equal(found[0], expected(IMAGES))
+
+
+def test_buffers_are_freed(package: Path) -> None:
+    accelerator = Accelerator(package, batch_size=2)
+    ranges = accelerator._pynq.memory
+    accelerator.batch_size = 3
+    assert len(ranges) == 2
+    with pytest.raises(ZeroDivisionError), accelerator:
+        1 / 0  # noqa: B018
+    assert len(ranges) == 0
+    accelerator.close()
+    with pytest.raises(DriverError, match="closed"):
+        accelerator.classify(IMAGES)
+
+
+def test_nothing_is_left_of_a_driver_that_does_not_open(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memories = []
+    original = memory.Memory.__init__
+
+    def note(self: Any) -> None:
+        original(self)
+        memories.append(self)
+
+    monkeypatch.setattr(memory.Memory, "__init__", note)
+    monkeypatch.setattr(Accelerator, "oshape_packed", lambda self, ind=0: (10**15,))
+    with pytest.raises(
+        DeviceError, match=r"no memory for odma0's buffer of 1000000000000000 bytes .* smaller batch_size"
+    ):
+        Accelerator(package)
+    assert [len(found) for found in memories] == [0]
+
+
+def test_a_batch_size_that_is_too_large_can_be_taken_back(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Accelerator(package) as accelerator:
+        with monkeypatch.context() as patch, pytest.raises(DeviceError, match="use a smaller batch_size"):
+            patch.setattr(Accelerator, "oshape_packed", lambda self, ind=0: (10**15,))
+            accelerator.batch_size = 1000
+        assert len(accelerator._pynq.memory) == 0
+        with pytest.raises(DeviceError, match="there are no buffers: set a smaller batch_size"):
+            accelerator.classify(IMAGES)
+        accelerator.batch_size = 2
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
+
+
+def test_a_stuck_dma_is_stopped_before_its_buffers_are_freed(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR2NET_FAULT", "stuck=odma0")
+    accelerator = Accelerator(package, timeout_s=0.02)
+    loaded: list[int] = []
+    monkeypatch.setattr(accelerator.overlay, "download", lambda: loaded.append(len(accelerator._pynq.memory)))
+    with pytest.raises(DmaTimeoutError), accelerator:
+        accelerator.classify(IMAGES)
+    assert loaded == [2]
+
+
+def test_no_pynq_here(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("IR2NET_DEVICE")
+    with pytest.raises(DeviceError, match=r"pynq is not installed .* IR2NET_DEVICE=cppsim"):
+        Accelerator(package)
+    with pytest.raises(DeviceError, match="IR2NET_DEVICE=gpu is no device: use board, rtlsim, cppsim"):
+        Accelerator(package, device="gpu")
+
+
+def test_a_bitfile_without_the_dmas(tmp_path: Path) -> None:
+    shapes = packages.shapes() | {"input_dma_name": ["idma0"], "output_dma_name": ["odma0"]}
+    package = packages.write(tmp_path / "package", io_shape_dict=shapes)
+    accelerator = Accelerator(package)
+    with pytest.raises(DeviceError, match="the bitfile has no odma7"):
+        accelerator._ip("odma7")
+    accelerator.close()

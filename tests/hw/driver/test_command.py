@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""python -m driver, and what it may be made of."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hw.driver.__main__ import main
+from hw.rtlsim import sim
+from tests.hw.driver.packages import IMAGES, expected
+
+FOLDER = Path(sys.modules["hw.driver"].__file__ or "").parent
+SOURCES = [*sorted(FOLDER.rglob("*.py")), Path(sim.__file__)]
+
+
+def test_validate(package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["--validate", "--package", str(package)]) == 0
+    assert capsys.readouterr().out.startswith("EXACT")
+    monkeypatch.setenv("IR2NET_FAULT", "flipped_bit")
+    assert main(["--validate", "--package", str(package)]) == 1
+    assert capsys.readouterr().out.startswith("DIFFERENT")
+
+
+def test_throughput(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--throughput", "--batch-size", "3", "--package", str(package)]) == 0
+    assert re.search(r"batch_size +3\n", capsys.readouterr().out)
+
+
+def test_classify(package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = [str(tmp_path / f"{index}.png") for index in range(len(IMAGES))]
+    for path, pixels in zip(paths, IMAGES, strict=True):
+        Image.fromarray(pixels.transpose(1, 2, 0)).save(path)
+    assert main(["--package", str(package), "--classify", *paths]) == 0
+    labels = np.argmax(expected(IMAGES), axis=1)
+    assert capsys.readouterr().out == "".join(f"{p}: {label}\n" for p, label in zip(paths, labels, strict=True))
+
+
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--validate", "--package", str(tmp_path)]) == 1
+    assert re.fullmatch(r"error: .*settings.json is not there.*\n", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_python_3_8_and_numpy_are_enough(path: Path) -> None:
+    tree = ast.parse(path.read_text(), feature_version=(3, 8))
+    imports = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    imports |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    roots = {(name or "").split(".")[0] for name in imports}
+    # in a package sim.py lies beside engine.py; PIL is for pictures that are no PNG files
+    allowed = {"numpy", "pynq"} | {"engine.py": {"hw"}, "image.py": {"PIL"}}.get(path.name, set())
+    assert roots - set(sys.stdlib_module_names) <= allowed
