@@ -13,7 +13,7 @@ import numpy.typing as npt
 from torch import Tensor, nn
 
 from model.kit import Kit
-from model.quantizers import Formats
+from model.quantizers import Formats, IntegerFormat
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -24,13 +24,24 @@ SIGN_THRESHOLDS = np.zeros(1)
 class QuantizedNorm:
     """A batch norm of a hardware network between a sum and the thresholds of a quantizer.
 
-    The sum is a multiple of `step`. `slopes` are those of a PReLU between batch norm and quantizer, if any.
+    The sum is a multiple of `step`, and no larger than `reach` (channels,) where that is known. `slopes` are those of
+    a PReLU between batch norm and quantizer, if any.
     """
 
     norm: Norm
     step: float
     thresholds: npt.NDArray[np.float64]
     slopes: Tensor | None = None
+    reach: Tensor | None = None
+
+
+def reach_of(conv: nn.Module, fmt: IntegerFormat) -> Tensor:
+    """Return a bound of the magnitude of each output of a convolution of values in [-1, 1].
+
+    `fmt` is the format that its weights are rounded to.
+    """
+    rows = conv.get_parameter("weight").detach().flatten(1)
+    return (rows.abs() + fmt.scale / 2).sum(1)
 
 
 def as_norm(module: nn.Module) -> Norm:

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.blocks import SIGN_THRESHOLDS, BasicBlock, BiRealBlock, DoubleBlock, QuantizedNorm, as_norm
+from model.blocks import SIGN_THRESHOLDS, BasicBlock, BiRealBlock, DoubleBlock, QuantizedNorm, as_norm, reach_of
 from model.errors import DataError, PrecisionError, UnknownNetworkError
 from model.kit import BinaryWeights, Kit, Precision
 from model.layers import LightKit
@@ -139,7 +139,7 @@ class Network(nn.Module):
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms outside blocks and compact recovery; see QuantizedNorm."""
         if self.recovery == "full":
-            yield fusion_norm(self.fbn, self.fprelu, formats)
+            yield fusion_norm(self.fusion, self.fbn, self.fprelu, formats)
 
     def _add_recovery(self, kit: Kit, widths: Sequence[int], pools: Sequence[int]) -> None:
         """Add the recovery of feature maps with `widths` channels; map i is `pools[i]` times the last one's size."""
@@ -206,7 +206,7 @@ class ResidualNetwork(Network):
 
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms of stem, full recovery and head; see QuantizedNorm."""
-        yield _stem_norm(self.bn1, self.get_submodule(self.activation_name), formats)
+        yield _stem_norm(self.conv1, self.bn1, self.get_submodule(self.activation_name), formats)
         yield from super().quantized_norms(formats)
         pixels = (self.spec.size // self.shrink) ** 2
         yield QuantizedNorm(self.bn2, formats.residual.scale / pixels, formats.head.thresholds)
@@ -258,7 +258,7 @@ class VggNetwork(Network):
 
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms outside compact recovery; see QuantizedNorm."""
-        yield _stem_norm(self.bn0, self.nonlinear0, formats)
+        yield _stem_norm(self.conv0, self.bn0, self.nonlinear0, formats)
         yield from super().quantized_norms(formats)
         for index in range(1, self.depth + 1):
             last = index == self.depth
@@ -280,9 +280,9 @@ def _stage(block: type[nn.Module], kit: Kit, inputs: int, outputs: int, *, strid
     return nn.Sequential(block(kit, inputs, outputs, stride), *rest)
 
 
-def _stem_norm(norm: nn.BatchNorm2d, activation: nn.Module, formats: Formats) -> QuantizedNorm:
-    step = INPUT_SCALE * formats.stem_weight.scale
-    return QuantizedNorm(norm, step, formats.residual.thresholds, getattr(activation, "weight", None))
+def _stem_norm(conv: nn.Module, norm: nn.BatchNorm2d, activation: nn.Module, formats: Formats) -> QuantizedNorm:
+    step, reach = INPUT_SCALE * formats.stem_weight.scale, reach_of(conv, formats.stem_weight)
+    return QuantizedNorm(norm, step, formats.residual.thresholds, getattr(activation, "weight", None), reach)
 
 
 def pixel_statistics(channels: int) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from model.blocks import QuantizedNorm, as_norm
+from model.blocks import QuantizedNorm, as_norm, reach_of
 from model.kit import Concat, Kit
 from model.quantizers import Formats
 
@@ -56,11 +56,12 @@ class CompactRecovery(nn.Module):
 
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms; see QuantizedNorm."""
-        for _, norm, activation in (self.primary_conv, self.cheap_operation):
-            yield fusion_norm(norm, activation, formats)
+        for conv, norm, activation in (self.primary_conv, self.cheap_operation):
+            yield fusion_norm(conv, norm, activation, formats)
 
 
-def fusion_norm(norm: nn.Module, activation: nn.Module, formats: Formats) -> QuantizedNorm:
+def fusion_norm(conv: nn.Module, norm: nn.Module, activation: nn.Module, formats: Formats) -> QuantizedNorm:
     """Describe the batch norm behind a convolution of residual features with fusion weights."""
-    step = formats.residual.scale * formats.fusion_weight.scale
-    return QuantizedNorm(as_norm(norm), step, formats.residual.thresholds, getattr(activation, "weight", None))
+    step, reach = formats.residual.scale * formats.fusion_weight.scale, reach_of(conv, formats.fusion_weight)
+    slopes = getattr(activation, "weight", None)
+    return QuantizedNorm(as_norm(norm), step, formats.residual.thresholds, slopes, reach)

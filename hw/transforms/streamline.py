@@ -26,6 +26,7 @@ from finn.transformation.streamline.reorder import (
     MoveLinearPastEltwiseAdd,
     MoveMulPastFork,
     MoveMulPastJoinConcat,
+    MoveMulPastMaxPool,
     MoveScalarLinearPastInvariants,
     MoveScalarMulPastConv,
     MoveScalarMulPastMatMul,
@@ -43,8 +44,13 @@ from qonnx.transformation.remove import RemoveIdentityOps
 from qonnx.util.cleanup import cleanup_model
 
 from hw.transforms.binary_padding import UseBinaryPadding
+from hw.transforms.falling_thresholds import ComplementFallingThresholds
 from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
+from hw.transforms.max_pool import LiftPaddedMaxPool, MoveAddPastMaxPool
+from hw.transforms.merge_equal import MergeEqualTruncs
 from hw.transforms.passes import InPlaceModel, apply, apply_until_stable, tidy
+from hw.transforms.prelu_thresholds import AbsorbPReluIntoThresholds
+from hw.transforms.thresholds import RoundThresholds
 
 SCALES_INTO_THRESHOLDS = (
     MoveScalarLinearPastInvariants,
@@ -56,6 +62,8 @@ SCALES_INTO_THRESHOLDS = (
     MoveMulPastFork,
     MoveLinearPastEltwiseAdd,
     MoveMulPastJoinConcat,
+    MoveMulPastMaxPool,
+    MoveAddPastMaxPool,
     RemoveIdentityOps,
     AbsorbAddIntoMultiThreshold,
     FactorOutMulSignMagnitude,
@@ -78,9 +86,9 @@ TRANSPOSES_OUT = (
 def streamline(model: Any) -> Any:
     """Turn an exported network into integer operations between thresholds.
 
-    The graph's input becomes UINT8, NCHW; its logits are integers times one last scalar. Thresholds are still real
-    numbers (see ``threshold_margin``); ``convert`` rounds them. Pools are hardware nodes already, because only
-    their channels-last form lets the transposes cancel.
+    The graph's input becomes UINT8, NCHW; its logits are integers times one last scalar. Thresholds of sums are whole
+    numbers, of popcounts also halves; ``convert`` rounds these and the classifier's. Pools and complements are
+    hardware nodes already, because only their channels-last form lets the transposes cancel.
 
     Args:
         model: QONNX graph (ModelWrapper) with raw pixel values 0 .. 255 as input; it is left as it is.
@@ -90,7 +98,7 @@ def streamline(model: Any) -> Any:
     """
     model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
-    model = apply(model, ConvertQONNXtoFINN())
+    model = apply(model, MergeEqualTruncs(), AbsorbPReluIntoThresholds(), ConvertQONNXtoFINN())
     model = apply(
         model,
         AbsorbScalarBiasIntoMultiThreshold(),
@@ -99,8 +107,10 @@ def streamline(model: Any) -> Any:
         defer_types=True,
     )
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
-    model = tidy(apply(model, LowerConvsToMatMul(), FoldPaddingIntoIm2Col()))
-    model = apply(model, InferGlobalAccPoolLayer(), InferPool(), InferDataLayouts())
-    model = tidy(apply(model, ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding()))
+    model = apply(model, RoundThresholds(), LiftPaddedMaxPool(), LowerConvsToMatMul(), FoldPaddingIntoIm2Col())
+    model = apply(tidy(model), ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding())
+    # Popcounts, not sums, are pooled: their scale and offset move behind the pools before these are hardware nodes.
+    model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
+    model = apply(model, ComplementFallingThresholds(), InferGlobalAccPoolLayer(), InferPool(), InferDataLayouts())
     every = (*TRANSPOSES_OUT, *SCALES_INTO_THRESHOLDS, AbsorbTransposeIntoFlatten)
-    return tidy(apply_until_stable(model, every))
+    return tidy(apply_until_stable(tidy(model), every))

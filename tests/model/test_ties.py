@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.blocks import QuantizedNorm
 from model.networks import NETWORKS, Network, create_network
-from model.ties import channel_thresholds, quantized_norms, separate_ties
+from model.ties import TieReport, channel_thresholds, quantized_norms, separate_ties
 
 
 def test_planted_tie_is_moved() -> None:
@@ -28,24 +29,49 @@ def test_planted_tie_is_moved() -> None:
     assert separate_ties(network).moved == 0
 
 
+def integers_of(described: QuantizedNorm, sums: np.ndarray) -> list[np.ndarray]:
+    """What the quantizer makes of sums (n, 1): float32 in two orders, and float64."""
+    norm = described.norm
+    weight, bias, mean, variance = (
+        t.detach().numpy() for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+    )
+    slope = weight / np.sqrt(variance + np.float32(norm.eps))
+    one = sums * slope + (bias - mean * slope)
+    two = (sums - mean) * slope + bias
+    exact = (sums.astype(np.float64) - mean) * (weight / np.sqrt(variance.astype(np.float64) + norm.eps)) + bias
+    return [np.searchsorted(described.thresholds, y, side="right") for y in (one, two, exact)]
+
+
 def test_every_sum_is_decided_the_same_in_any_rounding(make_network: Callable[..., Network]) -> None:
-    """Binary sums -72 .. 72 through each block norm: float32 in two orders, and float64."""
-    network = make_network("tiny")
-    for described in quantized_norms(network):
-        norm = described.norm
-        if described.step != 1.0:
-            continue
-        sums = np.arange(-300, 301, dtype=np.float32)[:, None]
-        weight, bias, mean, variance = (
-            t.detach().numpy() for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-        )
-        slope = weight / np.sqrt(variance + np.float32(norm.eps))
-        one = sums * slope + (bias - mean * slope)
-        two = (sums - mean) * slope + bias
-        exact = (sums.astype(np.float64) - mean) * (weight / np.sqrt(variance.astype(np.float64) + norm.eps)) + bias
-        integers = [np.searchsorted(described.thresholds, y, side="right") for y in (one, two, exact)]
-        assert np.array_equal(integers[0], integers[1])
-        assert np.array_equal(integers[0], integers[2])
+    """Binary sums -72 .. 72 through each block norm."""
+    for described in quantized_norms(make_network("tiny")):
+        if described.step == 1.0:
+            one, two, exact = integers_of(described, np.arange(-300, 301, dtype=np.float32)[:, None])
+            assert np.array_equal(one, two)
+            assert np.array_equal(one, exact)
+
+
+def test_dense_sums_are_separated_by_a_scale(make_network: Callable[..., Network]) -> None:
+    """In this network no bias takes every threshold of the stem's first channel away from all sums."""
+    network = make_network("resnet20", seed=0)
+    assert network.get_parameter("bn1.weight")[0] not in {-0.5, 0.5}
+    assert separate_ties(network) == TieReport(0, 0.0, 0)
+    stem = next(iter(quantized_norms(network)))
+    count = int(2 / stem.step)
+    one, two, exact = integers_of(stem, (np.arange(-count, count + 1) * stem.step).astype(np.float32)[:, None])
+    assert np.array_equal(one, two)
+    assert np.array_equal(one, exact)
+
+
+def test_thresholds_out_of_reach_need_no_distance(make_network: Callable[..., Network]) -> None:
+    """A PReLU with a slope of almost 0 has thresholds that no sum comes near."""
+    network = make_network("birealnet18_A")
+    with torch.no_grad():
+        network.get_parameter("fprelu.weight").fill_(1e-4)
+        network.get_parameter("prelu.weight").fill_(1e-3)
+    report = separate_ties(network)
+    assert report.unresolved == 0
+    assert report.largest_shift < 1e-3
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -7,27 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.bipolar_to_xnor import ConvertBipolarMatMulToXnorPopcount
-from qonnx.util.basic import qonnx_make_model
 
 from hw.transforms.binary_padding import UseBinaryPadding
 from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
 from hw.transforms.passes import InPlaceModel, apply, apply_until_stable
 from hw.transforms.xnor_accumulator import SizeXnorAccumulators
+from tests.hw.transforms.graphs import make, unchanged
 
 SIZE, CHANNELS, KERNEL = 5, 3, 3
-
-
-def make(nodes: list[Any], tensors: dict[str, tuple[int, ...]], source: str, *sinks: str) -> ModelWrapper:
-    info = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, s) for name, s in tensors.items()}
-    graph = helper.make_graph(nodes, "g", [info[source]], [info[sink] for sink in sinks])
-    graph.value_info.extend(i for name, i in info.items() if name not in (source, *sinks))
-    return ModelWrapper(qonnx_make_model(graph))
 
 
 def im2col(source: str, out: str, size: int, **attributes: Any) -> Any:
@@ -76,12 +69,6 @@ def padded_window(
 
 def signs(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return rng.choice([-1.0, 1.0], shape).astype(np.float32)
-
-
-def unchanged(model: ModelWrapper, transformation: Any) -> bool:
-    before = model.model.SerializeToString()
-    result, changed = transformation.apply(model)
-    return not changed and result.model.SerializeToString() == before
 
 
 @pytest.mark.parametrize("amounts", [(0, 0, 1, 1, 0, 0, 1, 1), (0, 0, 0, 2, 0, 0, 2, 0)])

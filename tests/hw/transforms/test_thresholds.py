@@ -8,7 +8,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
-from hw.transforms.thresholds import check_thresholds, close_thresholds, threshold_margin
+from hw.transforms.thresholds import RoundThresholds, check_thresholds
 
 
 def thresholding(values: list[list[float]], datatype: str = "INT32") -> ModelWrapper:
@@ -29,24 +29,15 @@ def thresholding(values: list[list[float]], datatype: str = "INT32") -> ModelWra
     return model
 
 
-def test_margin_is_the_smallest_distance_from_an_integer() -> None:
-    assert threshold_margin(thresholding([[-1.25, 0.5], [2.875, 3.5]])) == 0.125
+def test_real_thresholds_are_rounded_up() -> None:
+    model, changed = RoundThresholds().apply(thresholding([[-1.25, 0.5], [2.0, 3.0000002]]))
+    assert changed
+    assert model.get_initializer("t").tolist() == [[-1, 1], [2, 4]]
+    assert not RoundThresholds().apply(model)[1]
 
 
-@pytest.mark.parametrize("values", [[[-0.5, 0.5, 1.5]], [[0.0]], [[0.5, 1.5], [0.5, 1.5]]])
-def test_saturations_and_signs_do_not_count(values: list[list[float]]) -> None:
-    assert threshold_margin(thresholding(values)) == float("inf")
-
-
-def test_thresholds_out_of_reach_do_not_count() -> None:
-    assert threshold_margin(thresholding([[-9.01, 0.3], [0.25, 8.99]], "INT4")) == pytest.approx(0.25)
-
-
-def test_close_thresholds_are_named() -> None:
-    model = thresholding([[0.25, 70000.0078125], [0.25, 100.0078125]])
-    (close,) = close_thresholds(model)
-    assert (close.node, close.channel, close.step) == ("steps", 0, 1)
-    assert close.distance == pytest.approx(0.0078125)
+def test_thresholds_of_real_numbers_stay() -> None:
+    assert not RoundThresholds().apply(thresholding([[0.5]], "FLOAT32"))[1]
 
 
 def test_rounded_thresholds_pass() -> None:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import helper
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.core.onnx_exec import execute_onnx
+
+from hw.transforms.max_pool import LiftPaddedMaxPool, MoveAddPastMaxPool
+from tests.hw.transforms.graphs import make, unchanged
+
+SHAPE = (1, 3, 6, 6)
+
+
+def pool(source: str, sink: str, pad: int) -> Any:
+    return helper.make_node(
+        "MaxPool", [source], [sink], kernel_shape=[3, 3], strides=[3 - 2 * pad + pad] * 2, pads=[pad] * 4
+    )
+
+
+def padded_pool(datatype: str = "INT4", pad: int = 1) -> ModelWrapper:
+    size = 3 if pad else 2
+    model = make([pool("x", "y", pad)], {"x": SHAPE, "y": (1, 3, size, size)}, "x", "y")
+    for name in "xy":
+        model.set_tensor_datatype(name, DataType[datatype])
+    return model
+
+
+@pytest.mark.parametrize("datatype", ["INT4", "INT2"])
+def test_padded_pools_read_unsigned_values(datatype: str) -> None:
+    kind = DataType[datatype]
+    # All values negative: padding with zero would win at the border.
+    x = np.random.default_rng(0).integers(kind.min(), 0, SHAPE).astype(np.float32)
+    model = padded_pool(datatype)
+    expected = execute_onnx(model, {"x": x})["y"]
+    lifted, changed = LiftPaddedMaxPool().apply(model)
+    assert changed
+    assert [node.op_type for node in lifted.graph.node] == ["MultiThreshold", "MaxPool", "MultiThreshold"]
+    assert lifted.get_tensor_datatype(lifted.graph.node[1].input[0]) == DataType[f"U{datatype}"]
+    context = execute_onnx(lifted, {"x": x}, return_full_exec_context=True)
+    assert np.array_equal(context["y"], expected)
+    assert context[lifted.graph.node[1].input[0]].min() == 0
+    assert unchanged(lifted, LiftPaddedMaxPool())
+
+
+@pytest.mark.parametrize(("datatype", "pad"), [("INT4", 0), ("UINT4", 1), ("FLOAT32", 1)])
+def test_other_pools_stay(datatype: str, pad: int) -> None:
+    assert unchanged(padded_pool(datatype, pad), LiftPaddedMaxPool())
+
+
+def added_pool(shape: tuple[int, ...]) -> ModelWrapper:
+    nodes = [helper.make_node("Add", ["x", "c"], ["s"]), pool("s", "y", 0)]
+    model = make(nodes, {"x": SHAPE, "s": SHAPE, "y": (1, 3, 2, 2)}, "x", "y")
+    model.set_initializer("c", np.arange(np.prod(shape), dtype=np.float32).reshape(shape) - 1)
+    return model
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 3, 1, 1), (3, 1, 1)])
+def test_what_is_added_to_a_channel_moves_behind_the_pool(shape: tuple[int, ...]) -> None:
+    model = added_pool(shape)
+    x = np.random.default_rng(0).integers(-8, 8, SHAPE).astype(np.float32)
+    expected = execute_onnx(model, {"x": x})["y"]
+    moved, changed = MoveAddPastMaxPool().apply(model)
+    assert changed
+    assert [node.op_type for node in moved.graph.node] == ["MaxPool", "Add"]
+    assert np.array_equal(execute_onnx(moved, {"x": x})["y"], expected)
+    assert unchanged(moved, MoveAddPastMaxPool())
+
+
+def test_what_changes_over_a_picture_stays() -> None:
+    assert unchanged(added_pool((6, 6)), MoveAddPastMaxPool())

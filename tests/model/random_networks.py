@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks with random weights, of all kinds that there are, small enough for tests."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model.networks import Network, NetworkSpec, calibrate, create_network, network_spec
+from model.ties import separate_ties
+
+
+def random_images(network: Network, count: int, seed: int = 1) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, *network.spec.input_shape), dtype=torch.uint8, generator=generator)
+
+
+def small_spec(name: str, **more: Any) -> NetworkSpec:
+    """Return a network of the registry, the large ones at a fraction of their width, with `more` changes."""
+    spec = network_spec(name)
+    changes: dict[str, dict[str, Any]] = {
+        "double": {},
+        "basic": {"widths": (8, 16, 32, 64)},
+        "vgg": {"widths": (16, 32, 64)},
+        # Variant C makes cheap features of 16 primary ones, and D's ratio 20 divides no width.
+        "bireal": {"widths": (8, 16, 32, 128), "size": 64, "classes": 20},
+    }
+    return replace(spec, **changes[spec.family] | more)
+
+
+def random_network(name: str | NetworkSpec, seed: int = 0, **options: Any) -> Network:
+    """Return a network with random weights, calibrated batch norms, and scales of either sign; large ones shrunk."""
+    spec = small_spec(name) if isinstance(name, str) else name
+    network = create_network(spec, seed=seed, **options)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                weight, bias = torch.randn(2, module.num_features, generator=generator)
+                module.weight.mul_(weight.sign())
+                module.bias.copy_(0.1 * bias)
+            elif isinstance(module, torch.nn.PReLU):
+                module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
+    calibrate(network, random_images(network, 16 if network.spec.family == "bireal" else 64))
+    separate_ties(network)
+    return network
