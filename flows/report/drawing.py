@@ -26,6 +26,7 @@ _KINDS: Mapping[str, tuple[str, str]] = {
     "ConvolutionInputGenerator": ("window", "move"),
     "FMPadding": ("pad", "move"),
     "ChannelPad": ("channel pad", "move"),
+    "ChannelComplement": ("complement", "quantise"),
     "Thresholding": ("threshold", "quantise"),
     "XnorMVAU": ("xnor mvu", "compute"),
     "MVAU": ("mvu", "compute"),

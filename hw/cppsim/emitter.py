@@ -79,15 +79,15 @@ class Node:
         """Shape of an output; the last extent are the channels."""
         return tuple(int(extent) for extent in self.operator.get_normal_output_shape(index))
 
-    def constant(self, index: int) -> npt.NDArray[np.int64]:
-        """A constant input, whose values must be integers of the datatype that the hardware stores them in."""
+    def constant(self, index: int, attribute: str = "weightDataType") -> npt.NDArray[np.int64]:
+        """A constant input, whose values must be integers of the datatype that ``attribute`` names."""
         values = self._model.get_initializer(self._node.input[index]) if len(self._node.input) > index else None
         if values is None:
             raise self.refuse("its weights or thresholds are not constant", "only constants in ROM can be compiled")
         whole: npt.NDArray[np.int64] = np.rint(values).astype(np.int64)
         if not np.array_equal(whole, values):
             raise self.refuse("has weights or thresholds that are no integers", "convert the graph first")
-        name = self.text("weightDataType")
+        name = self.text(attribute)
         # Products by 0 and 1 are called BINARY, and selections by FINN likewise.
         kind = Type.of(name)
         if whole.size and (whole.min() < kind.lowest or whole.max() > kind.highest):

@@ -130,6 +130,20 @@ def _channel_pad(node: Node, emit: Emitter) -> None:
     emit.call(node, "place", parameters, emit.read_plain(node, 0), y)
 
 
+def _complement(node: Node, emit: Emitter) -> None:
+    kind = Type.of(node.output_type(0))
+    if node.op_type == "ChannelComplement_rtl":
+        mask = np.array(node.numbers("Mask")) * (-1 if kind.lowest else kind.highest)
+    else:
+        mask = node.constant(1, "rhs_dtype")
+    channels = node.output_shape(0)[-1]
+    if mask.shape != (channels,):
+        raise node.refuse(f"a constant of shape {mask.shape} for {channels} channels")
+    constant = emit.constant(mask.astype(kind.dtype))
+    parameters = [_pixels(node.output_shape(0)), channels]
+    emit.call(node, "exclusive_or", parameters, emit.read_plain(node, 0), constant, emit.write_plain(node, 0))
+
+
 def _pool(node: Node, emit: Emitter) -> None:
     function, channels = node.text("Function"), node.number("Channels")
     if function not in ("QuantAvgPool", "AccPool", "MaxPool"):
@@ -188,6 +202,8 @@ KERNELS: dict[str, Callable[[Node, Emitter], None]] = {
     "StreamAdd": _add,
     "StreamingConcat": _concat,
     "ChannelPad": _channel_pad,
+    "ChannelComplement": _complement,
+    "ElementwiseBitwiseXor": _complement,
     "Pool": _pool,
     "GlobalAccPool": _global_pool,
     "LabelSelect": _label,

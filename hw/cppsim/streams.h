@@ -25,6 +25,13 @@ template <std::size_t Count, class Y>
   std::memset(y, 0, Count * sizeof(Y));
 }
 
+// ChannelComplement: each channel's elements, exclusive-or with the channel's mask.
+template <std::size_t Pixels, std::size_t Channels, class X, class M, class Y>
+[[gnu::noinline]] void exclusive_or(const X* x, const M* mask, Y* y) {
+  for (std::size_t p = 0; p < Pixels; ++p)
+    for (std::size_t c = 0; c < Channels; ++c) y[p * Channels + c] = static_cast<Y>(x[p * Channels + c] ^ mask[c]);
+}
+
 struct Sum {
   static std::int32_t of(std::int32_t a, std::int32_t b) { return a + b; }
 };

@@ -6,6 +6,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow import rtl
 
 from hw.ops.cell_op import CellOp
+from hw.ops.channel_complement import ChannelComplement_rtl
 from hw.ops.channel_pad import ChannelPad_rtl
 from hw.ops.duplicate_streams import DuplicateStreams_rtl
 from hw.ops.global_acc_pool import GlobalAccPool_rtl
@@ -25,6 +26,7 @@ OPERATORS: tuple[type[CellOp], ...] = (
     GlobalAccPool_rtl,
     LabelSelect_rtl,
     ChannelPad_rtl,
+    ChannelComplement_rtl,
     WidthConverter_rtl,
 )
 

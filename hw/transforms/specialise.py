@@ -63,8 +63,9 @@ class SpecialiseOwn(Transformation):
     """Turn the abstract nodes that FINN has no RTL for into this project's operators.
 
     A matrix product becomes an ``XnorMVAU_rtl`` when it is binary, and a ``ChannelPad_rtl`` when its weights
-    only place the input among zero channels; a width converter becomes ours where one width is a multiple of the
-    other. Other products and specialised nodes are left alone.
+    only place the input among zero channels; an exclusive-or with a constant becomes a ``ChannelComplement_rtl``, a
+    width converter ours where one width is a multiple of the other. Other products and specialised nodes are left
+    alone.
     """
 
     def apply(self, model: Any) -> tuple[Any, bool]:
@@ -127,8 +128,12 @@ def _own_node(model: Any, node: NodeProto) -> NodeProto | None:
         converter = getHWCustomOp(node)
         widths = (int(converter.get_nodeattr(name)) for name in ("inWidth", "outWidth"))
         return _renamed(node, "WidthConverter_rtl") if whole_factor(*widths) else None
-    if node.op_type != "MVAU":
-        return None
+    if node.op_type == "ElementwiseBitwiseXor":
+        return _channel_complement(model, node)
+    return _own_product(model, node) if node.op_type == "MVAU" else None
+
+
+def _own_product(model: Any, node: NodeProto) -> NodeProto | None:
     product = getHWCustomOp(node)
     if product.get_nodeattr("binaryXnorMode"):
         return _renamed(node, "XnorMVAU_rtl", without=("mem_mode",))
@@ -166,6 +171,32 @@ def _channel_pad(node: NodeProto, product: Any, offset: int) -> NodeProto:
         numInputVectors=list(product.get_nodeattr("numInputVectors")),
         inFIFODepths=list(product.get_nodeattr("inFIFODepths")),
         outFIFODepths=list(product.get_nodeattr("outFIFODepths")),
+    )
+
+
+def _channel_complement(model: Any, node: NodeProto) -> NodeProto:
+    """The complement that an exclusive-or with a constant is; raises UnsupportedNodeError where it is none."""
+    xor = getHWCustomOp(node)
+    mask = model.get_initializer(node.input[1])
+    datatype = xor.get_output_datatype()
+    every_bit = -1 if datatype.signed() else int(datatype.max())
+    channelwise = mask is not None and mask.ndim == 1 and xor.get_input_datatype(0) == datatype
+    if not channelwise or not np.isin(mask, (0, every_bit)).all():
+        raise UnsupportedNodeError(node.name, "an exclusive-or can only complement whole channels")
+    return helper.make_node(
+        "ChannelComplement_rtl",
+        node.input[:1],
+        node.output,
+        name=node.name,
+        domain=RTL_DOMAIN,
+        backend="fpgadataflow",
+        NumChannels=len(mask),
+        Mask=[int(value != 0) for value in mask],
+        PE=xor.get_nodeattr("PE"),
+        inputDataType=datatype.name,
+        numInputVectors=list(xor.get_nodeattr("lhs_shape"))[:-1],
+        inFIFODepths=list(xor.get_nodeattr("inFIFODepths"))[:1],
+        outFIFODepths=list(xor.get_nodeattr("outFIFODepths")),
     )
 
 

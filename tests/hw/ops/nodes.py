@@ -90,6 +90,26 @@ def add(shape: tuple[int, ...], lhs: str, rhs: str, out: str, pe: int, **attribu
     )
 
 
+def complement(shape: tuple[int, ...], datatype: str, pe: int, mask: int) -> ModelWrapper:
+    """Exclusive-or of every second channel with ``mask``."""
+    channels = shape[-1]
+    chosen = (np.arange(channels) % 2 * mask, "INT2" if mask < 0 else datatype)
+    return one_node(
+        "ElementwiseBitwiseXor",
+        {"in": (shape, datatype)},
+        {"out": (shape, datatype)},
+        chosen,
+        lhs_shape=shape,
+        rhs_shape=[channels],
+        out_shape=shape,
+        lhs_dtype=datatype,
+        rhs_dtype=chosen[1],
+        out_dtype=datatype,
+        rhs_style="const",
+        PE=pe,
+    )
+
+
 def duplicate(vectors: list[int], channels: int, pe: int, copies: int, datatype: str) -> ModelWrapper:
     shape = (*vectors, channels)
     return one_node(
@@ -182,6 +202,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "pad_middle": lambda: selection(16, 32, 8, 4, [1, 3, 3]),
     "pad_one_channel": lambda: selection(4, 8, 2, 1, [1, 2, 2], datatype="UINT3"),
     "pad_after": lambda: selection(4, 6, 0, 2, [3]),
+    "complement_bits": lambda: complement((1, 3, 3, 16), "BINARY", 4, 1),
+    "complement_signed": lambda: complement((1, 2, 2, 6), "INT4", 1, -1),
+    "complement_unsigned": lambda: complement((3, 5), "UINT3", 5, 7),
     "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
     "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),
     "add_mixed_signs": lambda: add((2, 6), "UINT8", "INT4", "INT10", 3),

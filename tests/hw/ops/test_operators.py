@@ -146,6 +146,8 @@ def test_wrapper_declares_finns_ports_and_files(tmp_path: Path) -> None:
         (lambda: nodes.concat([1], [4, 3], 2, ["INT4", "INT4"], "INT4"), "SIMD = 2 does not divide the 3"),
         (lambda: nodes.pool("AvgPool", 4, 1, 2, 2, types=("INT4", "INT4")), "AvgPool has no exact integer"),
         (lambda: nodes.pool("AccPool", 4, 1, 2, 2, types=("INT4", "INT5")), "cannot hold"),
+        (lambda: nodes.complement((1, 4), "INT4", 3, -1), "PE = 3 does not divide NumChannels = 4"),
+        (lambda: nodes.complement((1, 4), "UINT3", 1, 5), "only complement whole channels"),
         (lambda: nodes.label(10, 1, "INT8", [1], k=3), "K = 3"),
         (lambda: nodes.label(10, 3, "INT8", [1]), "PE = 3 does not divide Labels = 10"),
     ],

@@ -18,6 +18,7 @@ CELLS = (
     "global_acc_pool",
     "label_select",
     "channel_pad",
+    "channel_complement",
     "width_converter",
 )
 # Yosys ends the process on an error, so it runs in one of its own.

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What operators share that FINN lacks altogether: one stream in, one out, both of the same datatype."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any
+
+from qonnx.core.datatype import BaseDataType, DataType
+
+from hw.ops.cell_op import CellOp
+
+
+class ChannelOp(CellOp):
+    """Maps each vector of NumChannels elements, PE a beat; a subclass says how many channels come out."""
+
+    @abstractmethod
+    def output_channels(self) -> int:
+        """Elements of an output vector."""
+
+    def get_nodeattr_types(self) -> dict[str, Any]:
+        """Attributes as FINN describes them: (type, required, default)."""
+        return {
+            **super().get_nodeattr_types(),
+            "NumChannels": ("i", True, 0),
+            "PE": ("i", True, 1),
+            "inputDataType": ("s", True, ""),
+            "numInputVectors": ("ints", False, [1]),
+        }
+
+    def infer_node_datatype(self, model: Any) -> None:
+        """The output has the input's datatype."""
+        self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
+        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
+
+    def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        """Datatype of the input."""
+        return DataType[self.text("inputDataType")]
+
+    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
+        """Datatype of the output, the input's."""
+        return self.get_input_datatype()
+
+    def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels)."""
+        return (*self.numbers("numInputVectors"), self.number("NumChannels"))
+
+    def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels)."""
+        return (*self.numbers("numInputVectors"), self.output_channels())
+
+    def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels / PE, PE)."""
+        return self._folded(self.number("NumChannels"))
+
+    def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels / PE, PE)."""
+        return self._folded(self.output_channels())
+
+    def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of an input beat, without padding."""
+        return self.number("PE") * self.in_bits()
+
+    def get_outstream_width(self, ind: int = 0) -> int:
+        """Bits of an output beat, without padding."""
+        return self.get_instream_width()
+
+    def get_exp_cycles(self) -> int:
+        """One cycle an output beat."""
+        return self.vectors() * (self.output_channels() // self.number("PE"))
+
+    def _folded(self, channels: int) -> tuple[int, ...]:
+        pe = self.number("PE")
+        return (*self.numbers("numInputVectors"), channels // pe, pe)
