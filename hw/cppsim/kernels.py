@@ -203,6 +203,7 @@ KERNELS: dict[str, Callable[[Node, Emitter], None]] = {
     "StreamingConcat": _concat,
     "ChannelPad": _channel_pad,
     "ChannelComplement": _complement,
+    "ElementwiseXor": _complement,
     "ElementwiseBitwiseXor": _complement,
     "Pool": _pool,
     "GlobalAccPool": _global_pool,

@@ -57,10 +57,11 @@ def _complement(model: Any, mul: Any, multi: Any, falling: Any) -> None:
     last = [batch, height, width, channels]
     steps, before, after = (new_tensor(model, row, datatype) for row in (shape, last, last))
     bit = datatype == DataType["BINARY"]
-    mask_type = datatype if bit else DataType["INT2"]
+    # FINN's node for bits keeps them BINARY, that for integers would make them UINT1.
+    operator, mask_type = ("ElementwiseXor", datatype) if bit else ("ElementwiseBitwiseXor", DataType["INT2"])
     mask = new_constant(model, np.where(falling, 1 if bit else -1, 0).astype(np.float32), mask_type)
     xor = helper.make_node(
-        "ElementwiseBitwiseXor",
+        operator,
         [before, mask],
         [after],
         domain="finn.custom_op.fpgadataflow",

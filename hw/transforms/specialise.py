@@ -128,7 +128,7 @@ def _own_node(model: Any, node: NodeProto) -> NodeProto | None:
         converter = getHWCustomOp(node)
         widths = (int(converter.get_nodeattr(name)) for name in ("inWidth", "outWidth"))
         return _renamed(node, "WidthConverter_rtl") if whole_factor(*widths) else None
-    if node.op_type == "ElementwiseBitwiseXor":
+    if node.op_type in ("ElementwiseXor", "ElementwiseBitwiseXor"):
         return _channel_complement(model, node)
     return _own_product(model, node) if node.op_type == "MVAU" else None
 

@@ -95,7 +95,7 @@ def complement(shape: tuple[int, ...], datatype: str, pe: int, mask: int) -> Mod
     channels = shape[-1]
     chosen = (np.arange(channels) % 2 * mask, "INT2" if mask < 0 else datatype)
     return one_node(
-        "ElementwiseBitwiseXor",
+        "ElementwiseXor" if datatype == "BINARY" else "ElementwiseBitwiseXor",
         {"in": (shape, datatype)},
         {"out": (shape, datatype)},
         chosen,

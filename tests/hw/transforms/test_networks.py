@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every family of networks, at reduced width: integer for integer to a partition of hardware nodes only."""
+"""Every family of networks, at reduced width: integer for integer to hardware nodes only, and to RTL nodes."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.transforms.convert import HARDWARE_DOMAIN, convert, outside_partition
+from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
 from model.export import export
 from tests.model.random_networks import random_images, random_network, small_spec
 
+PART = "xc7z020clg400-1"
 # Fewer blocks a stage than there are: all that are left out are alike.
 CASES: dict[str, dict[str, Any]] = {
     "resnet18": {"blocks": 1},
@@ -43,4 +45,5 @@ def test_every_graph_gives_the_logits_of_brevitas(name: str, tmp_path: Path) -> 
     assert outside_partition(parent) == ["Transpose", "Mul"]
     assert {node.domain for node in partition.graph.node} == {HARDWARE_DOMAIN}
     (mul,) = parent.get_nodes_by_op_type("Mul")
-    assert np.array_equal(execute(partition, images) * parent.get_initializer(mul.input[1]), exported.logits)
+    for model in (partition, specialise(partition, PART)):
+        assert np.array_equal(execute(model, images) * parent.get_initializer(mul.input[1]), exported.logits)
