@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
+DIFFERENCE = "difference.npz"
+"""The file that `save` writes."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def first_difference(model: Any, expected: Tensors, got: Tensors, image: int = 0
 def save(found: Difference, expected: Tensors, got: Tensors, folder: Path) -> Path:
     """Write the two versions of the tensor that differs, and the message; returns the .npz file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "difference.npz"
+    path = folder / DIFFERENCE
     np.savez(path, expected=expected[found.tensor], got=got[found.tensor])
     (folder / "difference.txt").write_text(f"{found}\n")
     return path

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.errors import ToolError
 from flows.pipeline import Context
+from hw.compare import Tensors, first_difference, save
 
 
 @dataclass(frozen=True)
@@ -46,19 +47,40 @@ def output_scale(parent: Any) -> np.float32:
     return np.float32(parent.get_initializer(mul.input[1]).item())
 
 
-def compare(stage: str, expected: NDArray[Any], found: NDArray[Any], log: Path) -> None:
-    """Raise ToolError that names the first image and value that differ; both tensors are written to `log`."""
+def check(
+    context: Context,
+    stage: str,
+    model: Any,
+    expected: NDArray[Any],
+    found: NDArray[Any],
+    *,
+    walk: Callable[[int], tuple[Tensors, Tensors]] | None = None,
+) -> None:
+    """Compare a graph's output on all images.
+
+    Args:
+        context: of the step; the report folder gets both versions of a tensor that differs.
+        stage: for the message.
+        model: the graph.
+        expected, found: (images, ...).
+        walk: gives every tensor of an image, expected and found, so that the first node that differs can be named;
+            without it that is the last one.
+
+    Raises:
+        ToolError: the first image, node, pixel and channel that differ.
+    """
     if expected.shape != found.shape:
         raise ToolError(f"{stage}: output of shape {found.shape} instead of {expected.shape}")
-    wrong = np.argwhere(expected != found)
-    if not len(wrong):
+    wrong = [number for number in range(len(expected)) if not np.array_equal(expected[number], found[number])]
+    if not wrong:
         return
-    with np.printoptions(threshold=100_000, linewidth=120):
-        log.write_text(f"{stage}\nexpected\n{expected}\nfound\n{found}\n")
-    at = tuple(int(index) for index in wrong[0])
-    images = len({int(index[0]) for index in wrong})
-    raise ToolError(
-        f"{stage} is not exact: {images} of {len(expected)} images differ, first image {at[0]}, "
-        f"output {list(at[1:])}: {found[at]:g} instead of {expected[at]:g}",
-        log,
-    )
+    name, number = model.graph.output[0].name, wrong[0]
+    pairs: list[tuple[Tensors, Tensors]] = [({name: expected[number][None]}, {name: found[number][None]})]
+    if walk is not None:
+        pairs.insert(0, walk(number))
+    message = f"{stage} is not exact: {len(wrong)} of {len(expected)} images differ"
+    for one, other in pairs:
+        first = first_difference(model, one, other, number)
+        if first is not None:
+            raise ToolError(f"{message}; {first}", save(first, one, other, context.config.output / "report"))
+    raise ToolError(message, context.log)

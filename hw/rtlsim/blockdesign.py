@@ -97,6 +97,7 @@ class BlockDesign:
         self._hierarchies: set[str] = {TOP}
         self._nets = _Groups()
         self._streams = _Groups()
+        self._taps: dict[str, Pin] = {}
         self._commands: dict[str, Callable[[str], None]] = {
             "add_files": self._add_files,
             "create_bd_cell": self._create_bd_cell,
@@ -130,6 +131,12 @@ class BlockDesign:
     def connect_stream(self, a: str, b: str) -> None:
         """Connect two stream interfaces."""
         self._streams.join(_pin(a), _pin(b))
+
+    def tap_stream(self, name: str, stream: str, width: int) -> None:
+        """Show a stream between two cells at outputs name_tdata, name_tvalid and name_tready."""
+        for signal in STREAM_SIGNALS:
+            self.add_port(f"{name}_{signal}", width if signal == "tdata" else 1, is_output=True)
+        self._taps[name] = _pin(stream)
 
     def run(self, commands: Iterable[str]) -> None:
         """Interpret block-design commands; raises StitchError for one that is not understood."""
@@ -225,6 +232,10 @@ class BlockDesign:
             for a, b in _pairs(self._leaves(group)):
                 for signal in STREAM_SIGNALS:
                     self._nets.join(*(_stream_pin(end, signal, interfaces) for end in (a, b)))
+            for name in (name for name, pin in self._taps.items() if pin in group):
+                for signal in STREAM_SIGNALS:
+                    end = self._leaves(group)[0]
+                    self._nets.join(Pin(TOP, f"{name}_{signal}"), _stream_pin(end, signal, interfaces))
         net_of: dict[Pin, str] = {}
         wires: dict[str, int] = {}
         for group in self._nets.all():

@@ -54,10 +54,14 @@ void set_bit(uint8_t* bytes, unsigned index, bool value) {
     }
 }
 
+// A stream into the design, out of it, or between two of its parts: a tap is watched, not driven.
+enum class Kind : int { kOutput = 0, kInput = 1, kTap = 2 };
+
 // One stream, or one lane of a packed vector of streams: `lane` selects the bit of valid and ready, and the
 // slice of data.
 struct Stream {
     bool input;
+    bool tap;
     unsigned width;
     unsigned bytes;
     unsigned lane;
@@ -74,7 +78,7 @@ struct Stream {
     XorShift random;
     std::vector<uint8_t> payload;
 
-    bool pending() const { return done < beats; }
+    bool pending() const { return !tap && done < beats; }
 
     void read(uint8_t* to) const {
         const unsigned offset = lane * width;
@@ -129,9 +133,10 @@ public:
         m_reset = bytes(reset);
     }
 
-    int add_stream(bool input, unsigned width, unsigned lane, int data, int valid, int ready) {
+    int add_stream(Kind kind, unsigned width, unsigned lane, int data, int valid, int ready) {
         Stream stream{};
-        stream.input = input;
+        stream.input = kind == Kind::kInput;
+        stream.tap = kind == Kind::kTap;
         stream.width = width;
         stream.bytes = (width + 7) / 8;
         stream.lane = lane;
@@ -143,12 +148,32 @@ public:
         return static_cast<int>(m_streams.size()) - 1;
     }
 
-    void reset(int64_t cycles) {
+    // With `offer` every source offers noise and every sink is ready meanwhile: what a design takes or gives during
+    // reset it should not, and what follows shows it.
+    int reset(int64_t cycles, bool offer) {
         release();
         for (Stream& stream : m_streams) stream.held = false;
         if (m_reset) *m_reset = 0;
-        idle(cycles);
+        for (int64_t i = 0; i < cycles; ++i) {
+            for (Stream& stream : m_streams) {
+                if (!offer || stream.tap) continue;
+                if (stream.input) stream.write_noise();
+                set_bit(stream.input ? stream.valid : stream.ready, stream.lane, true);
+            }
+            low_phase();
+            // The first edges bring the reset to every register.
+            for (Stream& stream : m_streams) {
+                if (!offer || stream.input || stream.tap || 2 * i < cycles) continue;
+                if (get_bit(stream.valid, stream.lane)) complain(stream, "valid during reset");
+            }
+            rise();
+        }
+        const bool quiet = m_offender < 0;
+        const int offender = m_offender;
+        release();
+        m_offender = offender;
         if (m_reset) *m_reset = 1;
+        return quiet ? kDone : kProtocol;
     }
 
     // Clocks the design while no stream transfers anything.
@@ -226,7 +251,7 @@ private:
         m_offender = -1;
         for (Stream& stream : m_streams) {
             stream.asserted = false;
-            set_bit(stream.input ? stream.valid : stream.ready, stream.lane, false);
+            if (!stream.tap) set_bit(stream.input ? stream.valid : stream.ready, stream.lane, false);
         }
     }
 
@@ -242,7 +267,7 @@ private:
                     set_bit(stream->valid, stream->lane, false);
                     stream->write_noise();
                 }
-            } else {
+            } else if (!stream->tap) {
                 stream->asserted = stream->pending() && !stream->random.below(m_stall_out);
                 set_bit(stream->ready, stream->lane, stream->asserted);
             }
@@ -261,6 +286,10 @@ private:
             }
             const bool valid = get_bit(stream.valid, stream.lane);
             if (stream.held && m_check) check_held(stream, valid);
+            if (stream.tap) {
+                watch(stream, valid);
+                continue;
+            }
             stream.held = valid && !stream.asserted;
             if (valid && stream.asserted) {
                 stream.read(stream.buffer + stream.done * stream.bytes);
@@ -268,6 +297,20 @@ private:
             } else if (stream.held) {
                 stream.read(stream.payload.data());
             }
+        }
+    }
+
+    // Notes what passes a tap; beats beyond those that are expected are counted only.
+    void watch(Stream& stream, bool valid) {
+        stream.held = valid && !get_bit(stream.ready, stream.lane);
+        if (stream.held) {
+            stream.read(stream.payload.data());
+        } else if (valid) {
+            if (stream.done < stream.beats) {
+                stream.read(stream.buffer + stream.done * stream.bytes);
+                if (stream.cycles) stream.cycles[stream.done] = m_cycle;
+            }
+            ++stream.done;
         }
     }
 
@@ -286,10 +329,13 @@ private:
             stream.read(m_scratch.data());
             if (m_scratch != stream.payload) complaint = "payload changed while waiting for ready";
         }
-        if (complaint && m_offender < 0) {
-            m_offender = static_cast<int>(&stream - m_streams.data());
-            m_complaint = complaint;
-        }
+        if (complaint) complain(stream, complaint);
+    }
+
+    void complain(const Stream& stream, const char* complaint) {
+        if (m_offender >= 0) return;
+        m_offender = static_cast<int>(&stream - m_streams.data());
+        m_complaint = complaint;
     }
 
     void low_phase() {
@@ -406,15 +452,15 @@ IR2_API uint8_t* ir2_port_data(Harness* harness, int port) { return harness->byt
 IR2_API void ir2_wire(Harness* harness, int clock, int clock2x, int reset) {
     harness->wire(clock, clock2x, reset);
 }
-IR2_API int ir2_add_stream(Harness* harness, int input, unsigned width, unsigned lane, int data, int valid,
+IR2_API int ir2_add_stream(Harness* harness, int kind, unsigned width, unsigned lane, int data, int valid,
                            int ready) {
-    return harness->add_stream(input != 0, width, lane, data, valid, ready);
+    return harness->add_stream(static_cast<Kind>(kind), width, lane, data, valid, ready);
 }
 IR2_API int ir2_settle(Harness* harness) {
     return guarded(harness, [&] { return harness->settle(), static_cast<int>(kDone); });
 }
-IR2_API int ir2_reset(Harness* harness, int64_t cycles) {
-    return guarded(harness, [&] { return harness->reset(cycles), static_cast<int>(kDone); });
+IR2_API int ir2_reset(Harness* harness, int64_t cycles, int offer) {
+    return guarded(harness, [&] { return harness->reset(cycles, offer != 0); });
 }
 IR2_API int ir2_idle(Harness* harness, int64_t cycles) {
     return guarded(harness, [&] { return harness->idle(cycles), static_cast<int>(kDone); });

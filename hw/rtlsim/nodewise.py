@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator
@@ -11,30 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import finn.xsi
 import numpy as np
 import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.compare import Difference, difference
 from hw.errors import ToolFailure
+from hw.rtlsim import packing, stress, xsi
+from hw.rtlsim.sim import Simulation
 
 Tensors = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class NodeResult:
-    """Outcome of one node: `mismatches` counts differing values over all its outputs."""
+    """Outcome of one node: `difference` is the first of its outputs that is wrong, `got` what came there."""
 
     node: str
     op: str
-    mismatches: int
     cycles: int
     expected_cycles: int
     seconds: float
-    first: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.node} ({self.op}): {self.mismatches} values differ, first {self.first}"
+    difference: Difference | None = None
+    got: npt.NDArray[Any] | None = None
 
 
 class NodeError(ToolFailure):
@@ -82,7 +84,6 @@ _worker: dict[str, Any] = {}
 
 def _open(model_file: Path, tensors_file: Path, build_dir: Path) -> None:
     from hw import finn_env
-    from hw.rtlsim import xsi
 
     finn_env.setup(build_dir)
     xsi.install()
@@ -103,8 +104,34 @@ def _check(name: str) -> NodeResult:
         raise NodeError(f"{name} ({node.op_type}): {error}", log) from error
 
 
+@contextlib.contextmanager
+def _stressed() -> Iterator[None]:
+    """FINN's exchange with a node's RTL, and afterwards the same again under stress."""
+
+    def exchange(sim: Simulation, io_dict: xsi.IoDict, num_out_values: Any, sname: str = "_V", **options: Any) -> int:
+        cycles = xsi.rtlsim_multi_io(sim, io_dict, num_out_values, sname, **options)
+        inputs, _ = xsi.streams(sim, io_dict, num_out_values, sname)
+        widths = {stream.name: stream.width_bits for stream in sim.ports}
+        expected = {
+            name + sname: packing.from_ints(words, widths[name + sname]) for name, words in io_dict["outputs"].items()
+        }
+        stress.check(sim, inputs, expected)
+        return cycles
+
+    plain = finn.xsi.__dict__["rtlsim_multi_io"]
+    finn.xsi.__dict__["rtlsim_multi_io"] = exchange
+    try:
+        yield
+    finally:
+        finn.xsi.__dict__["rtlsim_multi_io"] = plain
+
+
 def check_node(model: ModelWrapper, node: Any, tensors: Tensors) -> NodeResult:
-    """Simulate one node on its input tensors and compare all its outputs with `tensors`, exactly."""
+    """Simulate one node on its input tensors and compare all its outputs with `tensors`, exactly.
+
+    A node whose streams do not bear a reset in the middle of a frame, or stalls, raises one of the errors of
+    hw.rtlsim.stress.check.
+    """
     began = time.monotonic()
     instance = getCustomOp(node)
     instance.set_nodeattr("exec_mode", "rtlsim")
@@ -116,24 +143,20 @@ def check_node(model: ModelWrapper, node: Any, tensors: Tensors) -> NodeResult:
             context[name] = initializer
     for name in node.output:
         context[name] = np.full_like(tensors[name], np.nan)
-    instance.execute_node(context, model.graph)
-    differences = [d for name in node.output for d in _differences(name, tensors[name], context[name])]
+    with _stressed():
+        instance.execute_node(context, model.graph)
+    found, got = None, None
+    for name in node.output:
+        found = difference(tensors[name], context[name], node=node.name, op=node.op_type, tensor=name)
+        if found is not None:
+            got = context[name].reshape(tensors[name].shape)
+            break
     return NodeResult(
         node=node.name,
         op=node.op_type,
-        mismatches=len(differences),
         cycles=int(instance.get_nodeattr("cycles_rtlsim")),
         expected_cycles=int(instance.get_exp_cycles()),
         seconds=time.monotonic() - began,
-        first=differences[0] if differences else "",
+        difference=found,
+        got=got,
     )
-
-
-def _differences(name: str, expected: npt.NDArray[Any], got: npt.NDArray[Any]) -> Iterator[str]:
-    if expected.size != got.size:
-        yield f"{name}: {got.size} values instead of {expected.size}"
-        return
-    got = got.reshape(expected.shape)  # a stream has no shape: FINN drops axes of length 1
-    for index in np.argwhere(expected != got):
-        at = tuple(int(i) for i in index)
-        yield f"{name}[{', '.join(map(str, at))}] = {got[at]:g} instead of {expected[at]:g}"

@@ -33,7 +33,10 @@ class ProtocolError(SimulationError):
 
 @dataclass(frozen=True)
 class Stream:
-    """An AXI stream at the top, e.g. "in0_V". Direction: "in" or "out", seen from the design."""
+    """An AXI stream at the top, e.g. "in0_V". Direction: "in" or "out", seen from the design, or "tap".
+
+    A tap's data, valid and ready are all outputs: a stream between two parts of the design, which is watched.
+    """
 
     name: str
     width_bits: int
@@ -47,7 +50,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stream got, and its handshake signals in the last cycle."""
+    """How far a stream got (a tap also beyond what is kept), and its handshake signals in the last cycle."""
 
     direction: str
     done: int
@@ -63,8 +66,8 @@ class Progress:
 class RunResult:
     """Outcome of a run.
 
-    `outputs`: stream name -> uint8 (beats, bytes). `out_cycles`, `in_cycles`: stream name -> the cycle of
-    each transfer, counted from the start of the run. `cycles`: from there to the last transfer.
+    `outputs`: stream name -> uint8 (beats, bytes), of taps as well. `out_cycles`, `in_cycles`: stream name -> the
+    cycle of each transfer, counted from the start of the run. `cycles`: from there to the last transfer.
     """
 
     outputs: dict[str, Beats]
@@ -82,9 +85,10 @@ class StallError(RuntimeError):
 
     def __init__(self, reason: str, streams: dict[str, Progress], partial: RunResult) -> None:
         self.streams = streams
-        self.stalled = [name for name, progress in streams.items() if progress.done < progress.expected]
         self.partial = partial
-        finished = [f"{name} all {p.expected} beats" for name, p in streams.items() if name not in self.stalled]
+        waited = {name: p for name, p in streams.items() if p.direction != "tap"}
+        self.stalled = [name for name, p in waited.items() if p.done < p.expected]
+        finished = [f"{name} all {p.expected} beats" for name, p in waited.items() if name not in self.stalled]
         stopped = [f"{name} stopped after {streams[name]}" for name in self.stalled]
         tail = f"; finished: {', '.join(finished)}" if finished else ""
         super().__init__(f"{reason}: {'; '.join(stopped)}{tail}")
@@ -140,9 +144,14 @@ class Simulation:
         """Name and width in bits of every top-level port, those of streams included."""
         return {port.name: port.width for port in self._ports.values()}
 
-    def reset(self, cycles: int = 16) -> None:
-        """Hold the active-low reset for `cycles` clock cycles; all streams idle."""
-        self._check(self._lib.ir2_reset(self._open(), cycles))
+    def reset(self, cycles: int = 16, *, offer: bool = False) -> None:
+        """Hold the active-low reset for `cycles` clock cycles; all streams idle, or with `offer` the opposite.
+
+        Then every source offers noise, of which nothing must enter the design, and every sink is ready. Raises
+        ProtocolError for an output that is valid in the second half of the reset.
+        """
+        if self._lib.ir2_reset(self._open(), cycles, offer) == _PROTOCOL:
+            raise self._protocol_error("in reset")
 
     def idle(self, cycles: int) -> list[str]:
         """Clock the design with all streams idle, and return the output streams that then offer a beat
@@ -180,6 +189,7 @@ class Simulation:
         inputs: Mapping[str, Beats],
         outputs: Mapping[str, int],
         *,
+        taps: Mapping[str, int] | None = None,
         stall_in: float = 0.0,
         stall_out: float = 0.0,
         seed: int = 0,
@@ -190,7 +200,8 @@ class Simulation:
         """Feed `inputs` and collect `outputs` until every beat is transferred.
 
         `inputs`: stream name -> uint8 (beats, bytes per beat), little-endian. `outputs`: stream name ->
-        number of beats. Beats beyond that number stay in the design for the next run. `stall_in` and
+        number of beats. Beats beyond that number stay in the design for the next run. `taps`: name -> beats to
+        keep, for which nothing waits. `stall_in` and
         `stall_out` in [0, 1) are the probabilities, each cycle and stream, of holding back a new input beat
         and of refusing an output beat, drawn from `seed`.
 
@@ -202,15 +213,17 @@ class Simulation:
                 raise ValueError(f"{name} must be in [0, 1), not {probability}")
         feeds = {name: self._feed(name, data) for name, data in inputs.items()}
         drains = {name: self._drain(name, beats) for name, beats in outputs.items()}
+        watched = {name: self._drain(name, beats, "tap") for name, beats in (taps or {}).items()}
         handle = self._open()
         limit = -1 if max_cycles is None else max_cycles
         self._lib.ir2_begin(handle, seed & (2**64 - 1), stall_in, stall_out, idle_limit, limit, check_protocol)
-        for part in (*feeds.values(), *drains.values()):
+        for part in (*feeds.values(), *drains.values(), *watched.values()):
             self._lib.ir2_attach(handle, part.index, part.data.ctypes.data, len(part.data), part.cycles.ctypes.data)
         status = _MORE
         while status == _MORE:
             status = self._lib.ir2_advance(handle, _BUDGET)
         cycles = int(self._lib.ir2_cycle(handle))
+        drains |= watched
         if status in (_STALLED, _TOO_LONG):
             reason = (
                 f"no transfer for {idle_limit} cycles"
@@ -219,7 +232,7 @@ class Simulation:
             )
             raise self._stall(f"{reason} (cycle {cycles})", feeds, drains, cycles)
         if status == _PROTOCOL:
-            raise self._protocol_error(cycles)
+            raise self._protocol_error(f"cycle {cycles - 1}")
         self._check(status)
         return _result(feeds, drains, cycles)
 
@@ -278,11 +291,13 @@ class Simulation:
             if valid is None or ready is None or data.width % valid.width or valid.width != ready.width:
                 continue
             lanes = valid.width
+            direction = "in" if data.is_input else "out" if ready.is_input else "tap"
             for lane in range(lanes):
                 name = match["base"] if lanes == 1 else f"{match['base']}[{lane}]"
-                stream = Stream(name, data.width // lanes, "in" if data.is_input else "out")
+                stream = Stream(name, data.width // lanes, direction)
+                kind = ("out", "in", "tap").index(direction)
                 index = self._lib.ir2_add_stream(
-                    self._handle, data.is_input, stream.width_bits, lane, data.index, valid.index, ready.index
+                    self._handle, kind, stream.width_bits, lane, data.index, valid.index, ready.index
                 )
                 self._streams[name] = (stream, index)
 
@@ -295,7 +310,8 @@ class Simulation:
         found = self._streams.get(name)
         if found is None or found[0].direction != direction:
             known = ", ".join(stream.name for stream in self.ports if stream.direction == direction)
-            raise ValueError(f"no {direction}put stream {name}; there are: {known or 'none'}")
+            kind = "tap" if direction == "tap" else f"{direction}put stream"
+            raise ValueError(f"no {kind} {name}; there are: {known or 'none'}")
         return found
 
     def _feed(self, name: str, data: Beats) -> _Attached:
@@ -305,8 +321,8 @@ class Simulation:
             raise ValueError(f"{name} takes {shape}, not {data.dtype} {data.shape}")
         return _Attached(stream, index, np.ascontiguousarray(data))
 
-    def _drain(self, name: str, beats: int) -> _Attached:
-        stream, index = self._stream(name, "out")
+    def _drain(self, name: str, beats: int, direction: str = "out") -> _Attached:
+        stream, index = self._stream(name, direction)
         return _Attached(stream, index, np.zeros((int(beats), stream.bytes_per_beat), dtype=np.uint8))
 
     def _progress(self, part: _Attached) -> Progress:
@@ -319,12 +335,12 @@ class Simulation:
         progress = {name: self._progress(part) for name, part in (*feeds.items(), *drains.items())}
         return StallError(reason, progress, _result(feeds, drains, cycles))
 
-    def _protocol_error(self, cycles: int) -> ProtocolError:
+    def _protocol_error(self, when: str) -> ProtocolError:
         offender = self._lib.ir2_offender(self._handle)
         name = next(name for name, (_, index) in self._streams.items() if index == offender)
         complaint = self._lib.ir2_complaint(self._handle).decode()
         done = self._lib.ir2_done(self._handle, offender)
-        return ProtocolError(f"{name}: {complaint} (cycle {cycles - 1}, beat {done})")
+        return ProtocolError(f"{name}: {complaint} ({when}, beat {done})")
 
 
 def _result(feeds: dict[str, _Attached], drains: dict[str, _Attached], cycles: int) -> RunResult:
@@ -353,7 +369,7 @@ def _load(library: Path) -> ctypes.CDLL:
         "ir2_wire": (None, [pointer, number, number, number]),
         "ir2_add_stream": (number, [pointer, number, unsigned, unsigned, number, number, number]),
         "ir2_settle": (number, [pointer]),
-        "ir2_reset": (number, [pointer, wide]),
+        "ir2_reset": (number, [pointer, wide, number]),
         "ir2_idle": (number, [pointer, wide]),
         "ir2_begin": (None, [pointer, ctypes.c_uint64, real, real, wide, wide, number]),
         "ir2_attach": (None, [pointer, number, pointer, wide, pointer]),

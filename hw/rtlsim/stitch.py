@@ -93,6 +93,7 @@ class StitchedDesign:
         inputs: edge of each input stream ``s_axis_<i>``, in the order of the graph's inputs.
         outputs: edge of each output stream ``m_axis_<i>``.
         gauges: edge on which gauge ``<i>`` sits; empty unless asked for.
+        taps: edge that ``tap_<i>`` shows; empty unless asked for.
     """
 
     top: str
@@ -101,6 +102,7 @@ class StitchedDesign:
     inputs: tuple[Edge, ...]
     outputs: tuple[Edge, ...]
     gauges: tuple[Edge, ...] = ()
+    taps: tuple[Edge, ...] = ()
 
 
 def edges(model: ModelWrapper) -> list[Edge]:
@@ -115,7 +117,7 @@ def edges(model: ModelWrapper) -> list[Edge]:
     return inputs + [_edge(model, name) for name in [*inner, *(value.name for value in model.graph.output)]]
 
 
-def stitch(model: ModelWrapper, out_dir: Path, *, gauges: bool = False) -> StitchedDesign:
+def stitch(model: ModelWrapper, out_dir: Path, *, gauges: bool = False, taps: bool = False) -> StitchedDesign:
     """Wire the nodes of `model` into one module below `out_dir`.
 
     Sets the metadata with which FINN's ``execute_onnx`` simulates the stitched design. Nodes whose generated
@@ -127,6 +129,8 @@ def stitch(model: ModelWrapper, out_dir: Path, *, gauges: bool = False) -> Stitc
         gauges: put a ``stream_gauge`` on every edge and a ``stream_pacer`` behind every input, their settings
             and readings as ports (``gauge_<i>_limit``, ``_level``, ``_peak``; ``pacer_<i>_rate``); for
             simulation only.
+        taps: show every stream between two nodes at the border (``tap_<i>_tdata``, ``_tvalid``, ``_tready``, all
+            outputs); for simulation only, and it changes no cycle.
 
     Raises:
         StitchError: a node has no HDL, or the nodes do not fit together.
@@ -147,6 +151,9 @@ def stitch(model: ModelWrapper, out_dir: Path, *, gauges: bool = False) -> Stitc
     outputs = tuple(edge for edge in wires if edge.sink is None)
     for index, edge in enumerate(wires):
         _wire(design, edge, inputs, outputs, index if gauges else None)
+    inner = tuple(edge for edge in wires if edge.source and edge.sink) if taps else ()
+    for index, edge in enumerate(inner):  # last, so that the seeds of the border's stalls stay the same
+        design.tap_stream(f"tap_{index}", f"{edge.stream.node}/{edge.stream.interface}", edge.stream.width)
     sources = sorted(design.sources, key=lambda path: not path.stem.endswith("_pkg"))
     wrapper = out_dir / f"{TOP_MODULE}.v"
     wrapper.write_text("// SPDX-License-Identifier: Apache-2.0\n// Generated.\n" + design.verilog(TOP_MODULE))
@@ -157,6 +164,7 @@ def stitch(model: ModelWrapper, out_dir: Path, *, gauges: bool = False) -> Stitc
         inputs=inputs,
         outputs=outputs,
         gauges=tuple(wires) if gauges else (),
+        taps=inner,
     )
     _set_metadata(model, stitched)
     return stitched

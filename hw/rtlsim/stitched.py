@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames through a stitched design: whole-accelerator simulation, bit for bit and cycle for cycle."""
 
+import contextlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +12,14 @@ import numpy.typing as npt
 
 from hw.rtlsim.compile import build
 from hw.rtlsim.packing import pack, unpack
-from hw.rtlsim.sim import Simulation
+from hw.rtlsim.sim import Beats, Simulation, StallError
 from hw.rtlsim.stitch import Edge, StitchedDesign
 
 Ints = npt.NDArray[np.int64]
+INTERRUPTED = 1000
+"""Cycles that the first half of a frame is left alone in the design when it is not taken whole."""
+IDLE_LIMIT = 1_000_000
+"""Cycles without a transfer at the border after which a design counts as dead-locked."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,8 @@ def simulate(
     stall_in: float = 0.0,
     stall_out: float = 0.0,
     seed: int = 0,
-    idle_limit: int = 1_000_000,
+    interrupt: bool = False,
+    idle_limit: int = IDLE_LIMIT,
     optimise: str = "-O1",
     cache_dir: Path | None = None,
 ) -> FrameResult:
@@ -74,6 +81,7 @@ def simulate(
         stall_in: probability, each cycle, that the source holds back a beat.
         stall_out: probability, each cycle, that the sink is not ready.
         seed: of the stalls.
+        interrupt: break a first frame off with a reset half way; the frames after it have to be right.
         idle_limit: cycles without a transfer at the border after which the design counts as dead-locked.
 
     Raises:
@@ -87,7 +95,9 @@ def simulate(
     count = len(values)
     beats = pack(values.reshape(-1, source.stream.folded_shape[-1]), source.stream.datatype, source.stream.width)
     with Simulation(compile_design(design, optimise=optimise, cache_dir=cache_dir)) as simulation:
-        simulation.reset()
+        simulation.reset(offer=True)
+        if interrupt:
+            begin(simulation, {"s_axis_0": beats[: source.stream.beats]})
         began = time.perf_counter()
         result = simulation.run(
             {"s_axis_0": beats},
@@ -106,6 +116,14 @@ def simulate(
         cycles=result.cycles,
         seconds=seconds,
     )
+
+
+def begin(simulation: Simulation, frame: Mapping[str, Beats]) -> None:
+    """Send the first half of a frame, then reset."""
+    half = {name: beats[: len(beats) // 2 + 1] for name, beats in frame.items()}
+    with contextlib.suppress(StallError):  # a design may take less while nobody takes its output
+        simulation.run(half, {}, idle_limit=INTERRUPTED)
+    simulation.reset(offer=True)
 
 
 def _only(edges: tuple[Edge, ...], what: str) -> Edge:

@@ -27,7 +27,7 @@ from finn.util import data_packing
 
 from hw.rtlsim import packing
 from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Simulation
+from hw.rtlsim.sim import Beats, Simulation
 
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 IoDict = dict[str, dict[str, list[int]]]
@@ -150,21 +150,28 @@ def rtlsim_multi_io(  # noqa: PLR0917 - FINN's signature
     every output, or of each by name. Raises StallError, which names the streams, when nothing is transferred
     for `liveness_threshold` cycles.
     """
+    inputs, outputs = streams(sim, io_dict, num_out_values, sname)
+    result = sim.run(inputs, outputs, idle_limit=liveness_threshold)
+    for name in io_dict["outputs"]:
+        io_dict["outputs"][name] = packing.to_ints(result.outputs[name + sname])
+    return result.cycles
+
+
+def streams(
+    sim: Simulation, io_dict: IoDict, num_out_values: int | np.integer[Any] | Mapping[str, int], sname: str
+) -> tuple[dict[str, Beats], dict[str, int]]:
+    """The inputs and the numbers of output beats of an exchange, as `Simulation.run` takes them."""
     widths = {stream.name: stream.width_bits for stream in sim.ports}
     inputs = {}
     for name, words in io_dict["inputs"].items():
         if name + sname not in widths:
             raise ValueError(f"the design has no stream {name + sname}; there are {', '.join(widths)}")
         inputs[name + sname] = packing.from_ints(words, widths[name + sname])
-    expected = {
-        name: int(num_out_values[name] if isinstance(num_out_values, Mapping) else num_out_values)
+    outputs = {
+        name + sname: int(num_out_values[name] if isinstance(num_out_values, Mapping) else num_out_values)
         for name in io_dict["outputs"]
     }
-    outputs = {name + sname: beats for name, beats in expected.items()}
-    result = sim.run(inputs, outputs, idle_limit=liveness_threshold)
-    for name in expected:
-        io_dict["outputs"][name] = packing.to_ints(result.outputs[name + sname])
-    return result.cycles
+    return inputs, outputs
 
 
 def _importers(name: str) -> list[Any]:
