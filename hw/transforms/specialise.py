@@ -91,11 +91,13 @@ class PreferRtlProducts(Transformation):
     """Make the remaining matrix products acceptable to FINN's RTL unit, whatever their width.
 
     The unit of 7-series devices needs signed weights that do not use the most negative value; trained weights
-    may have been given a tighter type, e.g. -4..3 an INT3. Below 4 bits FINN prefers HLS by default.
+    may have been given a tighter type, e.g. -4..3 an INT3. Its sums must have room for any product of the two types,
+    also where the actual weights are smaller. Below 4 bits FINN prefers HLS by default.
     """
 
     def apply(self, model: Any) -> tuple[Any, bool]:
-        """Widen the weights' types where needed; the second result is False, one pass is enough."""
+        """Widen the types of weights and sums where needed; the second result is False, one pass is enough."""
+        widened = False
         for node in model.graph.node:
             if node.domain != GENERIC_DOMAIN or node.op_type != "MVAU":
                 continue
@@ -110,7 +112,21 @@ class PreferRtlProducts(Transformation):
                 datatype = DataType.get_smallest_possible(-max(largest, 1) - 1)
                 product.set_nodeattr("weightDataType", datatype.name)
                 model.set_tensor_datatype(node.input[1], datatype)
-        return model, False
+            widened |= _widen_sums(model, node, product)
+        return (apply(model, InferDataTypes()) if widened else model), False
+
+
+def _widen_sums(model: Any, node: NodeProto, product: Any) -> bool:
+    """Give the sums as many bits as one product of the types may have; whether they had too few."""
+    taken, sums = product.get_input_datatype(0), DataType[str(product.get_nodeattr("accDataType"))]
+    bits = int(product.get_input_datatype(1).bitwidth() + taken.bitwidth()) - bool(taken.signed())
+    if not product.get_nodeattr("noActivation") or sums.bitwidth() >= bits:
+        return False
+    wider = DataType[f"{'INT' if sums.signed() else 'UINT'}{bits}"]
+    product.set_nodeattr("accDataType", wider.name)
+    product.set_nodeattr("outputDataType", wider.name)
+    model.set_tensor_datatype(node.output[0], wider)
+    return True
 
 
 def channel_offset(weights: Any) -> int | None:

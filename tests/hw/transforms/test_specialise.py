@@ -407,3 +407,12 @@ def test_generate_refuses_a_pool_behind_another_interleaving(tmp_path: Path) -> 
     getHWCustomOp(pool).set_nodeattr("PE", 4)
     with pytest.raises(ops.UnsupportedNodeError, match=f"{pool.name}: .* SIMD = PE = 4"):
         ops.generate(model, PARTS[0], 10.0, tmp_path)
+
+
+def test_sums_have_room_for_any_product_of_the_types() -> None:
+    """FINN's unit refuses less at the start of a simulation, though 3 * -8 .. 7 fits into INT6."""
+    weights = np.array([[3, 0, 3], [0, 3, 0]])
+    model = specialise(nodes.product(weights, ("INT4", "INT4", "INT6"), [1, 2, 2]), nodes.PART)
+    operator = getHWCustomOp(model.graph.node[0])
+    assert operator.get_nodeattr("accDataType") == operator.get_nodeattr("outputDataType") == "INT7"
+    assert model.get_tensor_datatype("out").name == "INT7"
