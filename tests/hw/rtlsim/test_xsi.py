@@ -216,7 +216,7 @@ def test_install_reaches_every_module_of_finn() -> None:
     assert finn.xsi.ensure_available()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])  # forkserver starts its workers as spawn does
+@pytest.mark.parametrize("method", ["fork", "forkserver"])  # spawn starts its workers as forkserver does
 def test_nodes_are_prepared_in_worker_processes(method: str, finn_build: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = prepare(padding())
     getHWCustomOp(model.graph.node[0]).set_nodeattr("rtlsim_so", "")
