@@ -25,21 +25,36 @@ module popcount_chain #(
     $error("popcount_chain: N must be 1 .. 24 and BaseMax at least 1");
   end
 
-  // Ones among five bits: two full adders, one LUT5 for each bit of the result.
-  function automatic logic [2:0] count_five(logic [4:0] x);
-    logic low, carry, last;
-    low        = x[0] ^ x[1] ^ x[2];
-    carry      = (x[0] & x[1]) | (x[2] & (x[0] | x[1]));
-    last       = (low & x[3]) | (x[4] & (low | x[3]));
-    count_five = {carry & last, carry ^ last, low ^ x[3] ^ x[4]};
-  endfunction
-
   localparam int unsigned Adders = (N + 5) / 6;
 
-  logic [Adders-1:0][5:0] six;
-  logic [CountWidth-1:0]  count [Adders+1];
-  logic [CountWidth-1:0]  count_q;
-  assign six      = (6*Adders)'(bits_i);
+  // Adder g takes bit g of six words, so that a simulator counts for all of them at once. Those
+  // from the third on come a cycle later, as the sum that they go on with.
+  logic [5:0][Adders-1:0] six, add;
+  assign six = (6*Adders)'(bits_i);
+  if (Adders > 2) begin : gen_late
+    logic [5:0][Adders-1:2] six_q;
+    always_ff @(posedge clk_i) begin
+      if (en_i) begin
+        for (int unsigned i = 0; i < 6; i++) six_q[i] <= six[i][Adders-1:2];
+      end
+    end
+    for (genvar i = 0; i < 6; i++) begin : gen_add
+      assign add[i] = {six_q[i], six[i][1:0]};
+    end
+  end else begin : gen_at_once
+    assign add = six;
+  end
+
+  // Ones among the first five bits: two full adders, one LUT5 for each bit of the result.
+  logic [Adders-1:0]      low, carry, last;
+  logic [2:0][Adders-1:0] five;
+  assign low   = add[0] ^ add[1] ^ add[2];
+  assign carry = (add[0] & add[1]) | (add[2] & (add[0] | add[1]));
+  assign last  = (low & add[3]) | (add[4] & (low | add[3]));
+  assign five  = {carry & last, carry ^ last, low ^ add[3] ^ add[4]};
+
+  logic [CountWidth-1:0] count [Adders+1];
+  logic [CountWidth-1:0] count_q;
   assign count[0] = CountWidth'(base_i);
   assign count_o  = count_q;
 
@@ -48,26 +63,15 @@ module popcount_chain #(
     localparam int unsigned Width = $clog2(Most + 1);
     localparam int unsigned Low   = (Width < 3) ? Width : 3;
 
-    logic [5:0]            add;
     logic [CountWidth-1:0] sum;
-    if (g < 2) begin : gen_at_once
-      assign add = six[g];
-      assign sum = count[g];
-    end else begin : gen_later
-      logic [5:0] add_q;
+    if (g == 2) begin : gen_cut
+      logic [CountWidth-1:0] sum_q;
       always_ff @(posedge clk_i) begin
-        if (en_i) add_q <= six[g];
+        if (en_i) sum_q <= count[g];
       end
-      assign add = add_q;
-      if (g == 2) begin : gen_cut
-        logic [CountWidth-1:0] sum_q;
-        always_ff @(posedge clk_i) begin
-          if (en_i) sum_q <= count[g];
-        end
-        assign sum = sum_q;
-      end else begin : gen_on
-        assign sum = count[g];
-      end
+      assign sum = sum_q;
+    end else begin : gen_on
+      assign sum = count[g];
     end
 
     // The carry-in stands below both operands. One operand is what is ready, the low bits of the
@@ -76,8 +80,8 @@ module popcount_chain #(
     logic [Width-1:0] ready, made, total;
     logic             unused_carry_in;
     assign ready = Width'(sum[Low-1:0]);
-    assign made  = Width'({sum >> Low, Low'(count_five(add[4:0]))});
-    assign {total, unused_carry_in} = {ready, add[5]} + {made, add[5]};
+    assign made  = Width'({sum >> Low, Low'({five[2][g], five[1][g], five[0][g]})});
+    assign {total, unused_carry_in} = {ready, add[5][g]} + {made, add[5][g]};
     assign count[g+1] = CountWidth'(total);
   end
 

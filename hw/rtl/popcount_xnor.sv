@@ -4,7 +4,8 @@
 //
 // First level : three positions a group, the XNOR inside it. The carry bit is one LUT6 of the six
 //               inputs. The sum bit is linear, parity(a) ^ parity(b) ^ 1: with the parity of a made
-//               once for many such units it is one LUT4. Two LUTs for three positions.
+//               once for many such units it is one LUT4. Two LUTs for three positions. Group g of G
+//               holds positions g, g + G and g + 2G: a simulator then works on whole words.
 // Then        : count = sums + 2 * carries, in one chain over both or in two side by side.
 // Latency     : 1 for N <= 3, else 2 + latency of popcount #(ceil(N / 3)); in cycles with en_i.
 // Bit order   : of no importance, the same in both vectors.
@@ -15,7 +16,7 @@ module popcount_xnor #(
   input  logic                  clk_i,
   input  logic                  en_i,
   input  logic [N-1:0]          a_i,
-  input  logic [(N+2)/3-1:0]    a_parity_i,     // of a_i[3*g+:3]
+  input  logic [(N+2)/3-1:0]    a_parity_i,     // of group g
   input  logic [N-1:0]          b_i,
   output logic [CountWidth-1:0] count_o
 );
@@ -27,19 +28,17 @@ module popcount_xnor #(
   localparam int unsigned Groups = (N + 2) / 3;
 
   // Positions beyond N never agree.
-  logic [N-1:0]        agree;
-  logic [3*Groups-1:0] match, b;
-  logic [Groups-1:0]   sum_q, carry_q;
+  logic [N-1:0]           agree;
+  logic [2:0][Groups-1:0] match, b;
+  logic [Groups-1:0]      sum_q, carry_q;
   assign agree = a_i ~^ b_i;
   assign match = (3*Groups)'(agree);
   assign b     = (3*Groups)'({2'b11, b_i});
 
   always_ff @(posedge clk_i) begin
     if (en_i) begin
-      for (int unsigned g = 0; g < Groups; g++) begin
-        sum_q[g]   <= ~(a_parity_i[g] ^ b[3*g] ^ b[3*g+1] ^ b[3*g+2]);
-        carry_q[g] <= (match[3*g] & match[3*g+1]) | (match[3*g+2] & (match[3*g] | match[3*g+1]));
-      end
+      sum_q   <= ~(a_parity_i ^ b[0] ^ b[1] ^ b[2]);
+      carry_q <= (match[0] & match[1]) | (match[2] & (match[0] | match[1]));
     end
   end
 

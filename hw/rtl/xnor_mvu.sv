@@ -8,7 +8,7 @@
 //             popcount_xnor #(SIMD), and one more for the accumulator where SF > 1. It stays for
 //             one such cycle.
 //             soon_o: valid_o will be set after the next cycle with en_i.
-// parities_i: of acts_i[3*g+:3], so that all PE share them.
+// parities_i: of the groups of acts_i (popcount_xnor), so that all PE share them.
 // Bit order : weights_i[pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
 module xnor_mvu #(
   parameter int unsigned PE       = 2,

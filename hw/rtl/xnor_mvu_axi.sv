@@ -143,8 +143,8 @@ module xnor_mvu_axi #(
 
   // ---- Activation and weights, a register each.
   localparam int unsigned Groups = (SIMD + 2) / 3;
-  logic [3*Groups-1:0] feed_groups;
-  logic [Groups-1:0]   parities_q;
+  logic [2:0][Groups-1:0] feed_groups;
+  logic [Groups-1:0]      parities_q;
   assign feed_groups = (3*Groups)'(feed);
 
   (* ram_style = RamStyle *)
@@ -159,11 +159,11 @@ module xnor_mvu_axi #(
 
   always_ff @(posedge ap_clk) begin
     if (enable) begin
-      weights_q <= rom[address_q];
-      acts_q    <= feed;
-      for (int unsigned g = 0; g < Groups; g++) parities_q[g] <= ^feed_groups[3*g+:3];
-      first_q   <= fold_q == '0;
-      last_q    <= fold_last;
+      weights_q  <= rom[address_q];
+      acts_q     <= feed;
+      parities_q <= feed_groups[0] ^ feed_groups[1] ^ feed_groups[2];
+      first_q    <= fold_q == '0;
+      last_q     <= fold_last;
     end
   end
   always_ff @(posedge ap_clk) begin
