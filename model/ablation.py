@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each of the paper's means is worth: python -m model.ablation, writes bench/ablation-NETWORK.json.
+
+A network is trained on one schedule without means, with information restriction, with information recovery, and
+with both, once for each seed. Every run is kept as soon as it ends, and is not repeated.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Annotated
+
+import torch
+import typer
+from pydantic import BaseModel, ConfigDict, ValidationError
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from model.checkpoint import replace_file
+from model.cli import run
+from model.data import Images, TestSet, load_data
+from model.errors import TrainingError
+from model.evaluate import accuracy
+from model.imagenet import Pictures
+from model.networks import Recovery, create_network, network_spec
+from model.recipe import Recipe, load_recipe
+from model.restriction import THRESHOLD
+from model.trainer import Job, Trainer
+
+MEANS: dict[str, tuple[bool, bool]] = {
+    "none": (False, False),
+    "restriction": (True, False),
+    "recovery": (False, True),
+    "both": (True, True),
+}
+"""Restriction and recovery of each row."""
+
+
+class Trial(BaseModel):
+    """One training run: its means and seed, the top-1 on the test images, and the mean share of pixels erased."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    means: str
+    seed: int
+    top1: float
+    erased: float | None
+
+
+class Ablation(BaseModel):
+    """All runs of a network on one schedule; `threshold` is the restriction's lambda."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    network: str
+    dataset: str
+    images: int
+    test_images: int
+    epochs: float
+    threshold: float
+    recovery: Recovery
+    recipe: str
+    trials: list[Trial] = []
+
+    def of(self, means: str) -> list[Trial]:
+        """Return the runs of one row, a seed each."""
+        return [trial for trial in self.trials if trial.means == means]
+
+    def table(self) -> Table:
+        """Return top-1 in percent: mean and standard deviation over the seeds."""
+        table = Table(
+            "means", "top-1 %", "deviation", "seeds", "erased %", title=f"{self.network}, {self.epochs:g} epochs"
+        )
+        for means in MEANS:
+            if trials := self.of(means):
+                scores = [100 * trial.top1 for trial in trials]
+                spread = f"{stdev(scores):.2f}" if len(scores) > 1 else ""
+                erased = [100 * trial.erased for trial in trials if trial.erased is not None]
+                gone = f"{mean(erased):.1f}" if erased else ""
+                table.add_row(means, f"{mean(scores):.2f}", spread, str(len(trials)), gone)
+        return table
+
+
+def restricted(recipe: Recipe, threshold: float | None) -> Recipe:
+    """Return the recipe with information restriction in every step, or in none (threshold None)."""
+    change: dict[str, float] = {"restriction_interval": int(threshold is not None)}
+    if threshold is not None:
+        change["restriction_threshold"] = threshold
+    return recipe.model_copy(update={"phases": tuple(phase.model_copy(update=change) for phase in recipe.phases)})
+
+
+def train(
+    recipe: Recipe, recovery: Recovery, seed: int, data: Images | Pictures, test: TestSet
+) -> Iterator[float | Trial]:
+    """Train a network from nothing; yields the share that is done, and at the end its Trial (without a name)."""
+    trainer = Trainer(create_network(recipe.network, recovery=recovery, seed=seed), Job(recipe, data, seed))
+    erased = []
+    while not trainer.finished:
+        share = trainer.advance().erased
+        if share is not None:
+            erased.append(share)
+        yield trainer.step / trainer.schedule.steps if trainer.schedule.steps else 0.0
+    top1 = accuracy(trainer.network, test).top1
+    yield Trial(means="", seed=seed, top1=top1, erased=mean(erased) if erased else None)
+
+
+def load(path: Path, wanted: Ablation) -> Ablation:
+    """Return what a run before left in `path`, or `wanted` without trials; raises TrainingError for another setting."""
+    if not path.exists():
+        return wanted
+    try:
+        found = Ablation.model_validate_json(path.read_text())
+    except (OSError, ValueError, ValidationError) as error:
+        raise TrainingError(f"{path} is no result of an ablation: move it away") from error
+    if found.model_copy(update={"trials": []}) != wanted:
+        raise TrainingError(f"{path} was measured with other settings: give another --output, or move it away")
+    return found
+
+
+def main(
+    *,
+    network: Annotated[str, typer.Option(help="network to train")] = "tiny",
+    seeds: Annotated[int, typer.Option(min=1, help="runs of each row")] = 3,
+    epochs: Annotated[float | None, typer.Option(help="stretch the recipe to this many epochs")] = None,
+    recipe: Annotated[str | None, typer.Option(help="recipe: a YAML file, or the name of a shipped one")] = None,
+    threshold: Annotated[float, typer.Option(min=0, help="the restriction's lambda")] = THRESHOLD,
+    output: Annotated[Path | None, typer.Option(help="results; default: bench/ablation-NETWORK.json")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="processor threads")] = None,
+) -> None:
+    """Train with and without each of the paper's means."""
+    plan = load_recipe(network, recipe)
+    plan = plan if epochs is None else plan.scaled(epochs)
+    path = output or Path("bench") / f"ablation-{network}.json"
+    if threads is not None:
+        torch.set_num_threads(threads)
+    data, test = load_data(network, "train", data_dir), load_data(network, "test", data_dir)
+    own = network_spec(network).recovery
+    setting = Ablation(
+        network=network,
+        dataset=data.dataset,
+        images=len(data),
+        test_images=len(test),
+        epochs=plan.epochs,
+        threshold=threshold,
+        recovery=own,
+        recipe=plan.digest(),
+    )
+    results = load(path, setting)
+    console = Console(highlight=False)
+    for seed in range(seeds):
+        for means, (restriction, recovery) in MEANS.items():
+            if any(trial.seed == seed for trial in results.of(means)):
+                continue
+            steps = train(
+                restricted(plan, threshold if restriction else None), own if recovery else "none", seed, data, test
+            )
+            with Progress(console=console, transient=True) as progress:
+                task = progress.add_task(f"{means}, seed {seed}", total=1.0)
+                for step in steps:
+                    if isinstance(step, Trial):
+                        results.trials.append(step.model_copy(update={"means": means}))
+                    else:
+                        progress.update(task, completed=step)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, (results.model_dump_json(indent=2) + "\n").encode())
+    console.print(results.table())
+    console.print(f"-> {path}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run(main)
