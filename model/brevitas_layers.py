@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Brevitas kit: the layers of layers.py as Brevitas modules, which QONNX export understands."""
+"""The Brevitas kit: the layers of layers.py as Brevitas modules, which QONNX export understands.
+
+Gradients are those of the light layers too, where Brevitas' own estimators are others: small functions beside its
+quantizers, of which nothing is exported, see to that.
+"""
 
 from typing import Any
 
@@ -18,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.layers import batch_norm
-from model.quantizers import INPUT_SCALE, Formats, IntegerFormat
+from model.quantizers import INPUT_SCALE, Formats, IntegerFormat, sign_slope
 
 SELECTION_WEIGHT = IntegerFormat(bits=2, scale=1.0, narrow=True)
 """Weights 0 and 1 that select a channel."""
@@ -44,6 +48,8 @@ def weight_quantizer(fmt: IntegerFormat) -> type:
         bit_width=fmt.bits,
         scaling_impl_type=ScalingImplType.CONST,
         narrow_range=fmt.narrow,
+        # The default lets the gradient of clipped weights pass.
+        tensor_clamp_impl=TensorClamp,
         # Brevitas divides the threshold by the largest integer of the narrow range.
         scaling_const=fmt.scale * fmt.hi,
     )
@@ -63,6 +69,45 @@ class BinaryWeight(SignedBinaryWeightPerTensorConst):
     scaling_const = 1.0
     # The default clamps the parameter itself, which would change the weights that a checkpoint holds.
     tensor_clamp_impl = TensorClamp
+
+
+class SlopeOfSign(torch.autograd.Function):
+    """The identity in front of a sign; gradient max(2 - 2|x|, 0), where Brevitas' sign has 1 for |x| <= 1."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return `x`."""
+        ctx.save_for_backward(x)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        """Scale the gradient by the slope of the piecewise quadratic."""
+        return sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any) -> Any:
+        """Export nothing."""
+        return x
+
+
+class GradientPast(torch.autograd.Function):
+    """The first of two tensors; the gradient is the second's, as if what lies between them were the identity."""
+
+    @staticmethod
+    def forward(ctx: Any, result: Tensor, source: Tensor) -> Tensor:
+        """Return `result`."""
+        return result.view_as(result)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[None, Tensor]:
+        """Pass the gradient to `source`."""
+        return None, grads[0]
+
+    @staticmethod
+    def symbolic(graph: Any, result: Any, source: Any) -> Any:
+        """Export nothing."""
+        return result
 
 
 class PadSigns(torch.autograd.Function):
@@ -98,7 +143,7 @@ class BinaryConv2d(qnn.QuantConv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Binarize, pad and convolve."""
         # Zero is not a bipolar value: the signs themselves are padded, and the convolution is not.
-        result: Tensor = super().forward(PadSigns.apply(self.sign(input)))
+        result: Tensor = super().forward(PadSigns.apply(self.sign(SlopeOfSign.apply(plain(input)))))
         return result
 
 
@@ -196,7 +241,8 @@ class ResidualSum(QuantJoin):
 
     def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = self.total(self.branch(branch) + plain(shortcut))
+        # Of the two clippings the light layers' gradient knows the last, which is narrower.
+        result: Tensor = self.total(GradientPast.apply(self.branch(branch), branch) + plain(shortcut))
         return result
 
 

@@ -5,7 +5,7 @@
 |---|---|---|---|
 | PaperKit | paper_layers.py | the paper's real numbers between binary convolutions | comparison, training |
 | LightKit | layers.py | the hardware's integers, in plain torch | training, evaluation |
-| BrevitasKit | brevitas_layers.py | the same numbers as LightKit, bit for bit | export |
+| BrevitasKit | brevitas_layers.py | the same numbers as LightKit, bit for bit, and gradients | export |
 
 The last two have the same parameters under the same names, so that weights move by load_state_dict. From the
 paper's precision to the hardware's, weights move by transfer.to_hardware.

@@ -105,7 +105,7 @@ def _inside(grad: Tensor, integers: Tensor, fmt: IntegerFormat) -> Tensor:
     return masked
 
 
-def _sign_slope(x: Tensor) -> Tensor:
+def sign_slope(x: Tensor) -> Tensor:
     """Return max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses."""
     return x.abs().mul_(-2).add_(2).clamp_(min=0)
 
@@ -122,7 +122,7 @@ class Sign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Scale the gradient by the slope of the piecewise quadratic."""
-        return _sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
+        return sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
 
     @staticmethod
     def symbolic(graph: Any, x: Any) -> Any:
@@ -167,7 +167,7 @@ class ShiftedSign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Scale the gradient by the slope of the piecewise quadratic."""
-        return _sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
+        return sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
 
 
 class SignWeight(torch.autograd.Function):

@@ -15,12 +15,15 @@ from torch import Tensor, nn
 
 from model.errors import PrecisionError
 from model.networks import Network, create_network, pixel_statistics
-from model.quantizers import INPUT_SCALE, Formats, IntegerFormat
+from model.quantizers import INPUT_SCALE, RESIDUAL, Formats, IntegerFormat
 
 State = dict[str, Tensor]
 
 OUTLIER = 3.0
 """Weights of few bits use their range up to this many root mean squares; what is larger is clipped."""
+
+QUANTILES = 255
+"""Values that stand for a normal distribution."""
 
 
 def to_hardware(source: Network, formats: Formats | None = None) -> Network:
@@ -29,8 +32,9 @@ def to_hardware(source: Network, formats: Formats | None = None) -> Network:
     `formats` are its bit widths; the scale of the classifier's weights is chosen to fit them.
 
     The hardware's classifier has no bias: the bias moves into the batch norm in front of it (with more classes
-    than features the nearest that the weights can express; VGG-Small has no batch norm there, and its bias is
-    dropped). PReLU's slopes below 0 become 0. Raises PrecisionError unless `source` is of paper precision.
+    than features the nearest that the weights can express). VGG-Small has no batch norm there: its features, which
+    are many, make up for the bias on average. PReLU's slopes below 0 become 0. Raises PrecisionError unless `source`
+    is of paper precision.
     """
     if source.precision != "paper":
         raise PrecisionError(f"{source.spec.name} is of {source.precision} precision already")
@@ -45,8 +49,11 @@ def to_hardware(source: Network, formats: Formats | None = None) -> Network:
         fmt = getattr(module, "format", None)
         if isinstance(module, nn.Conv2d) and isinstance(fmt, IntegerFormat):
             _fit_range(state, name, fmt)
+    bias = source.get_parameter(f"{classifier}.bias").detach()
     if isinstance(target.get_submodule("bn2"), nn.BatchNorm1d):
-        _move_head(state, classifier, source.state_dict()[f"{classifier}.bias"])
+        _move_head(state, classifier, bias)
+    else:
+        _spread_bias(state, _fused_norms(target), classifier, bias)
     for name, module in target.named_modules():
         if isinstance(module, nn.PReLU):
             state[f"{name}.weight"].clamp_(min=0)
@@ -109,6 +116,30 @@ def _move_head(state: State, classifier: str, bias: Tensor) -> None:
     state["bn2.weight"] *= signs
     state["bn2.bias"] *= signs
     state["bn2.bias"] += (torch.linalg.pinv(weight.double()) @ bias.double()).float()
+
+
+def _fused_norms(network: Network) -> list[str]:
+    """Return the names of the batch norms whose clipped outputs are the classifier's features, in their order."""
+    return {
+        "compact": ["fusion.primary_conv.1", "fusion.cheap_operation.1"],
+        "full": ["fbn"],
+        "none": [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)][-1:],
+    }[network.recovery]
+
+
+def _spread_bias(state: State, norms: list[str], classifier: str, bias: Tensor) -> None:
+    """Add to the classifier's weights those with which its features best predict the constant 1, times the bias.
+
+    A batch norm's scale and bias are the deviation and mean of what it gives; features are taken as independent.
+    """
+    weight = state[f"{classifier}.weight"]
+    normal = torch.special.ndtri((torch.arange(QUANTILES) + 0.5) / QUANTILES)
+    offset, scale = (torch.cat([state[f"{name}.{part}"] for name in norms]) for part in ("bias", "weight"))
+    values = (offset[:, None] + scale[:, None] * normal).clamp(-1, 1)
+    mean, precision = values.mean(1), 1 / (values.var(1) + RESIDUAL.scale**2 / 12)
+    pixels = weight.shape[1] // len(mean)
+    found = mean * precision / (1 + pixels * (mean.square() * precision).sum())
+    weight += bias[:, None] * found.repeat_interleave(pixels)
 
 
 def _with_classifier_scale(formats: Formats, weight: Tensor) -> Formats:

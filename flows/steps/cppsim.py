@@ -103,7 +103,7 @@ def _test_set(context: Context) -> TestSet | None:
         if config.data_dir is None:
             return None
         raise UserError(str(error)) from error
-    network = to_brevitas(load_checkpoint(context.checkpoint, config.network)[0]).eval()
+    network = to_brevitas(load_checkpoint(context.checkpoint, config.network, "hardware")[0]).eval()
     logits = []
     with torch.no_grad():
         for start in range(0, len(found), BATCH):

@@ -23,9 +23,9 @@ def run(context: Context) -> dict[str, Any]:
 
     images, labels, dataset = verification_images(context.config)
     context.status(f"{len(images)} images: {dataset}")
-    network, card = load_checkpoint(context.checkpoint, context.config.network)
     began = time.monotonic()
     try:
+        network, card = load_checkpoint(context.checkpoint, context.config.network, "hardware")
         export(network, context.folder, images, labels)
     except ExportError as error:
         raise ToolError(str(error)) from error

@@ -68,6 +68,15 @@ def test_errors(arguments: tuple[str, ...], message: str, tmp_path: Path, comman
     assert not list(tmp_path.iterdir())
 
 
+def test_an_interrupt_is_told(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wait() -> None:
+        """Take a command's place."""
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setitem(COMMANDS, "wait", wait)
+    assert command_line("wait") == (1, "", "error: interrupted\n")
+
+
 @pytest.mark.parametrize("backend", ["light", "brevitas"])
 def test_evaluate_shipped_tiny(backend: str, command_line: CommandLine) -> None:
     code, output, _ = command_line("evaluate", "--backend", backend)

@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from model.brevitas_layers import CheapConv2d as DenseConv2d
+from model.brevitas_layers import ResidualSum as BrevitasSum
 from model.errors import DataError, FormatError, PrecisionError, UnknownNetworkError
-from model.layers import BinaryConv2d, CheapConv2d
+from model.layers import BinaryConv2d, CheapConv2d, ResidualSum
 from model.networks import (
     NETWORKS,
     Network,
@@ -99,21 +101,37 @@ def test_kits_agree_bit_for_bit(
     assert logits.std() > 0.1
 
 
-@pytest.mark.parametrize("name", ["tiny", "resnet18", "vgg_small", "birealnet18_C"])
-def test_kits_have_equal_gradients(name: str, make_network: MakeNetwork, make_images: MakeImages) -> None:
-    """Of the last layers: Brevitas has other estimators for signs, the light layers those of the paper."""
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", ["tiny", "resnet20", "resnet18", "vgg_small", "birealnet18_A", "birealnet18_C"])
+def test_kits_have_equal_gradients(
+    name: str, training: bool, make_network: MakeNetwork, make_images: MakeImages
+) -> None:
+    """Of every parameter; what is left are roundings of sums in another order."""
     network = make_network(name)
     twin = to_brevitas(network)
     images = make_images(network, 4)
+    for module in twin.modules():
+        if isinstance(module, DenseConv2d):
+            module.weight.requires_grad_(True)
     for model in (network, twin):
-        model(images).square().mean().backward()
-    checked = ["linear.weight", "fc.weight", "fusion.cheap_operation.1.weight", "fusion.cheap_operation.1.bias"]
-    if name != "vgg_small":  # its bn2 is in front of signs
-        checked += ["bn2.weight", "bn2.bias"]
-    gradients = {key: value.grad for key, value in twin.named_parameters()}
+        model.train(training)(images).square().mean().backward()
     for key, parameter in network.named_parameters():
-        if key in checked:
-            assert torch.allclose(parameter.grad, gradients[key], atol=1e-6, rtol=1e-6), key
+        gradient = twin.get_parameter(key).grad
+        if gradient.shape != parameter.shape:
+            cheap = twin.get_submodule(key.removesuffix(".weight"))
+            gradient = gradient[cheap.rows, cheap.sources]
+        assert torch.allclose(parameter.grad, gradient, atol=1e-6, rtol=1e-6), key
+
+
+def test_a_clipped_branch_passes_the_gradient_of_the_sum() -> None:
+    """A branch beyond its format, and a shortcut that brings the sum back into the residual's: in both kits alike."""
+    branch, shortcut = torch.tensor([3.0, 3.0, -3.0, 0.5]), torch.tensor([-1.0, -0.875, 0.875, 0.25])
+    gradients = []
+    for layer in (ResidualSum(Formats()), BrevitasSum(Formats()).eval()):
+        leaves = [value.clone().requires_grad_() for value in (branch, shortcut)]
+        getattr(total := layer(*leaves), "value", total).sum().backward()
+        gradients.append([leaf.grad.tolist() for leaf in leaves])
+    assert gradients[0] == gradients[1] == [[1, 0, 0, 1], [1, 0, 0, 1]]
 
 
 @pytest.mark.parametrize("name", ["tiny", "birealnet18_B"])
@@ -206,8 +224,6 @@ def test_brevitas_evaluation_leaves_the_weights_alone(make_network: MakeNetwork,
 @pytest.mark.parametrize(("groups", "kept", "first", "last"), [(4, 12, 3, 6), (4, 10, 3, 6), (2, 12, 0, 6)])
 def test_cheap_channel_order(groups: int, kept: int, first: int, last: int) -> None:
     """A grouped convolution's outputs first .. last read its input 1, in both kits, also where outputs are missing."""
-    from model.brevitas_layers import CheapConv2d as DenseConv2d
-
     light = CheapConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
     dense = DenseConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
     dense.load_state_dict(light.state_dict())

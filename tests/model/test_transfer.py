@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model.errors import PrecisionError
 from model.networks import NETWORKS, Network, to_brevitas
-from model.transfer import to_hardware
+from model.transfer import _fused_norms, to_hardware
 
 MakeNetwork = Callable[..., Network]
 MakeImages = Callable[..., Tensor]
@@ -101,12 +101,36 @@ def test_head_keeps_its_logits(name: str, make_network: MakeNetwork) -> None:
         assert error(hardware.classify(fused), paper.classify(fused)) > 0.05
 
 
+@pytest.mark.parametrize("recovery", ["compact", "full", "none"])
+def test_features_make_up_for_the_bias_of_vgg(recovery: str, make_network: MakeNetwork) -> None:
+    """On average over pictures: batch norms give what their scales and biases say, here independent of each other."""
+    paper = make_network("vgg_small", precision="paper", recovery=recovery)
+    with torch.no_grad():
+        for name in _fused_norms(paper):
+            paper.get_parameter(f"{name}.bias").normal_(std=0.4)
+    bias = torch.linspace(-2, 2, 10)
+    moved = []
+    for value in (bias, torch.zeros(10)):
+        with torch.no_grad():
+            paper.get_parameter("fc.bias").copy_(value)
+        moved.append(to_hardware(paper))
+    generator = torch.Generator().manual_seed(4)
+    norms = [moved[0].get_submodule(name) for name in _fused_norms(moved[0])]
+    offset, scale = (torch.cat([norm.get_parameter(part) for norm in norms]) for part in ("bias", "weight"))
+    normal = torch.randn(256, len(offset), 4, 4, generator=generator)
+    features = (offset.view(-1, 1, 1) + scale.view(-1, 1, 1) * normal).clamp(-1, 0.875)
+    with torch.no_grad():
+        difference = moved[0].classify(features) - moved[1].classify(features)
+    assert torch.allclose(difference.mean(0), bias, atol=0.2)
+
+
 @pytest.mark.parametrize(("largest", "scale"), [(3.0, 2**-5), (0.5, 2**-7), (0.49, 2**-8), (0.0, 2**-26)])
 def test_scale_of_the_classifier_fits_its_weights(largest: float, scale: float, make_network: MakeNetwork) -> None:
     paper = make_network("vgg_small", precision="paper")
     weight = paper.get_parameter("fc.weight")
     with torch.no_grad():
         weight.mul_(largest / weight.abs().max())
+        paper.get_parameter("fc.bias").zero_()
     hardware = to_hardware(paper)
     assert torch.equal(hardware.get_parameter("fc.weight"), weight)
     assert hardware.formats is not None
