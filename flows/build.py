@@ -59,12 +59,16 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     ] = None,
     start: Annotated[str | None, typer.Option(help="First step to run; earlier ones come from the cache.")] = None,
     stop: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
+    list_boards: Annotated[bool, typer.Option("--list-boards", help="Print the boards and what fits them.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run the steps again even if they are done.")] = False,
 ) -> None:
     """Build an accelerator and prove it, step by step; a cut-off build goes on where it stopped."""
     flags = locals().copy()
-    for own in ("config", "start", "stop", "force"):
+    for own in ("config", "start", "stop", "force", "list_boards"):
         del flags[own]
+    if list_boards:
+        _list_boards((output_dir or Path("build") / "any").parent)
+        return
     run(load_config(config, flags), start, stop, force)
 
 
@@ -90,6 +94,16 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
         design = f"{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz"
         _console.print(f"[bold]{design} -> {escape(str(config.output))}", soft_wrap=True)
         pipeline.run(start, stop, force)
+
+
+def _list_boards(builds: Path) -> None:
+    from flows.boards import print_boards
+    from hw.boards.board import BoardFileError
+
+    try:
+        print_boards(Console(highlight=False), builds)
+    except BoardFileError as error:
+        raise UserError(str(error)) from error
 
 
 def _inputs(config: BuildConfig) -> Path:

@@ -1,49 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
 """A summary and nodes with something of everything in them."""
 
+from typing import Any
+
 import pytest
 
 from flows.report.summary import NodeRow, Summary
 
+EXAMPLE: dict[str, Any] = {
+    "board": "pynq-z2",
+    "part": "xc7z020clg400-1",
+    "clock_mhz": 100,
+    "network": "tiny",
+    "checkpoint": {"sha256": "0123" * 16, "dataset": "digits", "images": 360, "top1": 0.9556},
+    "graph": {"nodes": 9, "hls_nodes": 0, "outside_partition": ["Transpose", "Mul"]},
+    "verification": [
+        {"stage": "streamline", "engine": "python", "images": 4, "mismatches": 0, "seconds": 1.25},
+        {"stage": "stitched", "engine": "rtlsim", "images": 3, "mismatches": 2, "seconds": 9.5},
+    ],
+    "accuracy": {"dataset": "digits", "images": 360, "top1": 0.9556, "engine": "cppsim"},
+    "performance": {
+        "interval_cycles": 20000,
+        "latency_cycles": 54321,
+        "fps": 5000.0,
+        "bottleneck": "XnorMVAU_rtl_0",
+        "fifo_bits": 1024,
+    },
+    "resources": {
+        "tool": "Yosys 0.70 (pyosys)",
+        "lut": 26600,
+        "ff": 31000,
+        "bram36": 42.5,
+        "dsp": 12,
+        "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220},
+        "fits": True,
+    },
+    "steps": [
+        {"name": "export", "status": "cached", "seconds": 0.01, "reason": None},
+        {"name": "bitfile", "status": "skipped", "seconds": 0, "reason": "Vivado is not installed"},
+    ],
+    "peak_memory_mb": 1234.5,
+}
+
 
 @pytest.fixture
 def summary() -> Summary:
-    return Summary.model_validate(
-        {
-            "board": "pynq-z2",
-            "part": "xc7z020clg400-1",
-            "clock_mhz": 100,
-            "network": "tiny",
-            "checkpoint": {"sha256": "0123" * 16, "dataset": "digits", "images": 360, "top1": 0.9556},
-            "graph": {"nodes": 9, "hls_nodes": 0, "outside_partition": ["Transpose", "Mul"]},
-            "verification": [
-                {"stage": "streamline", "engine": "python", "images": 4, "mismatches": 0, "seconds": 1.25},
-                {"stage": "stitched", "engine": "rtlsim", "images": 3, "mismatches": 2, "seconds": 9.5},
-            ],
-            "accuracy": {"dataset": "digits", "images": 360, "top1": 0.9556, "engine": "cppsim"},
-            "performance": {
-                "interval_cycles": 20000,
-                "latency_cycles": 54321,
-                "fps": 5000.0,
-                "bottleneck": "XnorMVAU_rtl_0",
-                "fifo_bits": 1024,
-            },
-            "resources": {
-                "tool": "Yosys 0.70 (pyosys)",
-                "lut": 26600,
-                "ff": 31000,
-                "bram36": 42.5,
-                "dsp": 12,
-                "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220},
-                "fits": True,
-            },
-            "steps": [
-                {"name": "export", "status": "cached", "seconds": 0.01, "reason": None},
-                {"name": "bitfile", "status": "skipped", "seconds": 0, "reason": "Vivado is not installed"},
-            ],
-            "peak_memory_mb": 1234.5,
-        }
-    )
+    return Summary.model_validate(EXAMPLE)
 
 
 @pytest.fixture
