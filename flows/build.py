@@ -53,6 +53,7 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     share: Annotated[float | None, typer.Option(help="Share of the board's LUTs that the folding may use.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
     label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
+    bitfile: Annotated[bool | None, typer.Option("--bitfile", help="Make the bitfile; takes Vivado.")] = None,
     allow_overfit: Annotated[bool | None, typer.Option(help="Report a design that does not fit.")] = None,
     config: Annotated[
         Path | None, typer.Option(help="YAML file of these options, and of folding: {NODE: {PE: 2}}.")
@@ -83,6 +84,9 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
     checkpoint = _inputs(config)
     from flows.pipeline import Context, Pipeline
     from flows.steps import ORDER
+    from flows.steps.bitfile import check
+
+    check(config, board)
 
     folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
     folders["report"] = config.output / "report"  # what the user looks for

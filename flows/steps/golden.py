@@ -18,11 +18,14 @@ from hw.compare import Tensors, first_difference, save
 
 @dataclass(frozen=True)
 class Golden:
-    """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, and the integers the hardware must give."""
+    """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, the integers the hardware must give, and the
+    true labels (n,) where they are known.
+    """
 
     images: NDArray[np.uint8]
     logits: NDArray[np.float32]
     hardware: NDArray[np.float32]
+    labels: NDArray[np.int64] | None = None
 
 
 def load_golden(context: Context) -> Golden:
@@ -31,14 +34,14 @@ def load_golden(context: Context) -> Golden:
     Both are dyadic numbers, so the division is exact. With label_select the hardware gives the top-1 instead.
     """
     with np.load(context.path("export", "golden.npz")) as file:
-        images, logits = file["images"], file["logits"]
+        images, logits, labels = file["images"], file["logits"], file.get("labels")
     if context.config.label_select:
         hardware = logits.argmax(axis=1)[:, None].astype(np.float32)
     else:
         hardware = logits / output_scale(ModelWrapper(str(context.path("convert", "parent.onnx"))))
     if not np.array_equal(hardware, np.round(hardware)):
         raise ToolError("the scale outside the partition does not turn the logits into integers")
-    return Golden(images, logits, hardware)
+    return Golden(images, logits, hardware, labels)
 
 
 def output_scale(parent: Any) -> np.float32:

@@ -22,6 +22,7 @@ from flows.pipeline import Context, Step, digest
 from flows.steps.golden import load_golden, output_scale
 
 PICTURES = 10
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "4_device.ipynb"
 FOLDING = ("PE", "SIMD", "depth")
 REFERENCE_MHZ = 100.0
 """Of the processing system's clock in FINN's Zynq shell, from which a PLL makes the accelerator's."""
@@ -44,13 +45,14 @@ settings.json  shapes, types, folding, clock, and the sha256 of every file here;
 golden.npz     images, and the integers that the accelerator must give for them
 images/        some of these images as pictures
 rtl/           the whole accelerator; top module {top}; simulate or synthesise it with rtl/ as working folder
+vivado/        scripts that synthesise rtl/ on its own and package it as an IP, and a README of the commands
 standin/       the accelerator compiled for PCs; not needed on the board
 
 {bitfile}
 """
-NO_BITFILE = """\
-No bitfile is in this folder: that takes Vivado. Once you have made accelerator.bit and accelerator.hwh (or
-accelerator.xclbin) from this build, `python3 -m driver --add-bitfile FOLDER` takes them in."""
+BITFILE = """\
+accelerator.bit and accelerator.hwh (or accelerator.xclbin) are here where the build had Vivado. Once they are made
+elsewhere from this build, `python3 -m driver --add-bitfile FOLDER` takes them in (vivado/README)."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def run(context: Context) -> dict[str, Any]:
     from hw.deploy.rtl import copy_design
     from hw.deploy.settings import build_id, io_shape_dict
     from hw.deploy.standin import copy_driver
+    from hw.deploy.vivado import write_scripts
     from hw.driver.settings import FORMAT, write
     from hw.rtlsim.stitch import stitch
 
@@ -66,6 +69,7 @@ def run(context: Context) -> dict[str, Any]:
     model = ModelWrapper(str(context.path("stitch", "model.onnx")))
     design = stitch(model, context.folder / "stitched")
     deploy = context.folder / "deploy"
+    deploy.mkdir()
     sources = copy_design(design, deploy / "rtl")
     facts: dict[str, Any] = {
         "network": context.config.network,
@@ -78,9 +82,12 @@ def run(context: Context) -> dict[str, Any]:
     }
     facts["build_id"] = build_id(deploy / "rtl", facts)
     copy_driver(deploy / "driver")
+    write_scripts(deploy / "vivado", deploy / "rtl", sources, facts, context.clock_ns)
     _write_vectors(context, deploy)
+    (deploy / "notebooks").mkdir()
+    shutil.copy(NOTEBOOK, deploy / "notebooks")
     engines = _add_standin(context, deploy / "standin", facts["build_id"], design.top, sources)
-    (deploy / "README").write_text(README.format(**facts, bitfile=NO_BITFILE))
+    (deploy / "README").write_text(README.format(**facts, bitfile=BITFILE))
     label = context.config.label_select
     scale = None if label else float(output_scale(ModelWrapper(str(context.path("convert", "parent.onnx")))))
     settings: dict[str, Any] = facts | {
@@ -107,12 +114,14 @@ def run(context: Context) -> dict[str, Any]:
 def _write_vectors(context: Context, deploy: Path) -> None:
     """golden.npz, and some of its images as pictures."""
     golden = load_golden(context)
-    np.savez_compressed(
-        deploy / "golden.npz",
-        images=golden.images,
-        outputs=golden.hardware.astype(np.int32),
-        logits=golden.logits,
-    )
+    arrays: dict[str, Any] = {
+        "images": golden.images,
+        "outputs": golden.hardware.astype(np.int32),
+        "logits": golden.logits,
+    }
+    if golden.labels is not None:
+        arrays["labels"] = golden.labels
+    np.savez_compressed(deploy / "golden.npz", **arrays)
     (deploy / "images").mkdir()
     for index, image in enumerate(golden.images[:PICTURES]):
         pixels: NDArray[np.uint8] = image.transpose(1, 2, 0)

@@ -84,6 +84,6 @@ def _nodes(context: Context) -> list[NodeRow]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "specialise", "verify", "stitch", "simulate", "synthesise", "package"),
+    needs=("export", "convert", "specialise", "verify", "stitch", "simulate", "synthesise", "package", "bitfile"),
     always=True,
 )

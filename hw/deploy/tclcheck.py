@@ -90,7 +90,8 @@ def _replay(commands: Iterable[Sequence[str]], folder: Path) -> Recorded:
     design = Recorded()
     for verb, *words in commands:
         if verb in _FILE_COMMANDS:
-            names = [name for word in words if not word.startswith("-") for name in word.split()]
+            plain = [word for before, word in zip(["", *words], words, strict=False) if before != "-mode"]
+            names = [name for word in plain if not word.startswith("-") for name in word.split()]
             design.files += [folder / name for name in names]
         elif verb == "create_bd_cell":
             name = words[-1].strip("/")

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 VERSIONS = "2022.2 or 2024.2"
@@ -64,7 +64,9 @@ The third needs Vitis HLS as well, for FINN's DMAs{vitis}.
 """
 
 
-def write_scripts(folder: Path, rtl: Path, sources: Sequence[Path], facts: dict[str, object], period_ns: float) -> None:
+def write_scripts(
+    folder: Path, rtl: Path, sources: Sequence[Path], facts: Mapping[str, object], period_ns: float
+) -> None:
     """Write ooc.tcl, clock.xdc, package_ip.tcl and a README.
 
     Args:

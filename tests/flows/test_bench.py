@@ -13,7 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from flows.bench import __main__ as command
-from flows.bench.measure import BENCHES, Bench, main_job
+from flows.bench import measure
+from flows.bench.measure import BENCHES, PACKED, Bench, main_job
 from flows.bench.results import Target
 from flows.pipeline import Skipped
 
@@ -135,7 +136,16 @@ def test_every_target_of_the_project_is_there() -> None:
         ("tiny", "wall_seconds", "<=", 240),
         ("xnor_mvu", "lut_per_mac_16x72", "<=", 1.9),
         ("xnor_mvu", "lut_per_mac_32x144", "<=", 1.9),
+        *(("driver", f"{way}_{n}x{e}_mb_s", ">=", 200) for n, e in PACKED for way in ("pack", "unpack")),
     ]
+    assert {"UINT8", "BINARY"} < {name for name, _ in PACKED}
+
+
+def test_packing_measures_every_type_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "PACKED_BYTES", 40_000)
+    figures = measure.packing(tmp_path)
+    assert len(figures) == 2 * len(PACKED)
+    assert all(isinstance(value, int) and value > 0 for value in figures.values())
 
 
 def test_a_build_that_fails_says_how(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ STEPS = [
     "simulate",
     "synthesise",
     "package",
+    "bitfile",
     "report",
 ]
 
@@ -90,9 +91,10 @@ def test_package_names_every_file_with_its_digest(tiny_build: Path) -> None:
 
 @pytest.mark.timeout(1500)
 def test_a_second_build_comes_from_the_cache(tiny_build: Path) -> None:
-    result = build("--network", "tiny", "--board", "pynq-z2", "--output-dir", tiny_build, "--stop", "package")
+    result = build("--network", "tiny", "--board", "pynq-z2", "--output-dir", tiny_build, "--stop", "bitfile")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count(" cached ") == len(STEPS) - 1
+    assert result.stderr.count(" cached ") == len(STEPS) - 2
+    assert " skipped " in next(line for line in result.stderr.splitlines() if "bitfile" in line)
 
 
 @pytest.mark.timeout(1500)

@@ -16,6 +16,7 @@ from flows.pipeline import Context
 from flows.steps import package, synthesise
 from hw import finn_env
 from hw.boards.board import Board, available
+from hw.deploy import tclcheck
 from hw.driver import Accelerator
 from hw.ops import generate
 from model.checkpoint import shipped_checkpoint
@@ -62,6 +63,12 @@ def test_generate_fit_and_package(board: Board, tiny_build: Path, tmp_path: Path
     settings = json.loads((found.path("package", "deploy") / "settings.json").read_text())
     assert (settings["part"], settings["platform"]) == (board.part, board.shell)
     assert settings["clock_mhz"] == board.clock_mhz
+    vivado = found.path("package", "deploy") / "vivado"
+    for script in ("ooc.tcl", "package_ip.tcl"):
+        commands = tclcheck.run(vivado / script, tmp_path)
+        design = tclcheck.check(commands, vivado.parent / "rtl")
+        assert len(design.files) > 20
+        assert any(board.part in command for command in commands)
     assert [row["engine"] for row in result["verification"]] == list(found.config.verify)
     if board.name in DRIVEN:
         with Accelerator(found.path("package", "deploy"), batch_size=3, device="cppsim") as accelerator:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""--bitfile: FINN's flow against stand-ins for the tools, and what is said where there are none."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from flows.config import BuildConfig
+from flows.errors import UserError
+from flows.pipeline import Context, Skipped
+from flows.steps import bitfile
+from hw.boards.board import load
+from hw.deploy import tclcheck
+from hw.driver.device import read_record
+from hw.driver.settings import Settings
+from model.checkpoint import shipped_checkpoint
+from tests.flows.command import build
+from tests.flows.steps import fake_tools
+
+
+@pytest.fixture
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    for name in ("XILINX_VIVADO", "FINN_DEPS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def context(tiny_build: Path, folder: Path, wanted: bool = True) -> Context:
+    return Context(
+        config=BuildConfig(network="tiny", bitfile=wanted, output_dir=folder),
+        board=load("pynq-z2"),
+        folders={"stitch": tiny_build / "08_stitch", "package": tiny_build / "11_package", "bitfile": folder},
+        checkpoint=shipped_checkpoint("tiny"),
+        current="bitfile",
+    )
+
+
+@pytest.mark.timeout(1500)
+def test_zynq(tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tools.install(monkeypatch, tmp_path / "tools")
+    folder = tmp_path / "bitfile"
+    folder.mkdir()
+    result = bitfile.STEP.run(context(tiny_build, folder))
+    assert result == {"archive": "tiny-pynq-z2.zip", "reports": ["report_utilization.xml"]}
+    package = folder / "tiny-pynq-z2"
+    settings = Settings.load(package)
+    assert settings.bitfile.is_file()
+    assert settings.bitfile.with_suffix(".hwh").is_file()
+    assert read_record(package)["build_id"] == settings.build_id
+    cells = 0
+    for records in (folder / "finn").glob("vivado_*/records"):
+        commands = [line.split("\t") for line in records.read_text().splitlines()]
+        cells += len(tclcheck.check(commands, records.parent).cells)
+    # every node, and FINN's sim_ctrl in each of the three projects
+    assert cells > 100
+
+
+@pytest.mark.usefixtures("no_tools")
+def test_skipped_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(Skipped, match="vivado is not installed"):
+        bitfile.STEP.run(context(tmp_path, tmp_path, wanted=False))
+
+
+def test_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake_tools.install(monkeypatch, tmp_path)
+    with pytest.raises(Skipped, match=r"not asked for \(--bitfile\)"):
+        bitfile.STEP.run(context(tmp_path, tmp_path, wanted=False))
+
+
+@pytest.mark.usefixtures("no_tools")
+def test_asked_for_without_the_tools(tmp_path: Path) -> None:
+    found = context(tmp_path, tmp_path)
+    with pytest.raises(UserError, match=r"vivado is not installed; .*; install Vivado with Vitis HLS \(2022"):
+        bitfile.check(found.config, found.board)
+    alveo = dataclasses.replace(found, board=load("u250"))
+    with pytest.raises(UserError, match=r"v\+\+ is not installed.* Vitis and the platform of the card"):
+        bitfile.check(alveo.config, alveo.board)
+
+
+def test_the_command_says_it_before_the_first_step(tmp_path: Path) -> None:
+    result = build("--network", "tiny", "--bitfile", "--output-dir", tmp_path / "out")
+    assert result.returncode == 1
+    assert "error: --bitfile: vivado is not installed" in result.stderr
+    assert not (tmp_path / "out").exists()
