@@ -10,8 +10,6 @@ from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import Infer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
 from finn.transformation.streamline.absorb import (
-    Absorb1BitMulIntoConv,
-    Absorb1BitMulIntoMatMul,
     AbsorbAddIntoMultiThreshold,
     AbsorbConsecutiveTransposes,
     AbsorbMulIntoMultiThreshold,
@@ -43,6 +41,7 @@ from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.transformation.remove import RemoveIdentityOps
 from qonnx.util.cleanup import cleanup_model
 
+from hw.transforms.absorb_signs import AbsorbSignsIntoWeights
 from hw.transforms.binary_padding import UseBinaryPadding
 from hw.transforms.falling_thresholds import ComplementFallingThresholds
 from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
@@ -68,8 +67,7 @@ SCALES_INTO_THRESHOLDS = (
     AbsorbAddIntoMultiThreshold,
     FactorOutMulSignMagnitude,
     AbsorbMulIntoMultiThreshold,
-    Absorb1BitMulIntoConv,
-    Absorb1BitMulIntoMatMul,
+    AbsorbSignsIntoWeights,
 )
 """Every scale and bias moves along the graph until thresholds, or the signs of weights, take it up."""
 
