@@ -48,7 +48,7 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     output_dir: Annotated[Path | None, typer.Option(help="Default: build/NETWORK-BOARD.")] = None,
     images: Annotated[int | None, typer.Option(help="Images compared on every graph.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames back to back in the whole-design simulation.")] = None,
-    verify: Annotated[str | None, typer.Option(help="Rungs that run: python,cppsim,rtlsim.")] = None,
+    verify: Annotated[str | None, typer.Option(help="Rungs that run: python,cppsim,rtlsim, and cppsim-hls.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data set; default: IR2NET_DATA.")] = None,
     share: Annotated[float | None, typer.Option(help="Share of the board's LUTs that the folding may use.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from flows.errors import UserError
 
-Engine = Literal["python", "cppsim", "rtlsim"]
+Engine = Literal["python", "cppsim", "cppsim-hls", "rtlsim"]
 
 
 class BuildConfig(BaseModel):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from flows.bench.accelerator import accelerator
 from flows.bench.results import Figure, Target
 from flows.pipeline import Skipped
 from flows.report.summary import ResourceUse, Summary
@@ -185,6 +186,16 @@ BENCHES = {
         partial(main_job, "tiny"),
         f"main job for the PYNQ-Z2; {EMPTY}",
         (Target("wall_seconds", "<=", 4 * 60),),
+    ),
+    "cppsim": Bench(
+        partial(accelerator, "resnet20"),
+        "resnet20's integer graph on two threads, random images, empty cache; PyTorch: the light layers, as "
+        "model.evaluate runs them; onnxruntime: the float graph of the paper's precision, image by image",
+        (
+            Target("images_per_second", ">=", 2000),
+            Target("peak_memory_mb", "<=", 500),
+            Target("compile_seconds", "<=", 20),
+        ),
     ),
     "xnor_mvu": Bench(
         xnor_units,

@@ -6,9 +6,9 @@ A figure that was not measured is null. docs/summary.md explains every key.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Strict(BaseModel):
@@ -33,22 +33,39 @@ class Graph(_Strict):
 
 
 class Verification(_Strict):
-    """One comparison with the expected integers."""
+    """One comparison with the expected integers; what could not run has no mismatches but a reason."""
 
     stage: str
     engine: str
     images: int = Field(ge=0)
-    mismatches: int = Field(ge=0)
+    mismatches: int | None = Field(ge=0)
     seconds: float = Field(ge=0)
+    reason: str | None = None
+
+    @model_validator(mode="after")
+    def _compared_or_not(self) -> Self:
+        if (self.mismatches is None) != (self.reason is not None):
+            raise ValueError("a comparison has mismatches, or a reason why it could not run")
+        return self
+
+
+class ClassAccuracy(_Strict):
+    """Of one class: the share of its images that are found, and of the images called so that belong to it."""
+
+    images: int = Field(ge=0)
+    recall: float | None = Field(ge=0, le=1)
+    precision: float | None = Field(ge=0, le=1)
 
 
 class Accuracy(_Strict):
-    """Of the hardware, measured on all test images."""
+    """Of the hardware, measured on all test images; `confusion` has a row a class and a column an answer."""
 
     dataset: str
     images: int = Field(ge=1)
     top1: float = Field(ge=0, le=1)
     engine: str
+    confusion: tuple[tuple[int, ...], ...]
+    classes: tuple[ClassAccuracy, ...]
 
 
 class Performance(_Strict):
@@ -110,7 +127,8 @@ class Summary(_Strict):
     @property
     def mismatches(self) -> int | None:
         """All differing values of all comparisons; None where nothing was compared."""
-        return sum(row.mismatches for row in self.verification) if self.verification else None
+        compared = [row.mismatches for row in self.verification if row.mismatches is not None]
+        return sum(compared) if compared else None
 
 
 class NodeRow(_Strict):

@@ -14,6 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flows.errors import ToolError, UserError
 from flows.pipeline import Context
 from flows.steps.golden import Golden, output_scale
+from hw.errors import ToolFailure
 
 FOLDER = "cppsim"
 BATCH = 250
@@ -62,6 +63,29 @@ def compare_program(context: Context, golden: Golden) -> tuple[list[dict[str, An
     return rows, _accuracy(accelerator.predict(tests.images), tests)
 
 
+def compare_hls(context: Context, golden: Golden) -> dict[str, Any]:
+    """FINN's own simulation of the nodes' HLS twins, on one image; a row that says why, where it cannot run.
+
+    Raises:
+        ToolError: the first node, pixel and channel that differ.
+    """
+    from hw.cppsim.hls import compare_twins, missing
+
+    began = time.monotonic()
+    reason = missing()
+    if reason is not None:
+        return {"stage": "HLS twins", "engine": "cppsim-hls", "images": 0, "mismatches": None, "reason": reason} | {
+            "seconds": 0.0
+        }
+    context.status("compiling the HLS twin of every node")
+    model = ModelWrapper(str(context.path("fold", "model.onnx")))
+    tensors = _compile(context, model, None).tensors(golden.images[0])
+    count, found = compare_twins(model, tensors, context.board.part)
+    if found is not None:
+        raise ToolError(f"FINN's HLS differs from cppsim: {found}", context.log)
+    return _row(f"HLS twins of {count} nodes", 1, began) | {"engine": "cppsim-hls"}
+
+
 def _compile(context: Context, model: Any, scale: float | None) -> Any:
     from hw.cppsim import Accelerator
     from hw.cppsim.errors import CppsimError
@@ -72,7 +96,8 @@ def _compile(context: Context, model: Any, scale: float | None) -> Any:
         generate(model, scale=scale).write(context.folder / FOLDER)
         return Accelerator.load(context.folder)
     except CppsimError as error:
-        raise ToolError(f"cppsim: {error}", context.log) from error
+        log = error.log if isinstance(error, ToolFailure) else None
+        raise ToolError(f"cppsim: {error.args[0]}", log or context.log) from error
 
 
 def _compare_tensors(context: Context, model: Any, accelerator: Any, image: NDArray[np.uint8], number: int) -> None:
@@ -112,11 +137,25 @@ def _test_set(context: Context) -> TestSet | None:
     return TestSet(found.images, found.labels, np.concatenate(logits), found.dataset)
 
 
-def _accuracy(labels: NDArray[Any], tests: TestSet) -> dict[str, Any] | None:
+def _accuracy(found: NDArray[Any], tests: TestSet) -> dict[str, Any] | None:
+    """Of the hardware, whole and by class; ``found`` are the classes that it gives."""
     if tests.labels is None:
         return None
-    correct = int((labels == tests.labels).sum())
-    return {"dataset": tests.dataset, "images": len(labels), "top1": correct / len(labels), "engine": "cppsim"}
+    classes = tests.logits.shape[1]
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (tests.labels, found), 1)
+    right, images, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)
+    return {
+        "dataset": tests.dataset,
+        "images": len(found),
+        "top1": int(right.sum()) / len(found),
+        "engine": "cppsim",
+        "confusion": confusion.tolist(),
+        "classes": [
+            {"images": int(n), "recall": int(r) / int(n) if n else None, "precision": int(r) / int(g) if g else None}
+            for r, n, g in zip(right, images, given, strict=True)
+        ],
+    }
 
 
 def _row(stage: str, images: int, began: float) -> dict[str, Any]:

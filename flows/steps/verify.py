@@ -13,7 +13,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Skipped, Step
-from flows.steps.cppsim import compare_program
+from flows.steps.cppsim import compare_hls, compare_program
 from flows.steps.golden import Golden, check, load_golden
 from hw.compare import Tensors, save
 
@@ -36,6 +36,8 @@ def run(context: Context) -> dict[str, Any]:
     if "cppsim" in engines:
         compared, accuracy = compare_program(context, golden)
         rows += compared
+    if "cppsim-hls" in engines:
+        rows.append(compare_hls(context, golden))
     nodes: list[dict[str, Any]] = []
     if "rtlsim" in engines:
         row, nodes = _compare_nodes(context, golden)
@@ -103,6 +105,6 @@ STEP = Step(
     "verify",
     run,
     options=("verify", "label_select", "network", "data_dir"),
-    needs=("export", "convert", "generate"),
+    needs=("export", "convert", "fold", "generate"),
     compiles=lambda config: not {"cppsim", "rtlsim"}.isdisjoint(config.verify),
 )

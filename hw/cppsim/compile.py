@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from hw.cppsim.errors import CppsimError
+from hw.cppsim.errors import CompileError, CppsimError
 
 FORMAT = 1
 """Of the folders in the cache: a new number makes old ones invalid."""
@@ -54,7 +54,7 @@ def compile_program(folder: Path, target: str = LIBRARY, cache_dir: Path | None 
     builds of the same program at once are safe: the second waits for the first.
 
     Raises:
-        CppsimError: no program, no compiler, or it refuses the code; the message names the log.
+        CppsimError: no program; a CompileError: no compiler, or it refuses the code.
     """
     sources = sorted([*folder.glob("*.h"), *folder.glob("*.cpp")])
     if not any(path.name == "program.cpp" for path in sources):
@@ -116,12 +116,12 @@ def _run(command: list[str], folder: Path, log: Path) -> None:
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise CppsimError(f"the C++ compiler {command[0]} is not installed; install g++ or set CXX") from error
+        raise CompileError(f"the C++ compiler {command[0]} is not installed; install g++ or set CXX") from error
     with log.open("a") as stream:
         stream.write(f"$ {shlex.join(command)}\n{done.stdout}{done.stderr}\n")
     if done.returncode != 0:
         first = next((line for line in done.stderr.splitlines() if "rror" in line), f"status {done.returncode}")
-        raise CppsimError(f"g++ refuses the program: {first} (log: {log})")
+        raise CompileError(f"g++ refuses the program: {first}", log)
 
 
 def _cxx() -> str:
@@ -142,7 +142,7 @@ def _compiler(cxx: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise CppsimError(f"the C++ compiler {cxx} is not installed; install g++ or set CXX") from error
+        raise CompileError(f"the C++ compiler {cxx} is not installed; install g++ or set CXX") from error
     lines = (line for line in done.stderr.splitlines() if "version" in line or "-march=" in line or "-dumpbase" in line)
     return "\n".join(lines)
 

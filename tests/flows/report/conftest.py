@@ -18,7 +18,17 @@ EXAMPLE: dict[str, Any] = {
         {"stage": "streamline", "engine": "python", "images": 4, "mismatches": 0, "seconds": 1.25},
         {"stage": "stitched", "engine": "rtlsim", "images": 3, "mismatches": 2, "seconds": 9.5},
     ],
-    "accuracy": {"dataset": "digits", "images": 360, "top1": 0.9556, "engine": "cppsim"},
+    "accuracy": {
+        "dataset": "digits",
+        "images": 360,
+        "top1": 0.9556,
+        "engine": "cppsim",
+        "confusion": [[170, 10], [6, 174]],
+        "classes": [
+            {"images": 180, "recall": 0.9444, "precision": 0.9659},
+            {"images": 180, "recall": 0.9667, "precision": None},
+        ],
+    },
     "performance": {
         "interval_cycles": 20000,
         "latency_cycles": 54321,

@@ -49,6 +49,12 @@ def test_the_summary_has_the_accuracy_of_the_hardware(tiny_build: Path) -> None:
     assert (accuracy["images"], accuracy["engine"]) == (360, "cppsim")
     assert accuracy["dataset"].startswith("scikit-learn")
     assert accuracy["top1"] == summary["checkpoint"]["top1"]
+    confusion = np.array(accuracy["confusion"])
+    assert confusion.shape == (10, 10)
+    assert confusion.diagonal().sum() == round(accuracy["top1"] * 360)
+    assert [one["images"] for one in accuracy["classes"]] == confusion.sum(axis=1).tolist()
+    assert accuracy["classes"][3]["recall"] == confusion[3, 3] / confusion[3].sum()
+    assert accuracy["classes"][3]["precision"] == confusion[3, 3] / confusion[:, 3].sum()
     rows = [
         (row["stage"], row["images"], row["mismatches"]) for row in summary["verification"] if row["engine"] == "cppsim"
     ]
@@ -59,6 +65,12 @@ def test_a_build_can_be_loaded_and_run(tiny_build: Path, golden: Golden) -> None
     accelerator = Accelerator.load(tiny_build)
     np.testing.assert_array_equal(accelerator.logits(golden.images), golden.logits)
     np.testing.assert_array_equal(accelerator.predict(golden.images), golden.logits.argmax(axis=1))
+
+
+def test_what_cannot_run_says_why(context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hw.cppsim.hls.missing", lambda: "finn-hlslib is not here")
+    row = cppsim.compare_hls(context, golden)
+    assert (row["mismatches"], row["reason"]) == (None, "finn-hlslib is not here")
 
 
 def test_without_the_data_set_the_golden_images_are_compared(

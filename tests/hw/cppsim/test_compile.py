@@ -19,6 +19,7 @@ from hw.cppsim.compile import LIBRARY, RECORD, compile_program
 from hw.cppsim.errors import CppsimError
 from hw.cppsim.interface import FILE
 from hw.cppsim.program import generate
+from hw.errors import ToolFailure
 from hw.transforms.verify import execute
 from tests.hw.cppsim.graphs import FINN_CASES, images
 
@@ -137,6 +138,8 @@ def test_code_that_does_not_compile_names_its_log(small: Path, tmp_path: Path) -
     with pytest.raises(CppsimError, match=r"g\+\+ refuses the program: .*error.*log: (.*)\)") as failure:
         compile_program(small, cache_dir=tmp_path / "cache")
     log = Path(str(failure.value).rpartition("log: ")[2].rstrip(")"))
+    assert isinstance(failure.value, ToolFailure)
+    assert failure.value.log == log
     assert "was not declared" in log.read_text()
 
 
