@@ -20,6 +20,9 @@ from hw.deploy import tclcheck
 from hw.driver import Accelerator
 from hw.ops import generate
 from model.checkpoint import shipped_checkpoint
+from tests.tools import needs_tclsh
+
+pytestmark = needs_tclsh
 
 DRIVEN = ("u250", "zcu104")
 """One of each shell, besides the PYNQ-Z2 of the other tests; a compiler's time for each of the rest shows no more."""

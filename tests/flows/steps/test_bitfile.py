@@ -19,6 +19,9 @@ from hw.driver.settings import Settings
 from model.checkpoint import shipped_checkpoint
 from tests.flows.command import build
 from tests.flows.steps import fake_tools
+from tests.tools import needs_tclsh
+
+pytestmark = needs_tclsh
 
 
 @pytest.fixture

@@ -9,6 +9,9 @@ import pytest
 
 from hw.deploy import tclcheck
 from hw.deploy.tclcheck import ScriptError
+from tests.tools import needs_tclsh
+
+pytestmark = needs_tclsh
 
 MODULE = """\
 module stage (
