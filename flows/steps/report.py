@@ -61,6 +61,9 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
 
 def _nodes(context: Context) -> list[NodeRow]:
     used = context.results["synthesise"].get("nodes", {})
+    from hw.ops.registry import register
+
+    register()  # where every other step came from the cache
     model = ModelWrapper(str(context.path("stitch", "model.onnx")))
     rows = []
     for node in model.graph.node:

@@ -28,6 +28,7 @@ from finn.transformation.streamline.absorb import AbsorbScalarMulAddIntoTopK
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
+from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.util.basic import get_by_name
 
@@ -90,7 +91,8 @@ def outside_partition(parent: Any) -> list[str]:
 
 def _size_datatypes(model: Any) -> Any:
     """Narrow weights, accumulators and thresholds to the values that can occur."""
-    model = apply(model, MinimizeWeightTypes(), MinimizeAccumulatorWidth(), SizeXnorAccumulators())
+    # Thresholds are clipped to their input's type, which has to come through a pool from the unit that was sized.
+    model = apply(model, MinimizeWeightTypes(), MinimizeAccumulatorWidth(), SizeXnorAccumulators(), InferDataTypes())
     return tidy(apply(model, RoundAndClipThresholds(), MinimizeWeightTypes()))
 
 
