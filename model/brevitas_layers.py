@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from model.layers import batch_norm
-from model.quantizers import INPUT_SCALE, Formats, IntegerFormat, sign_slope
+from model.quantizers import INPUT_SCALE, Formats, IntegerFormat, through_sign
 
 SELECTION_WEIGHT = IntegerFormat(bits=2, scale=1.0, narrow=True)
 """Weights 0 and 1 that select a channel."""
@@ -83,7 +83,7 @@ class SlopeOfSign(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         """Scale the gradient by the slope of the piecewise quadratic."""
-        return sign_slope(ctx.saved_tensors[0]).mul_(grads[0])
+        return through_sign(grads[0], ctx.saved_tensors[0])
 
     @staticmethod
     def symbolic(graph: Any, x: Any) -> Any:

@@ -36,6 +36,7 @@ from model.evaluate import accuracy
 from model.kit import Precision
 from model.metrics import Metrics, Row, open_metrics, require_tensorboard
 from model.networks import Network, Recovery, create_network
+from model.quantizers import compile_elementwise
 from model.recipe import load_recipe
 from model.state import RunFiles, read_state
 from model.teacher import load_teacher
@@ -158,6 +159,9 @@ def main(
     restart: Annotated[bool, typer.Option("--restart", help="discard a run that was stopped")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="processor threads")] = None,
+    compile: Annotated[
+        bool, typer.Option("--compile", help="compile element-wise functions first: for runs of an hour and more")
+    ] = False,
 ) -> None:
     """Train a network and write its checkpoint and card."""
     plan = load_recipe(network, recipe, precision)
@@ -171,6 +175,8 @@ def main(
         require_tensorboard()
     if threads is not None:
         torch.set_num_threads(threads)
+    if compile:
+        compile_elementwise()
     model, start = create_network(network, precision=precision, recovery=recovery, seed=seed), None
     if init is not None:
         model, start = load_checkpoint(init, network, precision)
