@@ -2,13 +2,14 @@
 """Measures the speed of a training step: python -m model.bench (make bench-train), writes bench/train.json.
 
 A step is forward and backward of one batch. All ways to do it take turns in one run, so that what else the
-machine does meets all of them; the figure is the median.
+machine does meets all of them; the figure is the median. Then torch's profiler says what the time goes to.
 """
 
 import json
 import platform
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -20,6 +21,7 @@ from rich.progress import track
 from rich.table import Table
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.profiler import ProfilerActivity, profile
 
 from model.cli import run
 from model.layers import OptionAShortcut
@@ -30,6 +32,14 @@ Step = Callable[[Tensor, Tensor], Tensor]
 
 NETWORK = "resnet20"
 REFERENCE = "float32"
+KINDS = {
+    **dict.fromkeys(("convolution_backward", "mkldnn_convolution"), "convolution"),
+    **dict.fromkeys(("native_batch_norm", "native_batch_norm_backward"), "batch norm"),
+    **dict.fromkeys(("where", "gt", "lt", "ge", "clamp", "hardtanh_backward"), "comparing and clipping"),
+    **dict.fromkeys(("mul", "div", "add", "sub", "round", "abs"), "scaling, adding and rounding"),
+    **dict.fromkeys(("copy", "fill", "clone"), "copying and filling"),
+}
+"""What the operators of torch are for that take most of a step; the others are "other"."""
 
 
 class FloatBlock(nn.Module):
@@ -83,12 +93,16 @@ def make_steps() -> dict[str, Step]:
     return steps
 
 
-def measure(steps: dict[str, Step], batch: int, size: int, rounds: int) -> dict[str, float]:
-    """Return the median seconds of a step of `batch` images (3, size, size) in each way."""
+def random_batch(batch: int, size: int) -> tuple[Tensor, Tensor]:
+    """Return images (batch, 3, size, size) uint8 and labels (batch,)."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(0, 256, (batch, 3, size, size), dtype=torch.uint8, generator=generator)
     images = images.contiguous(memory_format=torch.channels_last)
-    labels = torch.randint(0, 10, (batch,), generator=generator)
+    return images, torch.randint(0, 10, (batch,), generator=generator)
+
+
+def measure(steps: dict[str, Step], images: Tensor, labels: Tensor, rounds: int) -> dict[str, float]:
+    """Return the median seconds of a step in each way."""
     for step in steps.values():
         step(images, labels).backward()
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -98,6 +112,19 @@ def measure(steps: dict[str, Step], batch: int, size: int, rounds: int) -> dict[
             step(images, labels).backward()
             seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def profiled(step: Step, images: Tensor, labels: Tensor, rounds: int) -> dict[str, float]:
+    """Return the milliseconds of a step that each kind of operator takes, and the number of operators called."""
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        for _ in range(rounds):
+            step(images, labels).backward()
+    kinds: Counter[str] = Counter()
+    for event in found.key_averages():
+        operator = event.key.removeprefix("aten::").removesuffix("_")
+        kinds[KINDS.get(operator, "other")] += event.self_cpu_time_total / 1e3 / rounds
+        kinds["calls"] += event.count / rounds
+    return dict(kinds)
 
 
 def main(
@@ -110,12 +137,14 @@ def main(
 ) -> None:
     """Compare the speed of training steps."""
     torch.set_num_threads(threads)
-    seconds = measure(make_steps(), batch, size, rounds)
+    steps, (images, labels) = make_steps(), random_batch(batch, size)
+    seconds = measure(steps, images, labels, rounds)
     table = Table("step", "images/s", "seconds", "times float32", title=f"{NETWORK}, batch {batch}, {threads} threads")
-    rows = {}
+    rows: dict[str, dict[str, float | dict[str, float]]] = {}
     for name, value in seconds.items():
         ratio = value / seconds[REFERENCE]
         rows[name] = {"images_per_second": batch / value, "seconds": value, "times_float32": ratio}
+        rows[name]["profile_ms"] = profiled(steps[name], images, labels, max(1, rounds // 4))
         table.add_row(name, f"{batch / value:.0f}", f"{value:.3f}", f"{ratio:.2f}")
     setting = {"network": NETWORK, "batch": batch, "size": size, "rounds": rounds, "threads": threads}
     machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}

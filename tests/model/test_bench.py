@@ -21,3 +21,5 @@ def test_every_step_is_measured(tmp_path: Path) -> None:
     for row in found["steps"].values():
         assert row["images_per_second"] > 0
         assert row["times_float32"] == row["seconds"] / found["steps"]["float32"]["seconds"]
+        assert row["profile_ms"]["convolution"] > 0
+        assert row["profile_ms"]["calls"] > 100
