@@ -1,47 +1,64 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Number of ones in a vector, pipelined: one chain of compressing adders, or two halves and an
-// adder.
+// Number of ones in a vector, pipelined, in each of several lanes: one chain of compressing adders,
+// or two halves and an adder.
 //
 // Latency   : P(N) = 1 for N <= 13, 2 for N <= 25, 1 + P(ceil(N / 2)) above; in cycles with en_i.
-// Bit order : of no importance.
+// Bit order : lane l in bits l*Stride and up, of which those that are not needed are zero. Within
+//             bits_i of no importance.
 module popcount #(
-  parameter  int unsigned N          = 25,
-  localparam int unsigned CountWidth = $clog2(N + 1)
+  parameter int unsigned N      = 25,
+  parameter int unsigned Lanes  = 1,
+  parameter int unsigned Stride = 25
 ) (
-  input  logic                  clk_i,
-  input  logic                  en_i,
-  input  logic [N-1:0]          bits_i,
-  output logic [CountWidth-1:0] count_o
+  input  logic                    clk_i,
+  input  logic                    en_i,
+  input  logic [Lanes*Stride-1:0] bits_i,
+  output logic [Lanes*Stride-1:0] count_o
 );
 
-  if (N < 2) begin : gen_check_n
-    $error("popcount: N must be at least 2");
+  if (N < 2 || Lanes == 0) begin : gen_check_n
+    $error("popcount: N must be at least 2, Lanes at least 1");
+  end
+  if (Stride < N) begin : gen_check_stride
+    $error("popcount: Stride must hold the N bits");
   end
 
+  typedef logic [Lanes*Stride-1:0] word_t;
+
   if (N <= 25) begin : gen_chain
-    popcount_chain #(.N(N - 1)) i_chain (
+    localparam word_t First = {Lanes{Stride'(1)}};
+    localparam word_t Rest  = {Lanes{(Stride'(1) << (N - 1)) - Stride'(1)}};
+    popcount_chain #(.N(N - 1), .Lanes(Lanes), .Stride(Stride)) i_chain (
       .clk_i,
       .en_i,
-      .base_i  (bits_i[0]),
-      .bits_i  (bits_i[N-1:1]),
+      .base_i  (bits_i & First),
+      .bits_i  ((bits_i >> 1) & Rest),
       .count_o
     );
   end else begin : gen_tree
-    localparam int unsigned Half      = (N + 1) / 2;
-    localparam int unsigned HalfWidth = $clog2(Half + 1);
+    localparam int unsigned Half       = (N + 1) / 2;
+    localparam int unsigned HalfWidth  = $clog2(Half + 1);
+    localparam int unsigned CountWidth = $clog2(N + 1);
+    localparam word_t       Lower      = {Lanes{(Stride'(1) << Half) - Stride'(1)}};
+    localparam word_t       Upper      = {Lanes{(Stride'(1) << (N - Half)) - Stride'(1)}};
 
-    logic [1:0][Half-1:0]      bits;
-    logic [1:0][HalfWidth-1:0] part;
-    logic [CountWidth-1:0]     count_q;
-    assign bits = (2*Half)'(bits_i);
+    word_t part [2];
+    word_t count_q;
+    popcount #(.N(Half), .Lanes(Lanes), .Stride(Stride)) i_lower (
+      .clk_i, .en_i, .bits_i(bits_i & Lower), .count_o(part[0])
+    );
+    popcount #(.N(Half), .Lanes(Lanes), .Stride(Stride)) i_upper (
+      .clk_i, .en_i, .bits_i((bits_i >> Half) & Upper), .count_o(part[1])
+    );
 
-    for (genvar h = 0; h < 2; h++) begin : gen_half
-      popcount #(.N(Half)) i_half (.clk_i, .en_i, .bits_i(bits[h]), .count_o(part[h]));
-    end
-
-    always_ff @(posedge clk_i) begin
-      if (en_i) count_q <= CountWidth'(part[0]) + CountWidth'(part[1]);
+    for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+      always_ff @(posedge clk_i) begin
+        if (en_i) begin
+          count_q[l*Stride+:Stride] <= Stride'(CountWidth'(part[0][l*Stride+:HalfWidth])
+                                     + CountWidth'(part[1][l*Stride+:HalfWidth]));
+        end
+      end
     end
     assign count_o = count_q;
   end

@@ -1,92 +1,115 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A number plus the ones in a vector of up to 24 bits, pipelined.
+// A number plus the ones in a vector of up to 24 bits, pipelined, in each of several lanes.
 //
 // A chain of carry adders, each of which swallows six bits with three LUT6: five are counted inside
 // the adder's own LUTs (sum bit = running count ^ table of five bits), the sixth is its carry-in.
 //
 // Latency   : 1 for N <= 12, else 2 (a register after every second adder); in cycles with en_i.
 // Range     : base_i is 0 .. BaseMax, count_o is 0 .. BaseMax + N.
-// Bit order : of no importance.
+// Bit order : lane l in bits l*Stride and up, of which those that are not needed are zero. Within
+//             bits_i of no importance.
 module popcount_chain #(
-  parameter  int unsigned N          = 24,
-  parameter  int unsigned BaseMax    = 1,
-  localparam int unsigned BaseWidth  = $clog2(BaseMax + 1),
-  localparam int unsigned CountWidth = $clog2(BaseMax + N + 1)
+  parameter int unsigned N       = 24,
+  parameter int unsigned BaseMax = 1,
+  parameter int unsigned Lanes   = 1,
+  parameter int unsigned Stride  = 24
 ) (
-  input  logic                  clk_i,
-  input  logic                  en_i,
-  input  logic [BaseWidth-1:0]  base_i,
-  input  logic [N-1:0]          bits_i,
-  output logic [CountWidth-1:0] count_o
+  input  logic                    clk_i,
+  input  logic                    en_i,
+  input  logic [Lanes*Stride-1:0] base_i,
+  input  logic [Lanes*Stride-1:0] bits_i,
+  output logic [Lanes*Stride-1:0] count_o
 );
 
-  if (N == 0 || N > 24 || BaseMax == 0) begin : gen_check_n
-    $error("popcount_chain: N must be 1 .. 24 and BaseMax at least 1");
+  if (N == 0 || N > 24 || BaseMax == 0 || Lanes == 0) begin : gen_check_n
+    $error("popcount_chain: N must be 1 .. 24, BaseMax and Lanes at least 1");
+  end
+  if (Stride < N || Stride <= $clog2(BaseMax + N + 1)) begin : gen_check_stride
+    $error("popcount_chain: Stride must hold the N bits, and one bit more than the count");
   end
 
   localparam int unsigned Adders = (N + 5) / 6;
+  typedef logic [Lanes*Stride-1:0] word_t;
 
-  // Adder g takes bit g of six words, so that a simulator counts for all of them at once. Those
-  // from the third on come a cycle later, as the sum that they go on with.
-  logic [5:0][Adders-1:0] six, add;
-  assign six = (6*Adders)'(bits_i);
+  // In each lane the lowest bits.
+  function automatic word_t lowest(int unsigned count);
+    return {Lanes{(Stride'(1) << count) - Stride'(1)}};
+  endfunction
+
+  // Adder g takes bit g of six words, so that a simulator counts for all of them, in all lanes, at
+  // once. Those from the third on come a cycle later, as the sum that they go on with.
+  word_t late;
   if (Adders > 2) begin : gen_late
-    logic [5:0][Adders-1:2] six_q;
+    word_t late_q;
     always_ff @(posedge clk_i) begin
-      if (en_i) begin
-        for (int unsigned i = 0; i < 6; i++) six_q[i] <= six[i][Adders-1:2];
-      end
+      if (en_i) late_q <= bits_i;
     end
-    for (genvar i = 0; i < 6; i++) begin : gen_add
-      assign add[i] = {six_q[i], six[i][1:0]};
-    end
+    assign late = late_q;
   end else begin : gen_at_once
-    assign add = six;
+    assign late = bits_i;
+  end
+
+  word_t add [6];
+  for (genvar i = 0; i < 6; i++) begin : gen_six
+    localparam int unsigned From  = (i * Adders < N) ? i * Adders : N;
+    localparam int unsigned Bits  = (N - From < Adders) ? N - From : Adders;
+    localparam int unsigned Early = (Bits < 2) ? Bits : 2;
+    assign add[i] = ((bits_i >> From) & lowest(Early))
+                  | ((late >> From) & lowest(Bits) & ~lowest(Early));
   end
 
   // Ones among the first five bits: two full adders, one LUT5 for each bit of the result.
-  logic [Adders-1:0]      low, carry, last;
-  logic [2:0][Adders-1:0] five;
+  word_t low, carry, last;
   assign low   = add[0] ^ add[1] ^ add[2];
   assign carry = (add[0] & add[1]) | (add[2] & (add[0] | add[1]));
   assign last  = (low & add[3]) | (add[4] & (low | add[3]));
-  assign five  = {carry & last, carry ^ last, low ^ add[3] ^ add[4]};
-
-  logic [CountWidth-1:0] count [Adders+1];
-  logic [CountWidth-1:0] count_q;
-  assign count[0] = CountWidth'(base_i);
-  assign count_o  = count_q;
 
   for (genvar g = 0; g < Adders; g++) begin : gen_adder
     localparam int unsigned Most  = BaseMax + ((6 * g + 6 < N) ? 6 * g + 6 : N);
     localparam int unsigned Width = $clog2(Most + 1);
     localparam int unsigned Low   = (Width < 3) ? Width : 3;
 
-    logic [CountWidth-1:0] sum;
-    if (g == 2) begin : gen_cut
-      logic [CountWidth-1:0] sum_q;
+    word_t sum;
+    if (g == 0) begin : gen_base
+      assign sum = base_i;
+    end else if (g == 2) begin : gen_cut
+      word_t sum_q;
       always_ff @(posedge clk_i) begin
-        if (en_i) sum_q <= count[g];
+        if (en_i) sum_q <= gen_adder[g-1].count;
       end
       assign sum = sum_q;
     end else begin : gen_on
-      assign sum = count[g];
+      assign sum = gen_adder[g-1].count;
     end
 
     // The carry-in stands below both operands. One operand is what is ready, the low bits of the
     // running count; the other is what the LUTs make, and the bits above: so the carry multiplexers
     // take a ready bit and need no LUT of their own. Yosys gives them the narrower operand.
-    logic [Width-1:0] ready, made, total;
-    logic             unused_carry_in;
-    assign ready = Width'(sum[Low-1:0]);
-    assign made  = Width'({sum >> Low, Low'({five[2][g], five[1][g], five[0][g]})});
-    assign {total, unused_carry_in} = {ready, add[5][g]} + {made, add[5][g]};
-    assign count[g+1] = CountWidth'(total);
+    word_t one, two, four, carry_in, ready, made, count;
+    logic  unused;  // the upper bits of a lane
+    assign one      = ((low ^ add[3] ^ add[4]) >> g) & lowest(1);
+    assign two      = ((carry ^ last) >> g) & lowest(1);
+    assign four     = ((carry & last) >> g) & lowest(1);
+    assign carry_in = (add[5] >> g) & lowest(1);
+    assign ready    = ((sum & lowest(Low)) << 1) | carry_in;
+    assign made     = ((sum & ~lowest(Low)) << 1)
+                    | (four << 3) | (two << 2) | (one << 1) | carry_in;
+    assign unused   = &{1'b0, ready, made};
+
+    for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+      logic [Width-1:0] total;
+      logic             unused_carry_in;
+      assign {total, unused_carry_in} =
+          ready[l*Stride+:Width+1] + made[l*Stride+:Width+1];
+      assign count[l*Stride+:Stride] = Stride'(total);
+    end
   end
 
+  word_t count_q;
   always_ff @(posedge clk_i) begin
-    if (en_i) count_q <= count[Adders];
+    if (en_i) count_q <= gen_adder[Adders-1].count;
   end
+  assign count_o = count_q;
 
 endmodule

@@ -48,10 +48,17 @@ module stream_duplicate #(
   end
 
 `ifndef SYNTHESIS
-  assert_held : assert property (
-      @(posedge ap_clk) disable iff (!ap_rst_n)
-      |(m_tvalid & ~m_tready) |=> $stable(data_q))
-  else $error("stream_duplicate: beat changed before every output took it");
+  // Not a concurrent assertion: for one, a simulator copies the data at every edge of the clock.
+  logic stalled_q;
+  logic [Width-1:0] stalled_data_q;
+  always_ff @(posedge ap_clk) begin
+    stalled_q <= ap_rst_n && |(m_tvalid & ~m_tready);
+    if (|(m_tvalid & ~m_tready)) stalled_data_q <= data_q;
+    if (ap_rst_n && stalled_q) begin
+      assert_held : assert (data_q == stalled_data_q)
+      else $error("stream_duplicate: beat changed before every output took it");
+    end
+  end
 `endif
 endmodule
 

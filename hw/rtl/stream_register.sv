@@ -41,9 +41,17 @@ module stream_register #(
   end
 
 `ifndef SYNTHESIS
-  assert_held : assert property (
-      @(posedge clk_i) disable iff (!rst_ni) valid_o && !ready_i |=> valid_o && $stable(data_o))
-  else $error("stream_register: beat dropped or changed while stalled");
+  // Not a concurrent assertion: for one, a simulator copies the data at every edge of the clock.
+  logic stalled_q;
+  logic [Width-1:0] stalled_data_q;
+  always_ff @(posedge clk_i) begin
+    stalled_q <= rst_ni && valid_o && !ready_i;
+    if (valid_o && !ready_i) stalled_data_q <= data_o;
+    if (rst_ni && stalled_q) begin
+      assert_held : assert (valid_o && data_o == stalled_data_q)
+      else $error("stream_register: beat dropped or changed while stalled");
+    end
+  end
 `endif
 endmodule
 

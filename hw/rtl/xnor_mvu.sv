@@ -71,16 +71,26 @@ module xnor_mvu #(
   assign first = first_q[Latency-1];
   assign last  = last_q[Latency-1];
 
+  // As many neurons side by side as fit into a simulator's word of 64 bits.
+  localparam int unsigned Groups  = (SIMD + 2) / 3;
+  localparam int unsigned Stride  = (Groups > CountWidth) ? Groups : CountWidth + 1;
+  localparam int unsigned Abreast = (Stride < 64) ? 64 / Stride : 1;
+
   logic [PE-1:0][CountWidth-1:0] count;
-  for (genvar p = 0; p < PE; p++) begin : gen_pe
-    popcount_xnor #(.N(SIMD)) i_popcount (
+  for (genvar p = 0; p < PE; p += Abreast) begin : gen_abreast
+    localparam int unsigned Lanes = (PE - p < Abreast) ? PE - p : Abreast;
+    logic [Lanes-1:0][Stride-1:0] counts;
+    popcount_xnor #(.N(SIMD), .Lanes(Lanes), .Stride(Stride)) i_popcount (
       .clk_i,
       .en_i,
       .a_i        (acts_i),
       .a_parity_i (parities_i),
-      .b_i        (weights_i[p*SIMD+:SIMD]),
-      .count_o    (count[p])
+      .b_i        (weights_i[p*SIMD+:Lanes*SIMD]),
+      .count_o    (counts)
     );
+    for (genvar l = 0; l < Lanes; l++) begin : gen_lane
+      assign count[p+l] = counts[l][CountWidth-1:0];
+    end
   end
 
   if (SF == 1) begin : gen_direct

@@ -239,13 +239,21 @@ module xnor_mvu_axi #(
   end
 
 `ifndef SYNTHESIS
-  assert_payload_stable : assert property (@(posedge ap_clk) disable iff (!ap_rst_n)
-    out0_V_TVALID && !out0_V_TREADY |=> out0_V_TVALID && $stable(out0_V_TDATA))
-    else $error("xnor_mvu_axi: output dropped or changed while stalled");
-  if (SF > 1) begin : gen_assert_room
-    assert_no_overrun : assert property (@(posedge ap_clk) disable iff (!ap_rst_n)
-      load |-> !out_valid_q || out0_V_TREADY)
+  // Not concurrent assertions: for those, a simulator copies the data at every edge of the clock.
+  logic                stalled, stalled_q;
+  logic [OutWidth-1:0] stalled_data_q;
+  assign stalled = out0_V_TVALID && !out0_V_TREADY;
+  always_ff @(posedge ap_clk) begin
+    stalled_q <= ap_rst_n && stalled;
+    if (stalled) stalled_data_q <= out_q;
+    if (ap_rst_n && stalled_q) begin
+      assert_payload_stable : assert (out0_V_TVALID && out_q == stalled_data_q)
+      else $error("xnor_mvu_axi: output dropped or changed while stalled");
+    end
+    if (ap_rst_n && load && SF > 1) begin
+      assert_no_overrun : assert (!stalled)
       else $error("xnor_mvu_axi: result lost");
+    end
   end
 `endif
 

@@ -83,7 +83,7 @@ def build(
     `sources` may hold headers (.vh, .svh; their folders are searched for includes) and Verilator control
     files (.vlt); packages are put first. `parameters` override those of the top module: integers, or
     strings that become Verilog strings. `optimise` is g++'s level for the generated code. Files of
-    finn-rtllib that Verilator cannot read are patched on the way (patches.py).
+    finn-rtllib that Verilator cannot read, or simulates slowly, are patched on the way (patches.py).
 
     Safe against two builds of the same design at once: the second waits for the first. Raises CompileError,
     FileNotFoundError for a source that is not there, and patches.PatchError.

@@ -144,6 +144,10 @@ class Simulation:
         """Name and width in bits of every top-level port, those of streams included."""
         return {port.name: port.width for port in self._ports.values()}
 
+    def is_input(self, name: str) -> bool:
+        """Whether a top-level port is driven from outside. Raises ValueError for an unknown one."""
+        return self._port(name).is_input
+
     def reset(self, cycles: int = 16, *, offer: bool = False) -> None:
         """Hold the active-low reset for `cycles` clock cycles; all streams idle, or with `offer` the opposite.
 

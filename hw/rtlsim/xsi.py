@@ -5,6 +5,9 @@ FINN reaches its simulator through a handful of names of the module finn.xsi, bo
 used. install() binds them to the functions below, and puts the packing functions of packing.py in the
 places of FINN's slow ones.
 
+What FINN does with streams runs in C++, and counts its cycles as FINN does. What hooks enlist (AXI lite, memories
+over AXI) takes part cycle by cycle: FINN's own engine runs it, on the few classes of the module xsi that it needs.
+
 Worker processes: those started by fork inherit the bindings; those started by forkserver or spawn begin
 with a fresh interpreter and have to call install() themselves, e.g.
 `multiprocessing.Pool(initializer=install)`. PrepareRTLSim below does it for FINN's transformation of that
@@ -13,11 +16,14 @@ name, whatever the start method.
 
 from __future__ import annotations
 
+import importlib
 import os
+import re
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import finn.xsi
@@ -26,8 +32,8 @@ from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim as _Fi
 from finn.util import data_packing
 
 from hw.rtlsim import packing
-from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Beats, Simulation
+from hw.rtlsim.compile import CompileError, build
+from hw.rtlsim.sim import Beats, RunResult, Simulation
 
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 IoDict = dict[str, dict[str, list[int]]]
@@ -40,10 +46,117 @@ class UnsupportedError(RuntimeError):
     """
 
 
+class Port:
+    """A port as FINN's engine takes it: read is what there is now, set is driven at once."""
+
+    def __init__(self, simulation: Simulation, name: str) -> None:
+        self._simulation = simulation
+        self._name = name
+
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    def width(self) -> int:
+        """Bits."""
+        return self._simulation.signals[self._name]
+
+    def isInput(self) -> bool:  # noqa: N802 - FINN's name
+        """Whether it is driven from outside."""
+        return self._simulation.is_input(self._name)
+
+    def read(self) -> Port:
+        """Itself."""
+        return self
+
+    def write_back(self) -> None:
+        """Nothing that set() has not done."""
+
+    def as_bool(self) -> bool:
+        """Whether any bit is set."""
+        return self.as_unsigned() != 0
+
+    def as_unsigned(self) -> int:
+        """The value."""
+        return self._simulation.peek(self._name)
+
+    def as_hexstr(self) -> str:
+        """The value, with all digits."""
+        return f"{self.as_unsigned():0{(self.width() + 3) // 4}x}"
+
+    def as_hexstr_2state(self) -> str:
+        """The same: nothing is unknown here."""
+        return self.as_hexstr()
+
+    def clear(self) -> Port:
+        """Drive zeros."""
+        return self.set(0)
+
+    def set(self, value: int) -> Port:
+        """Drive the low bits of `value`."""
+        self._simulation.poke(self._name, value & (1 << self.width()) - 1)
+        return self
+
+    def set_binstr(self, value: str) -> Port:
+        """Drive a binary number."""
+        return self.set(int(value, 2))
+
+    def set_hexstr(self, value: str) -> Port:
+        """Drive a hexadecimal number."""
+        return self.set(int(value, 16))
+
+
+class Design:
+    """A design as FINN's engine takes it, which drives the clocks itself."""
+
+    def __init__(self, _kernel: object, simulation: Simulation, *_files: object) -> None:
+        self._simulation = simulation
+
+    def getPort(self, name: str) -> Port:  # noqa: N802 - FINN's name
+        """A port. Raises RuntimeError where there is none of that name."""
+        if name not in self._simulation.signals:
+            raise RuntimeError(f"no port {name}")
+        return Port(self._simulation, name)
+
+    def ports(self) -> Iterator[Port]:
+        """All of them."""
+        return (Port(self._simulation, name) for name in self._simulation.signals)
+
+    def run(self, _time: int) -> None:
+        """What was driven takes effect."""
+        self._simulation.settle()
+
+
+def _finn_adapter() -> Any:
+    """FINN's own adapter and engine, which import Vivado's simulator as the module xsi: here the classes above."""
+    module = ModuleType("xsi")
+    module.__dict__.update(Kernel=str, Design=Design, Port=Port)
+    sys.modules.setdefault("xsi", module)
+    return importlib.import_module("finn_xsi.adapter")
+
+
+_adapter = _finn_adapter()
+_FinnEngine: Any = _adapter.SimEngine
+
+
+class Engine(Simulation, _FinnEngine):
+    """A simulation that also has the methods of FINN's, for hooks."""
+
+    def __init__(self, library: Path) -> None:
+        Simulation.__init__(self, library)
+        _FinnEngine.__init__(self, "", self)
+
+    def run(self, inputs: Any = None, outputs: Mapping[str, int] | None = None, **options: Any) -> Any:
+        """With `outputs`, Simulation.run. Otherwise FINN's: all that was enlisted, for `inputs` cycles at most."""
+        if outputs is None:
+            return _FinnEngine.run(self, inputs)
+        return Simulation.run(self, inputs, outputs, **options)
+
+
 def install() -> None:
     """Bind finn.xsi to Verilator and FINN's packing to the fast one, in this process. May be called again."""
     finn.xsi.__dict__.update(
-        SimEngine=Simulation,
+        SimEngine=Engine,
         compile_sim_obj=compile_sim_obj,
         load_sim_obj=load_sim_obj,
         reset_rtlsim=reset_rtlsim,
@@ -102,7 +215,16 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
     foreign = [path.name for path in sources if path.suffix not in _SOURCE_SUFFIXES]
     if foreign:
         raise UnsupportedError(f"Verilator reads Verilog and SystemVerilog only, not {', '.join(foreign)}")
-    library = build(top_module_name, sources)
+    try:
+        library = build(top_module_name, sources)
+    except CompileError as error:
+        missing = re.search(r"Cannot find file containing module: '(\w+)'", str(error))
+        if missing is None:
+            raise
+        raise UnsupportedError(
+            f"{top_module_name} instantiates {missing[1]}, which is in none of its files: a primitive or an IP of "
+            "Vivado, and only Vivado can simulate it"
+        ) from error
     relative = Path("xsim.dir") / top_module_name / "xsimk.so"
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -119,16 +241,18 @@ def load_sim_obj(
     out_so_relative_path: Path,
     tracefile: str | None = None,
     simkernel_so: str | None = None,
-) -> Simulation:
+) -> Engine:
     """A simulation of the library that compile_sim_obj() made."""
     if tracefile:
         raise UnsupportedError("wave files (rtlsim_trace) need Vivado's simulator")
-    return Simulation(Path(sim_out_dir) / out_so_relative_path)
+    return Engine(Path(sim_out_dir) / out_so_relative_path)
 
 
 def reset_rtlsim(sim: Simulation, *_names: object, **_options: object) -> None:
-    """16 cycles of reset, as FINN does."""
+    """16 cycles of reset with one before and one behind, as FINN does."""
+    sim.idle(1)
     sim.reset(16)
+    sim.idle(1)
 
 
 def close_rtlsim(sim: Simulation) -> None:
@@ -144,17 +268,24 @@ def rtlsim_multi_io(  # noqa: PLR0917 - FINN's signature
     liveness_threshold: int = 10_000,
     liveness_estimate: float | None = None,
 ) -> int:
-    """Feed io_dict["inputs"], fill io_dict["outputs"]; returns the cycles until the last transfer.
+    """Feed io_dict["inputs"], fill io_dict["outputs"]; returns the cycles that takes, in FINN's count.
+
+    FINN offers the first beats behind the first edge of the clock, and sees the end one cycle behind the last
+    transfer: two cycles more than there are from the first offer to the last transfer.
 
     One integer a beat. Stream names are the dictionary's with `sname` appended. `num_out_values`: beats of
     every output, or of each by name. Raises StallError, which names the streams, when nothing is transferred
     for `liveness_threshold` cycles.
     """
+    if isinstance(sim, Engine) and sim.tasks:
+        return int(_adapter.rtlsim_multi_io(sim, io_dict, num_out_values, sname, liveness_threshold, liveness_estimate))
     inputs, outputs = streams(sim, io_dict, num_out_values, sname)
-    result = sim.run(inputs, outputs, idle_limit=liveness_threshold)
+    sim.idle(1)
+    result: RunResult = sim.run(inputs, outputs, idle_limit=liveness_threshold)
+    sim.idle(1)
     for name in io_dict["outputs"]:
         io_dict["outputs"][name] = packing.to_ints(result.outputs[name + sname])
-    return result.cycles
+    return result.cycles + 2
 
 
 def streams(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes to files of finn-rtllib that read_slang of Yosys 0.70 cannot read, applied to copies for synthesis.
 
-The changes made for simulation are applied first: the files are the same, and slang is as strict there.
+What Verilator cannot read is changed first: the files are the same, and slang is as strict there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hw.rtlsim import patches as simulation
-from hw.rtlsim.patches import Patch, PatchError
+from hw.rtlsim.patching import Patch, PatchError
 
 __all__ = ["PATCHES", "PatchError", "patched"]
 
@@ -52,7 +52,7 @@ def patched(path: Path) -> str:
         PatchError: the file is not the one that a patch was written for.
         OSError: the file cannot be read.
     """
-    text = simulation.patched(path).decode()
+    text = simulation.patched(path, simulation.PATCHES).decode()
     for patch in PATCHES:
         if patch.file == path.name:
             text = patch.apply(text, path)

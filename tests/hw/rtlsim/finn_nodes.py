@@ -19,6 +19,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from hw.rtlsim.xsi import PrepareRTLSim, install
 
 PART = "xc7z020clg400-1"
+VERSAL = "xcvc1902-vsva2197-2MP-e-S"
 CLOCK_NS = 10.0
 Array = npt.NDArray[np.float32]
 
@@ -30,17 +31,26 @@ def node_model(  # noqa: PLR0917
     in_type: str,
     out_type: str,
     constants: dict[str, tuple[npt.ArrayLike, str]] | None = None,
+    /,
     domain: str = "finn.custom_op.fpgadataflow.rtl",
+    streams: dict[str, tuple[tuple[int, ...], str]] | None = None,
     **attributes: Any,
 ) -> ModelWrapper:
-    """A graph of one node "inp" -> "outp"; `constants`: further input name -> (value, data type)."""
+    """A graph of one node "inp" -> "outp".
+
+    `constants`: further input name -> (value, data type). `streams`: input that comes with each frame -> (shape,
+    data type).
+    """
     constants = constants or {}
-    node = helper.make_node(op_type, ["inp", *constants], ["outp"], domain=domain, backend="fpgadataflow", **attributes)
-    inp = helper.make_tensor_value_info("inp", TensorProto.FLOAT, in_shape)
+    inputs = {"inp": (in_shape, in_type), **(streams or {})}
+    names = [*inputs, *constants]
+    node = helper.make_node(op_type, names, ["outp"], domain=domain, backend="fpgadataflow", **attributes)
+    given = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, (shape, _) in inputs.items()]
     outp = helper.make_tensor_value_info("outp", TensorProto.FLOAT, out_shape)
-    graph = helper.make_graph([node], "one_node", [inp], [outp])
+    graph = helper.make_graph([node], "one_node", given, [outp])
     model = ModelWrapper(helper.make_model(graph))
-    model.set_tensor_datatype("inp", DataType[in_type])
+    for name, (_, data_type) in inputs.items():
+        model.set_tensor_datatype(name, DataType[data_type])
     model.set_tensor_datatype("outp", DataType[out_type])
     for name, (value, data_type) in constants.items():
         model.set_initializer(name, np.asarray(value, dtype=np.float32))
@@ -48,26 +58,40 @@ def node_model(  # noqa: PLR0917
     return model.transform(GiveUniqueNodeNames())
 
 
-def execute(model: ModelWrapper, mode: str, value: Array) -> Array:
-    """Output of the only node for `value`. In `mode` "cppsim" FINN executes RTL nodes in Python."""
+def execute(model: ModelWrapper, mode: str, value: Array | dict[str, Array]) -> Array:
+    """Output of the only node for `value`: that of the first input, or of each by name.
+
+    In `mode` "cppsim" FINN executes RTL nodes in Python.
+    """
     getHWCustomOp(model.graph.node[0]).set_nodeattr("exec_mode", mode)
-    name = model.graph.input[0].name
-    result: Array = onnx_exec.execute_onnx(model, {name: value})[model.graph.output[0].name]
+    values = value if isinstance(value, dict) else {model.graph.input[0].name: value}
+    result: Array = onnx_exec.execute_onnx(model, values)[model.graph.output[0].name]
     return result
 
 
-def prepare(model: ModelWrapper, workers: int = 1) -> ModelWrapper:
+def random_inputs(model: ModelWrapper, seed: int = 5) -> dict[str, Array]:
+    """Random values of every input of the graph that is not a constant."""
+    names = [tensor.name for tensor in model.graph.input if model.get_initializer(tensor.name) is None]
+    return {
+        name: random_values(model.get_tensor_datatype(name).name, tuple(model.get_tensor_shape(name)), seed + index)
+        for index, name in enumerate(names)
+    }
+
+
+def prepare(model: ModelWrapper, workers: int = 1, part: str = PART) -> ModelWrapper:
     """Generate and compile the node."""
     install()
     model = model.transform(GiveReadableTensorNames())
-    model = model.transform(PrepareIP(PART, CLOCK_NS))
+    model = model.transform(PrepareIP(part, CLOCK_NS))
     return model.transform(PrepareRTLSim(num_workers=workers))
 
 
 def random_values(data_type: str, shape: tuple[int, ...], seed: int = 0) -> Array:
-    """Uniform values of a QONNX data type."""
+    """Uniform values of a QONNX data type, those of FLOAT32 normal."""
     dtype = DataType[data_type]
     random = np.random.default_rng(seed)
+    if data_type == "FLOAT32":
+        return random.normal(size=shape).astype(np.float32)
     if data_type == "BIPOLAR":
         return (2 * random.integers(0, 2, shape) - 1).astype(np.float32)
     return random.integers(int(dtype.min()), int(dtype.max()) + 1, shape).astype(np.float32)

@@ -193,6 +193,38 @@ endmodule
     finn.xsi.close_rtlsim(sim)
 
 
+def test_every_edge_of_the_clock_is_where_finn_has_it(tmp_path: Path) -> None:
+    """A design that says how many there were, with reset and without, at each transfer of two runs."""
+    from finn_xsi import adapter  # there is only with hw.rtlsim.xsi what it imports
+
+    source = tmp_path / "edges.sv"
+    source.write_text(
+        """\
+module edges (
+    input logic ap_clk, ap_rst_n,
+    input logic [7:0] in0_V_TDATA, input logic in0_V_TVALID, output logic in0_V_TREADY,
+    output logic [15:0] out0_V_TDATA, output logic out0_V_TVALID, input logic out0_V_TREADY
+);
+  logic [7:0] during = 0, after = 0;
+  always_ff @(posedge ap_clk) if (ap_rst_n) after <= after + 1; else during <= during + 1;
+  assign out0_V_TDATA = {during, after};
+  assign {out0_V_TVALID, in0_V_TREADY} = {in0_V_TVALID, out0_V_TREADY};
+endmodule
+"""
+    )
+    base, relative = finn.xsi.compile_sim_obj("edges", [str(source)], tmp_path)
+    seen: list[list[int]] = []
+    for module in (xsi, adapter):
+        with finn.xsi.load_sim_obj(base, relative) as sim:
+            module.reset_rtlsim(sim)
+            seen.append([])
+            for _ in range(2):
+                io: dict[str, dict[str, list[int]]] = {"inputs": {"in0": [1, 2, 3]}, "outputs": {"out0": []}}
+                cycles = module.rtlsim_multi_io(sim, io, 3, sname="_V")
+                seen[-1] += [cycles, *io["outputs"]["out0"]]
+    assert seen[0] == seen[1]
+
+
 def test_what_verilator_cannot_do_is_refused(tmp_path: Path) -> None:
     with pytest.raises(xsi.UnsupportedError, match="behavioural"):
         finn.xsi.compile_sim_obj("top", [], tmp_path, behav=True)
@@ -202,6 +234,13 @@ def test_what_verilator_cannot_do_is_refused(tmp_path: Path) -> None:
         finn.xsi.compile_sim_obj("top", ["ip.vhd"], tmp_path)
     with pytest.raises(xsi.UnsupportedError, match="wave"):
         finn.xsi.load_sim_obj(tmp_path, Path("xsimk.so"), "trace.wdb")
+
+
+def test_a_primitive_of_vivado_is_named(tmp_path: Path) -> None:
+    source = tmp_path / "top.sv"
+    source.write_text("module top(input logic ap_clk); DSP58 slice(.CLK(ap_clk)); endmodule\n")
+    with pytest.raises(xsi.UnsupportedError, match="top instantiates DSP58"):
+        finn.xsi.compile_sim_obj("top", [str(source)], tmp_path)
 
 
 def test_install_reaches_every_module_of_finn() -> None:
