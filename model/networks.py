@@ -363,8 +363,9 @@ def constrain(network: Network) -> None:
     """Move parameters, in place, to where hardware precision can hold them; call it after a training step.
 
     Batch norms in front of the classifier and PReLUs have slopes >= 0: a negative one leaves a multiplication,
-    or a staircase that falls, which the hardware does not have. Weights of 8 bits stay in their range: outside
-    they get no gradient and would never come back. Paper precision has no such bounds.
+    or a staircase that falls, which the hardware does not have. Weights of 8 bits stay in their range, and those that
+    become signs within -1 .. 1: outside they get no gradient and would never come back. Paper precision has no such
+    bounds.
     """
     if network.formats is None:
         return
@@ -374,6 +375,8 @@ def constrain(network: Network) -> None:
                 module.weight.clamp_(min=1e-3)
             elif isinstance(module, nn.PReLU):
                 module.weight.clamp_(min=0)
+            elif isinstance(module, BinaryWeights) and module.binary_weights:
+                module.get_parameter("weight").clamp_(-1, 1)
             elif (fmt := getattr(module, "format", None)) in (
                 network.formats.stem_weight,
                 network.formats.linear_weight,
