@@ -99,6 +99,21 @@ class ResourceUse(_Strict):
     fits: bool | None
 
 
+class Vivado(_Strict):
+    """What Vivado reports of the placed and routed design: worst slacks, and resources with the shell's among them."""
+
+    tool: str | None
+    wns_ns: float | None
+    whs_ns: float | None
+    wpws_ns: float | None
+    met: bool | None
+    lut: int | None = Field(ge=0)
+    ff: int | None = Field(ge=0)
+    bram36: float | None = Field(ge=0)
+    dsp: int | None = Field(ge=0)
+    uram: int | None = Field(ge=0)
+
+
 class StepTime(_Strict):
     """How a step ended."""
 
@@ -121,6 +136,7 @@ class Summary(_Strict):
     accuracy: Accuracy | None
     performance: Performance
     resources: ResourceUse
+    vivado: Vivado | None
     steps: tuple[StepTime, ...]
     peak_memory_mb: float | None = Field(ge=0)
 

@@ -10,14 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
 from flows.pipeline import Context, Skipped, Step, digest
 from hw.boards.board import Board
+from hw.deploy import reports
 from hw.deploy.vivado import VERSIONS
 
 HEADERS = "finn-hlslib"
+LINKED_AS = {"U200": "U250"}
+"""FINN knows the memory banks of four cards; the U200's are four of DDR4 as the U250's are."""
+REPORTS = {
+    "report_timing.rpt": ("*timing_summary*rout*.rpt",),
+    "report_utilization.rpt": ("*utilization_placed.rpt", "*full_util_routed.rpt"),
+}
+"""Our names for the reports of an implementation run, and those that Vivado and v++ give them."""
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -47,29 +56,36 @@ def run(context: Context) -> dict[str, Any]:
     shutil.copytree(package, deploy)
     add_bitfile(deploy, made)
     shutil.make_archive(str(context.folder / name), "zip", context.folder, name)
-    return {"archive": f"{name}.zip", "reports": sorted(path.name for path in made.glob("*report*"))}
+    return {
+        "archive": f"{name}.zip",
+        "reports": sorted(path.name for path in made.glob("report*")),
+        "vivado": _figures(made),
+    }
 
 
 def check(config: BuildConfig, board: Board) -> None:
     """Raise UserError where a bitfile is asked for that cannot be made here."""
     missing = missing_tools(board) if config.bitfile else []
     if missing:
-        vitis = ", Vitis and the platform of the card" if board.shell == "alveo" else ""
+        vitis, xrt = (
+            (", Vitis, XRT and the card's platform", " and XRT's setup.sh") if board.shell == "alveo" else ("", "")
+        )
         raise UserError(
             f"--bitfile: {'; '.join(missing)}",
-            f"install Vivado with Vitis HLS{vitis} ({VERSIONS}), source its settings64.sh, and let FINN_DEPS name a "
-            f"folder with the repository {HEADERS}; or leave --bitfile out",
+            f"install Vivado with Vitis HLS{vitis} ({VERSIONS}), source its settings64.sh{xrt}, and let FINN_DEPS name "
+            f"a folder with the repository {HEADERS}; or leave --bitfile out",
         )
 
 
 def missing_tools(board: Board) -> list[str]:
     """What a bitfile takes and this machine lacks, one line each."""
-    tools = ["vivado"] + (["v++"] if board.shell == "alveo" else [])
+    alveo = board.shell == "alveo"
+    tools = ["vivado", *(["v++", "kernelinfo"] if alveo else [])]
     lines = [f"{tool} is not installed" for tool in tools if shutil.which(tool) is None]
     if shutil.which("vitis_hls") is None and shutil.which("vitis-run") is None:
         lines.append("Vitis HLS is not installed")
-    if not os.environ.get("XILINX_VIVADO"):
-        lines.append("XILINX_VIVADO is not set")
+    variables = ["XILINX_VIVADO", *(["XILINX_VITIS", "XILINX_XRT", "PLATFORM_REPO_PATHS"] if alveo else [])]
+    lines += [f"{name} is not set" for name in variables if not os.environ.get(name)]
     if not (Path(os.environ.get("FINN_DEPS", "")) / HEADERS).is_dir() or not os.environ.get("FINN_DEPS"):
         lines.append(f"FINN_DEPS names no folder with {HEADERS}")
     return lines
@@ -84,28 +100,66 @@ def _zynq(context: Context, model: ModelWrapper, made: Path) -> list[Path]:
     bitfile = Path(shutil.copyfile(model.get_metadata_prop("bitfile"), made / "accelerator.bit"))
     handoff = Path(shutil.copyfile(model.get_metadata_prop("hw_handoff"), made / "accelerator.hwh"))
     shutil.copyfile(model.get_metadata_prop("vivado_synth_rpt"), made / "report_utilization.xml")
-    project = Path(model.get_metadata_prop("vivado_pynq_proj"))
-    for report in project.glob("*.runs/impl_1/*timing_summary*.rpt"):
-        shutil.copyfile(report, made / "report_timing.rpt")
+    _copy_reports(Path(model.get_metadata_prop("vivado_pynq_proj")), made)
     return [bitfile, handoff]
 
 
 def _vitis(context: Context, model: ModelWrapper, made: Path) -> list[Path]:
-    """FINN's flow for Alveo, its own steps from the graph to the link; returns accelerator.xclbin."""
-    from finn.builder import build_dataflow_steps as steps
-    from finn.builder.build_dataflow_config import DataflowBuildConfig, DataflowOutputType, ShellFlowType
+    """FINN's kernels and their link for Alveo; returns accelerator.xclbin."""
+    from finn.builder.build_dataflow_config import DataflowBuildConfig, ShellFlowType
+    from finn.transformation.fpgadataflow.build_xo import BuildAllXOs
+    from finn.transformation.fpgadataflow.create_dataflow_partition import CreateDataflowPartition
+    from finn.transformation.fpgadataflow.floorplan import Floorplan
+    from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
+    from finn.transformation.fpgadataflow.insert_iodma import InsertIODMA
+    from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
+    from finn.transformation.fpgadataflow.vitis_build import VitisBuild
 
+    board = context.board
     config = DataflowBuildConfig(
         output_dir=str(context.folder / "finn-output"),
         synth_clk_period_ns=context.clock_ns,
-        board=context.board.platform,
+        board=LINKED_AS.get(board.platform, board.platform),
+        fpga_part=board.part,
         shell_flow_type=ShellFlowType.VITIS_ALVEO,
-        vitis_platform=context.board.vitis_platform,
-        generate_outputs=[DataflowOutputType.BITFILE],
+        vitis_platform=board.vitis_platform,
+        generate_outputs=[],
     )
-    model = steps.step_synthesize_bitfile(steps.step_prepare_synthesis(model, config), config)
-    bitfiles = json.loads(model.get_metadata_prop("bitfile"))
-    return [Path(shutil.copyfile(next(iter(bitfiles.values())), made / "accelerator.xclbin"))]
+    # what FINN's step_prepare_synthesis and step_synthesize_bitfile do; their module wants a simulator to be imported
+    for transformation in (
+        InsertIODMA(board.axi_width_bits),
+        InsertDWC(),
+        SpecializeLayers(board.part),
+        GiveUniqueNodeNames(),
+        GiveReadableTensorNames(),
+        Floorplan(),
+        CreateDataflowPartition(str(context.folder / "partitions")),
+        GiveUniqueNodeNames(),
+        GiveReadableTensorNames(),
+        BuildAllXOs(board.part, context.clock_ns),
+        VitisBuild(config),
+    ):
+        model = model.transform(transformation)
+    (bitfile,) = json.loads(model.get_metadata_prop("bitfile")).values()
+    _copy_reports(Path(bitfile).parent, made)
+    return [Path(shutil.copyfile(bitfile, made / "accelerator.xclbin"))]
+
+
+def _copy_reports(project: Path, made: Path) -> None:
+    """Vivado's own reports of the last stage that it came to."""
+    for name, patterns in REPORTS.items():
+        found = [path for pattern in patterns for path in project.rglob(pattern)]
+        if found:
+            shutil.copyfile(max(found, key=lambda path: path.stat().st_mtime), made / name)
+
+
+def _figures(made: Path) -> dict[str, Any]:
+    """What the copied reports say, as summary.json has it."""
+    timing, utilisation = ((made / name).read_text() if (made / name).exists() else "" for name in REPORTS)
+    slacks = reports.timing(timing)
+    known = [slack for slack in slacks.values() if slack is not None]
+    met = min(known) >= 0 if known else None
+    return {"tool": reports.tool(timing), **slacks, "met": met, **reports.utilisation(utilisation)}
 
 
 STEP = Step("bitfile", run, options=("network", "bitfile"), needs=("stitch", "package"))

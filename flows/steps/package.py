@@ -46,7 +46,7 @@ golden.npz     images, and the integers that the accelerator must give for them
 images/        some of these images as pictures
 rtl/           the whole accelerator; top module {top}; simulate or synthesise it with rtl/ as working folder
 vivado/        scripts that synthesise rtl/ on its own and package it as an IP, and a README of the commands
-standin/       the accelerator compiled for PCs; not needed on the board
+standin/       the accelerator compiled for PCs; not used on the board
 
 {bitfile}
 """
@@ -78,7 +78,7 @@ def run(context: Context) -> dict[str, Any]:
         "platform": context.board.shell,
         "clock_mhz": context.clock_mhz,
         "top": design.top,
-        "io_shape_dict": io_shape_dict(design),
+        "io_shape_dict": io_shape_dict(design, context.board.shell),
     }
     facts["build_id"] = build_id(deploy / "rtl", facts)
     copy_driver(deploy / "driver")

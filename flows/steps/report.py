@@ -54,6 +54,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
         "accuracy": results["verify"].get("accuracy"),
         "performance": measured | {"bottleneck": slowest.name, "fifo_bits": stitched["fifo_bits"]},
         "resources": results["synthesise"].get("resources"),
+        "vivado": results["bitfile"].get("vivado"),
         "steps": [record.model_dump() for record in steps],
         "peak_memory_mb": context.memory.mb,
     }

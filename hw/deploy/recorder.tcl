@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-# Runs a script for Vivado in tclsh: `tclsh recorder.tcl SCRIPT RECORDS`. Every Vivado command is written to RECORDS,
-# one a line, its words between tabs. What Vivado would answer is made up as far as scripts look at it: objects are
-# their names, a packaged IP is an empty component.xml. A command that nobody knows is an error, as it is in Vivado.
+# Runs a script for Vivado or Vitis HLS in tclsh: `tclsh recorder.tcl SCRIPT RECORDS`. Every command of theirs is written
+# to RECORDS, one a line, its words between tabs. What they would answer is made up as far as scripts look at it: objects
+# are their names, a packaged IP is an empty component.xml. A command that nobody knows is an error, as it is in Vivado.
 
 lassign $argv script records
 set recorded [open $records w]
@@ -14,10 +14,11 @@ proc record {args} {
 foreach command {
     add_files assign_bd_address connect_bd_intf_net connect_bd_net create_bd_addr_seg create_bd_cell
     create_bd_intf_pin create_bd_pin create_clock delete_bd_objs make_bd_intf_pins_external
-    make_bd_pins_external open_run opt_design place_design read_verilog read_xdc
-    report_power report_timing_summary route_design save_bd_design set_msg_config set_param
+    make_bd_pins_external open_project open_run opt_design place_design read_verilog read_xdc
+    route_design save_bd_design set_msg_config set_param
     set_property synth_design update_compile_order update_ip_catalog validate_bd_design wait_on_run write_bitstream
-    write_checkpoint write_verilog write_xdc create_bd_design apply_bd_automation
+    create_bd_design apply_bd_automation
+    config_compile config_interface config_rtl csynth_design export_design open_solution set_part set_top
     ipx::add_address_block ipx::add_bus_parameter ipx::add_file ipx::add_file_group ipx::add_memory_map
     ipx::associate_bus_interfaces ipx::create_xgui_files ipx::infer_bus_interface ipx::infer_bus_interfaces
     ipx::remove_all_file ipx::remove_file ipx::remove_file_group ipx::remove_segment ipx::save_core ipx::update_checksums
@@ -29,7 +30,7 @@ foreach command {
 # Commands that find something: by its name, or, with a filter, nothing.
 foreach command {
     current_fileset current_project current_bd_design get_bd_addr_segs get_bd_cells get_bd_intf_nets get_bd_intf_pins
-    get_bd_intf_ports get_bd_pins get_bd_ports get_filesets get_files get_ipdefs get_param get_ports get_runs
+    get_bd_intf_ports get_bd_pins get_bd_ports get_filesets get_files get_param get_ports get_runs
     ipx::current_core ipx::find_open_core ipx::get_address_spaces ipx::get_bus_interfaces ipx::get_bus_parameters
     ipx::get_file_groups ipx::get_files
 } {
@@ -40,6 +41,13 @@ foreach command {
         }
         return [lindex $args end]
     }
+}
+
+# a core's definition: its vlnv, which the pattern begins or the filter names
+proc get_ipdefs {args} {
+    set pattern [lsearch -inline $args *:*]
+    if {$pattern ne ""} { return $pattern }
+    return xilinx.com:ip:[lindex $args end end]:*
 }
 
 proc get_property {args} {
@@ -82,17 +90,39 @@ proc launch_runs {args} {
     }
 }
 
-proc report_utilization {args} {
-    record report_utilization {*}$args
-    touch [lindex $args [expr {[lsearch $args -file] + 1}]]
+foreach command {report_power report_timing_summary report_utilization} {
+    proc $command {args} "
+        record $command {*}\$args
+        touch \[lindex \$args \[expr {\[lsearch \$args -file\] + 1}\]\]
+    "
+}
+
+foreach command {write_checkpoint write_verilog write_xdc} {
+    proc $command {args} "record $command {*}\$args; touch \[lindex \$args end\]"
 }
 
 proc ipx::package_project {args} {
     record ipx::package_project {*}$args
     set root [lindex $args [expr {[lsearch $args -root_dir] + 1}]]
-    file mkdir $root
-    close [open [file join $root component.xml] w]
+    file delete -force $root
+    touch [file join $root component.xml]
     return core
+}
+
+# a kernel for v++: what kernelinfo says of it
+proc package_xo {args} {
+    record package_xo {*}$args
+    set ports {}
+    foreach {option value} [lrange $args 1 end] {
+        switch -- $option {
+            -xo_path { set path $value }
+            -kernel_name { set name $value }
+            -kernel_xml_args { lappend ports "{\"name\": \"[lindex [split $value :] 3]\"}" }
+        }
+    }
+    set kernel [open $path w]
+    puts $kernel "{\"kernelDefs\": \[{\"name\": \"$name\", \"ports\": \[[join $ports {, }]\]}\]}"
+    close $kernel
 }
 
 # tclsh's own help for interactive use would run programs of the system under their names

@@ -13,15 +13,18 @@ from hw.driver.settings import digest
 from hw.rtlsim.stitch import Edge, StitchedDesign
 
 ID_DIGITS = 16
+DMA_NAMES = {"zynq-iodma": "{}dma{}", "alveo": "{}dma_{}"}
+"""What FINN calls the DMAs of its shells; the driver looks for them under these names."""
 
 
-def io_shape_dict(design: StitchedDesign) -> dict[str, Any]:
-    """Types and shapes of all inputs and outputs, under FINN's keys."""
+def io_shape_dict(design: StitchedDesign, shell: str) -> dict[str, Any]:
+    """Types and shapes of all inputs and outputs, and their DMAs in a shell ("zynq-iodma", "alveo"): FINN's keys."""
+    name = DMA_NAMES[shell]
     return {
         **_side("i", design.inputs),
         **_side("o", design.outputs),
-        "input_dma_name": [f"idma{index}" for index in range(len(design.inputs))],
-        "output_dma_name": [f"odma{index}" for index in range(len(design.outputs))],
+        "input_dma_name": [name.format("i", index) for index in range(len(design.inputs))],
+        "output_dma_name": [name.format("o", index) for index in range(len(design.outputs))],
         "num_inputs": len(design.inputs),
         "num_outputs": len(design.outputs),
         "number_of_external_weights": 0,

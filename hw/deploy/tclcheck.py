@@ -11,41 +11,29 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pyslang import Bag, SourceManager
+from pyslang import Bag
 from pyslang.ast import Compilation, CompilationFlags, CompilationOptions
 from pyslang.syntax import SyntaxTree
 
+from hw.deploy import cores
+from hw.deploy.blockdesign import BlockDesign, Kind, replay
+from hw.deploy.cores import Core
 from hw.errors import ToolFailure
 
 RECORDER = Path(__file__).with_name("recorder.tcl")
-_FILE_COMMANDS = ("add_files", "read_verilog", "read_xdc")
-_CLOCKS_AND_RESETS = ("ap_clk", "ap_rst_n")
-_READY = "_tready"
+_CLOCKS_AND_RESETS = ("ap_clk", "ap_clk2x", "ap_rst_n")
+_VALID = re.compile(r"(\w+)_(?:tvalid|awvalid|arvalid)")
+"""A port that shows that its module has an interface."""
 _OPEN = re.compile(r"\w+_memstream_wrapper/s_axis_0|Thresholding_rtl_\w+/in1_v")
 """Streams, module/name, that FINN leaves open on purpose: they choose a set of weights, and there is one."""
 
 
 class ScriptError(ToolFailure):
     """A script that does not run, or that makes a design with a fault; the message names it."""
-
-
-@dataclass
-class Recorded:
-    """The block design that a script made: cells and their modules, hierarchies, connections.
-
-    `foreign` are cells that Vivado brings or Vitis HLS makes: their pins are not known here.
-    """
-
-    files: list[Path] = field(default_factory=list)
-    cells: dict[str, str] = field(default_factory=dict)
-    foreign: set[str] = field(default_factory=set)
-    hierarchies: set[str] = field(default_factory=set)
-    wires: list[tuple[str, str]] = field(default_factory=list)
-    streams: list[tuple[str, str]] = field(default_factory=list)
 
 
 def run(script: Path, folder: Path) -> list[list[str]]:
@@ -66,102 +54,106 @@ def run(script: Path, folder: Path) -> list[list[str]]:
         return [line.split("\t") for line in records.read_text().splitlines()]
 
 
-def check(commands: Iterable[Sequence[str]], folder: Path, include_dirs: Sequence[Path] = ()) -> Recorded:
+def check(commands: Iterable[Sequence[str]], folder: Path, known: Mapping[str, Core] | None = None) -> BlockDesign:
     """Check a recorded script.
 
     Args:
         commands: what `run` returned.
         folder: where relative names of files begin.
-        include_dirs: folders of included files.
+        known: cores, by vlnv, besides those that Vivado brings.
 
     Raises:
         ScriptError: the first fault.
     """
-    design = _replay(commands, folder)
-    missing = [path for path in design.files if not path.is_file()]
+    design = replay(commands, folder)
+    missing = [path for path in (*design.files, *sorted(design.repositories)) if not path.exists()]
     if missing:
         raise ScriptError(f"{missing[0]} does not exist")
     if design.cells:
-        _check_pins(design, _ports(design, include_dirs))
+        found = _cores(design, known or {})
+        _check_ends(design, found)
+        _check_needs(design, found)
     return design
 
 
-def _replay(commands: Iterable[Sequence[str]], folder: Path) -> Recorded:
-    design = Recorded()
-    for verb, *words in commands:
-        if verb in _FILE_COMMANDS:
-            plain = [word for before, word in zip(["", *words], words, strict=False) if before != "-mode"]
-            names = [name for word in plain if not word.startswith("-") for name in word.split()]
-            design.files += [folder / name for name in names]
-        elif verb == "create_bd_cell":
-            name = words[-1].strip("/")
-            if "-reference" in words:
-                design.cells[name] = words[words.index("-reference") + 1]
-            elif words[:2] == ["-type", "hier"]:
-                design.hierarchies.add(name)
-            else:
-                design.foreign.add(name)
-        elif verb in ("connect_bd_net", "connect_bd_intf_net"):
-            ends = [word.strip("/") for word in words]
-            (design.wires if verb == "connect_bd_net" else design.streams).append((ends[0], ends[1]))
-        elif verb in ("make_bd_pins_external", "make_bd_intf_pins_external"):
-            pin = words[0].strip("/")
-            (design.wires if verb == "make_bd_pins_external" else design.streams).append((pin, f"outside {pin}"))
-    return design
+def _cores(design: BlockDesign, known: Mapping[str, Core]) -> dict[str, Core]:
+    """What each cell is connected by."""
+    modules = _modules(design, sorted({name for name in design.cells.values() if ":" not in name}))
+    found = {cell: Core(pins, frozenset(pins)) for cell, pins in design.hierarchies.items()}
+    for cell, name in design.cells.items():
+        core = modules.get(name) or known.get(name) or cores.of_vivado(name, design.sizes.get(cell, {}))
+        if core is None:
+            raise ScriptError(f"{cell} is a {name}, which nothing makes")
+        if core.repository is not None and core.repository not in design.repositories:
+            raise ScriptError(f"{cell} is a {name}, but the script does not have Vivado look into {core.repository}")
+        found[cell] = core
+    return found
 
 
-def _ports(design: Recorded, include_dirs: Sequence[Path]) -> dict[str, set[str]]:
-    """Lower-case ports of each module."""
-    modules = sorted(set(design.cells.values()))
-    manager = SourceManager()
-    for folder in include_dirs:
-        manager.addUserDirectories(str(folder))
+def _modules(design: BlockDesign, names: Sequence[str]) -> dict[str, Core]:
+    """The modules that cells are made of, as the script's files define them."""
     options = CompilationOptions()
     options.topModules = {"every_module"}
     options.flags = CompilationFlags.AllowUseBeforeDeclare
     compilation = Compilation(Bag([options]))
     for path in dict.fromkeys(path.resolve() for path in design.files):
         if path.suffix in (".v", ".sv"):
-            compilation.addSyntaxTree(SyntaxTree.fromFile(str(path), manager))
-    text = "\n".join(f"  {module} m{index} ();" for index, module in enumerate(modules))
-    compilation.addSyntaxTree(SyntaxTree.fromText(f"module every_module;\n{text}\nendmodule\n", manager))
+            compilation.addSyntaxTree(SyntaxTree.fromFile(str(path)))
+    text = "\n".join(f"  {name} m{index} ();" for index, name in enumerate(names))
+    compilation.addSyntaxTree(SyntaxTree.fromText(f"module every_module;\n{text}\nendmodule\n"))
     body = compilation.getRoot().topInstances[0].body
     found = {}
-    for index, module in enumerate(modules):
+    for index, name in enumerate(names):
         instance = body.find(f"m{index}")
         if not hasattr(instance, "body"):
-            raise ScriptError(f"no file of the script defines the module {module}")
-        found[module] = {port.name.lower() for port in instance.body.portList}
+            raise ScriptError(f"no file of the script defines the module {name}")
+        found[name] = _module(name, {port.name.lower() for port in instance.body.portList})
     return found
 
 
-def _check_pins(design: Recorded, ports: Mapping[str, set[str]]) -> None:
-    """Pins exist; clocks, resets and streams of every cell are connected."""
-    wired = {end for pair in design.wires for end in pair}
-    streamed = {end for pair in design.streams for end in pair}
-    for pin in sorted(wired | streamed):
-        cell, _, name = pin.rpartition("/")
-        if not cell or cell.startswith("outside") or cell in design.hierarchies | design.foreign:
-            continue
-        if cell not in design.cells:
-            raise ScriptError(f"{pin} is connected, but there is no cell {cell}")
-        known = ports[design.cells[cell]]
-        wanted = [name.lower()] if pin in wired else [f"{name.lower()}_{signal}" for signal in ("tdata", "tvalid")]
-        absent = [port for port in wanted if port not in known]
-        if absent:
-            raise ScriptError(f"{pin} is connected, but {design.cells[cell]} has no port {absent[0]}")
-    for cell, module in design.cells.items():
-        for port in sorted(ports[module]):
-            if port in _CLOCKS_AND_RESETS and not _reaches(f"{cell}/{port}", wired):
-                raise ScriptError(f"{cell}/{port} is not connected")
-            stream = port.removesuffix(_READY)
-            if (
-                port.endswith(_READY)
-                and not _OPEN.fullmatch(f"{module}/{stream}")
-                and not _reaches(f"{cell}/{stream}", {end.lower() for end in streamed})
-            ):
-                raise ScriptError(f"the stream {cell}/{stream} has an open end")
+def _module(name: str, ports: set[str]) -> Core:
+    interfaces = {match[1] for port in ports if (match := _VALID.fullmatch(port))}
+    streams = {
+        stream for stream in interfaces if f"{stream}_tready" in ports and not _OPEN.fullmatch(f"{name}/{stream}")
+    }
+    return Core(cores.named(interfaces, ports), frozenset(streams | ports & {*_CLOCKS_AND_RESETS}))
 
 
-def _reaches(pin: str, ends: set[str]) -> bool:
-    return pin in ends or pin.lower() in {end.lower() for end in ends}
+def _check_ends(design: BlockDesign, found: Mapping[str, Core]) -> None:
+    """Whatever is connected is there."""
+    kinds: tuple[Kind, ...] = ("pin", "interface")
+    for kind in kinds:
+        for end in sorted({end for pair in design.pairs(kind) for end in pair}):
+            cell, _, name = end.rpartition("/")
+            if not cell:
+                if design.ports.get(end) != kind:
+                    raise ScriptError(f"{end} is connected, but the design has no such port")
+            elif cell not in found:
+                raise ScriptError(f"{end} is connected, but there is no cell {cell}")
+            elif not any(_same(name, known) for known, of in found[cell].names.items() if of == kind):
+                raise ScriptError(f"{end} is connected, but {design.cells.get(cell, cell)} has no {kind} {name}")
+
+
+def _check_needs(design: BlockDesign, found: Mapping[str, Core]) -> None:
+    """Clocks, resets and streams of every cell are connected; those of a hierarchy on both of its sides."""
+    outside, inside = set[str](), set[str]()
+    for one, other in (*design.wires, *design.streams):
+        for end, partner in ((one, other), (other, one)):
+            within = partner.startswith(f"{end.rpartition('/')[0]}/") and partner.count("/") > end.count("/")
+            (inside if within else outside).add(end.lower())
+    for cell, core in found.items():
+        for name in sorted(core.needed):
+            pin = f"{cell}/{name}".lower()
+            if not _reached(pin, outside):
+                raise ScriptError(f"{cell}/{name} is not connected")
+            if cell in design.hierarchies and not _reached(pin, inside):
+                raise ScriptError(f"{cell}/{name} is not connected inside")
+
+
+def _reached(pin: str, ends: Set[str]) -> bool:
+    return pin in ends or any(_same(end, pin) for end in ends)
+
+
+def _same(written: str, name: str) -> bool:
+    """Whether a name in a script, where a star may stand, means this one; Verilog's capitals are its own affair."""
+    return fnmatchcase(name.lower(), written.lower())

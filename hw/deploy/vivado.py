@@ -80,7 +80,7 @@ def write_scripts(
     names = " ".join(str(path.relative_to(rtl)) for path in sources)
     memories = " ".join(sorted(str(path.relative_to(rtl)) for path in (rtl / "rom").iterdir()))
     streams = "s_axis_0 m_axis_0"
-    vitis = ", and Vitis with the card's platform" if facts["platform"] == "alveo" else ""
+    vitis = ", and Vitis with the card's platform and XRT" if facts["platform"] == "alveo" else ""
     (folder / "ooc.tcl").write_text(OOC.format(**facts, sources=names))
     (folder / "clock.xdc").write_text(CLOCK.format(period=period_ns))
     (folder / "package_ip.tcl").write_text(

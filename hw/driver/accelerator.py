@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -152,7 +153,7 @@ class Accelerator:
 
     @batch_size.setter
     def batch_size(self, value: int) -> None:
-        if value < 1 or value != int(value):
+        if not isinstance(value, (int, np.integer)) or value < 1:
             raise InputError(f"batch_size must be a positive integer, not {value!r}")
         with self._alone(allocating=True):
             self._batch_size = int(value)
@@ -271,9 +272,11 @@ class Accelerator:
 
         Returns:
             Whether every integer is the expected one.
+
+        Raises:
+            InputError: there is no such file, or it holds something else.
         """
-        with np.load(str(golden or self.settings.folder / "golden.npz")) as file:
-            images, expected = file["images"], file["outputs"]
+        images, expected = _vectors(Path(golden or self.settings.folder / "golden.npz"))
         found = self.run(images).reshape(expected.shape)
         wrong = np.argwhere(found != expected)
         if not len(wrong):
@@ -466,6 +469,17 @@ class _Alone:
 
     def __exit__(self, *_: object) -> None:
         self._accelerator._lock.release()
+
+
+def _vectors(path: Path) -> tuple[Array, Array]:
+    """Images and the outputs that they must give."""
+    try:
+        with np.load(str(path)) as file:
+            return file["images"], file["outputs"]
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+        raise InputError(f"{path} does not hold golden vectors: arrays called images and outputs") from error
 
 
 def _seconds(function: Any, *arguments: Any) -> float:

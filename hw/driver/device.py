@@ -73,6 +73,6 @@ def read_record(folder: Path) -> Any:
         return {"build_id": str(record["build_id"]), "files": dict(record["files"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PackageError(
-            f"{folder / BITFILE_RECORD} is missing or damaged, so that nothing says which build the bitfile is of: "
-            "add it with `python -m driver --add-bitfile FOLDER`"
+            f"{folder / BITFILE_RECORD} is missing or damaged, so that nothing says which build the bitfile is of: the "
+            "build leaves it beside the bitfile, and `python -m driver --add-bitfile FOLDER` takes in both"
         ) from error

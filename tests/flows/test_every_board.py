@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`tiny` on every board: HDL for its part and clock, synthesis against its device, its package and Vivado scripts."""
+"""`tiny` on every board: HDL for its part and clock, synthesis against its device, its package, and all that FINN has
+Vivado, Vitis HLS and v++ do for the bitfile, against stand-ins for these.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +15,14 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.config import BuildConfig, Engine
 from flows.pipeline import Context
-from flows.steps import package, synthesise
+from flows.steps import bitfile, package, synthesise
 from hw import finn_env
 from hw.boards.board import Board, available
-from hw.deploy import tclcheck
+from hw.deploy import flowcheck, tclcheck
 from hw.driver import Accelerator
 from hw.ops import generate
 from model.checkpoint import shipped_checkpoint
+from tests.hw.deploy import fake_tools
 from tests.tools import needs_tclsh
 
 pytestmark = needs_tclsh
@@ -33,11 +36,11 @@ def context(board: Board, tiny_build: Path, folder: Path) -> Context:
     verify: tuple[Engine, ...] = ("cppsim",) if board.name in DRIVEN else ()
     names = {"export": "01_export", "convert": "03_convert", "verify": "07_verify"}
     folders = {step: tiny_build / name for step, name in names.items()}
-    folders |= {step: folder / step for step in ("stitch", "synthesise", "package")}
-    for step in ("stitch", "synthesise", "package"):
+    for step in ("stitch", "synthesise", "package", "bitfile"):
+        folders[step] = folder / step
         folders[step].mkdir()
     found = Context(
-        config=BuildConfig(network="tiny", board=board.name, verify=verify, output_dir=folder),
+        config=BuildConfig(network="tiny", board=board.name, verify=verify, bitfile=True, output_dir=folder),
         board=board,
         folders=folders,
         checkpoint=shipped_checkpoint("tiny"),
@@ -54,7 +57,9 @@ def context(board: Board, tiny_build: Path, folder: Path) -> Context:
 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("board", available(), ids=lambda board: board.name)
-def test_generate_fit_and_package(board: Board, tiny_build: Path, tmp_path: Path) -> None:
+def test_generate_fit_package_and_scripts(
+    board: Board, tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = context(board, tiny_build, tmp_path)
     found.current = "synthesise"
     resources = synthesise.STEP.run(found)["resources"]
@@ -77,4 +82,15 @@ def test_generate_fit_and_package(board: Board, tiny_build: Path, tmp_path: Path
         with Accelerator(found.path("package", "deploy"), batch_size=3, device="cppsim") as accelerator:
             assert accelerator.validate()
             assert accelerator.fclk_mhz == board.clock_mhz
+    found.current = "bitfile"
+    fake_tools.install(monkeypatch, tmp_path / "tools")
+    reported = bitfile.STEP.run(found)["vivado"]
+    assert reported["met"] and reported["lut"] > 0
+    flow = flowcheck.check(found.path("bitfile", "finn"))
+    shapes = settings["io_shape_dict"]
+    assert {*shapes["input_dma_name"], *shapes["output_dma_name"]} < flow.instances
+    # two DMAs from Vitis HLS, three kernels, the shell's project or three objects and a report; a cell for each node
+    assert flow.scripts == (6 if board.shell == "zynq-iodma" else 9)
+    assert flow.cells > len(ModelWrapper(str(found.path("stitch", "model.onnx"))).graph.node)
+    assert all(board.part in script.read_text() for script in found.path("bitfile", "finn").rglob("make_project.tcl"))
     shutil.rmtree(tmp_path)

@@ -13,7 +13,7 @@ class Faults:
     """What goes wrong.
 
     Attributes:
-        stuck: name of a DMA that never finishes, "idma0" or "odma0".
+        stuck: name of a DMA that never finishes, "idma0" or "odma0"; on Alveo "idma_0" or "odma_0".
         wrong_build_id: the design says that it is of another build.
         short_buffer: allocate() gives room for one image less.
         wrong_dtype: allocate() gives 16-bit elements.

@@ -45,6 +45,18 @@ EXAMPLE: dict[str, Any] = {
         "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220},
         "fits": True,
     },
+    "vivado": {
+        "tool": "Vivado v.2022.2",
+        "wns_ns": 1.284,
+        "whs_ns": 0.015,
+        "wpws_ns": 3.75,
+        "met": True,
+        "lut": 34567,
+        "ff": 41234,
+        "bram36": 45.5,
+        "dsp": 13,
+        "uram": None,
+    },
     "steps": [
         {"name": "export", "status": "cached", "seconds": 0.01, "reason": None},
         {"name": "bitfile", "status": "skipped", "seconds": 0, "reason": "Vivado is not installed"},

@@ -79,6 +79,18 @@ def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
     assert "<svg" not in page
 
 
+def test_what_vivado_reports(summary: Summary) -> None:
+    page = page_of(summary, [])
+    for text in ("From the reports of Vivado v.2022.2", ">met<", "1.284 ns", "34,567", "45.5"):
+        assert text in page
+    late = summary.model_dump(mode="json")
+    late["vivado"] |= {"wns_ns": -0.5, "met": False, "lut": None}
+    page = page_of(Summary.model_validate(late), [])
+    assert 'class="bad">not met<' in page
+    assert "None" not in page
+    assert "Placed and routed" not in page_of(Summary.model_validate(late | {"vivado": None}), [])
+
+
 def test_nodes_without_figures(summary: Summary) -> None:
     page = page_of(summary, [NodeRow(name="a", op="MVAU_rtl"), NodeRow(name="b", op="New_rtl", inputs=("a",))])
     assert "<td>" in page

@@ -25,7 +25,8 @@ ISSUE = {  # the keys that were asked for, written down apart from the model
     "performance.interval_cycles", "performance.latency_cycles", "performance.fps", "performance.bottleneck",
     "performance.fifo_bits", "resources", "resources.tool", "resources.lut", "resources.ff", "resources.bram36",
     "resources.dsp", "resources.available", "resources.fits", "steps", "steps[].name", "steps[].status",
-    "steps[].seconds", "steps[].reason", "peak_memory_mb",
+    "steps[].seconds", "steps[].reason", "peak_memory_mb", "vivado", "vivado.tool", "vivado.wns_ns", "vivado.whs_ns",
+    "vivado.wpws_ns", "vivado.met", "vivado.lut", "vivado.ff", "vivado.bram36", "vivado.dsp", "vivado.uram",
 }  # fmt: skip
 AVAILABLE = {f"resources.available.{name}" for name in ("lut", "ff", "bram36", "dsp")}
 

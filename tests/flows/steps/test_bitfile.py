@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from flows.config import BuildConfig
 from flows.errors import UserError
 from flows.pipeline import Context, Skipped
-from flows.steps import bitfile
+from flows.report.summary import Summary, Vivado
+from flows.steps import bitfile, report
 from hw.boards.board import load
-from hw.deploy import tclcheck
+from hw.deploy import flowcheck
 from hw.driver.device import read_record
 from hw.driver.settings import Settings
 from model.checkpoint import shipped_checkpoint
 from tests.flows.command import build
-from tests.flows.steps import fake_tools
+from tests.hw.deploy import fake_tools
 from tests.tools import needs_tclsh
 
 pytestmark = needs_tclsh
@@ -27,7 +30,7 @@ pytestmark = needs_tclsh
 @pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    for name in ("XILINX_VIVADO", "FINN_DEPS"):
+    for name in ("XILINX_VIVADO", "XILINX_XRT", "FINN_DEPS"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -41,24 +44,35 @@ def context(tiny_build: Path, folder: Path, wanted: bool = True) -> Context:
     )
 
 
+def reported(found: Context, tiny_build: Path, result: dict[str, Any]) -> Vivado | None:
+    """What summary.json says of Vivado where the bitfile's step ended with a result, and all others as in a build."""
+    done = {path.parent.name[3:]: json.loads(path.read_text()) for path in tiny_build.glob("*/done.json")}
+    results = {step: content["results"] for step, content in done.items()} | {"bitfile": result}
+    folders = found.folders | {"report": found.folder.parent / "report"}
+    report.STEP.run(dataclasses.replace(found, results=results, folders=folders, current="report"))
+    return Summary.model_validate_json((folders["report"] / "summary.json").read_text()).vivado
+
+
 @pytest.mark.timeout(1500)
 def test_zynq(tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tools.install(monkeypatch, tmp_path / "tools")
     folder = tmp_path / "bitfile"
     folder.mkdir()
-    result = bitfile.STEP.run(context(tiny_build, folder))
-    assert result == {"archive": "tiny-pynq-z2.zip", "reports": ["report_utilization.xml"]}
+    found = context(tiny_build, folder)
+    result = bitfile.STEP.run(found)
+    assert result["archive"] == "tiny-pynq-z2.zip"
+    assert result["reports"] == ["report_timing.rpt", "report_utilization.rpt", "report_utilization.xml"]
+    assert reported(found, tiny_build, result) == Vivado(
+        tool="Vivado v.2022.2", wns_ns=1.284, whs_ns=0.015, wpws_ns=3.75, met=True,
+        lut=12345, ff=20202, bram36=10.5, dsp=41, uram=None,
+    )  # fmt: skip
+    assert reported(found, tiny_build, {}) is None
     package = folder / "tiny-pynq-z2"
     settings = Settings.load(package)
     assert settings.bitfile.is_file()
     assert settings.bitfile.with_suffix(".hwh").is_file()
     assert read_record(package)["build_id"] == settings.build_id
-    cells = 0
-    for records in (folder / "finn").glob("vivado_*/records"):
-        commands = [line.split("\t") for line in records.read_text().splitlines()]
-        cells += len(tclcheck.check(commands, records.parent).cells)
-    # every node, and FINN's sim_ctrl in each of the three projects
-    assert cells > 100
+    assert flowcheck.check(folder / "finn").cells > 100
 
 
 @pytest.mark.usefixtures("no_tools")
@@ -79,7 +93,7 @@ def test_asked_for_without_the_tools(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"vivado is not installed; .*; install Vivado with Vitis HLS \(2022"):
         bitfile.check(found.config, found.board)
     alveo = dataclasses.replace(found, board=load("u250"))
-    with pytest.raises(UserError, match=r"v\+\+ is not installed.* Vitis and the platform of the card"):
+    with pytest.raises(UserError, match=r"v\+\+ is not installed; kernelinfo is.* XRT and the card's platform"):
         bitfile.check(alveo.config, alveo.board)
 
 

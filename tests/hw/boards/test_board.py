@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 from finn.util.basic import alveo_default_platform, alveo_part_map, pynq_native_port_width, pynq_part_map
+from finn.util.platforms import platforms
 
 from hw.boards import board as boards
 
@@ -31,6 +32,8 @@ def write(folder: Path, file: str = "board.yaml", /, **changes: object) -> Path:
 
 
 ALVEO = ["u200", "u250", "u280", "u50", "u55c"]
+SAME_DEVICE = {"Ultra96-V2": "Ultra96", "RFSoC2x2": "ZCU111"}
+"""Boards that FINN plans for under the name of another with their device."""
 ZYNQ = ["aup-zu3", "kv260", "pynq-z1", "pynq-z2", "rfsoc2x2", "ultra96-v2", "zcu102", "zcu104"]
 
 
@@ -52,6 +55,18 @@ def test_parts_and_port_widths_are_those_that_finn_builds_for(board: boards.Boar
     assert pynq_native_port_width.get(board.platform, 512) == board.axi_width_bits
     assert board.vitis_platform == alveo_default_platform.get(board.platform)
     assert board.resources.ff == 2 * board.resources.lut
+
+
+@pytest.mark.parametrize("name", sorted({*ZYNQ, *ALVEO} - {"kv260"}))
+def test_resources_are_about_those_that_finn_plans_with(name: str) -> None:
+    """FINN rounds those of Zynq devices, and leaves out what the shell takes of a card; it has none of the K26."""
+    board = boards.load(name)
+    planned = platforms[SAME_DEVICE.get(board.platform, board.platform)]().compute_resources
+    lut, ff, bram18, uram, dsp = (sum(column) for column in zip(*planned, strict=True))
+    resources = board.resources
+    own = (resources.lut, resources.ff, 2 * resources.bram36, resources.uram, resources.dsp)
+    for ours, finn in zip(own, (lut, ff, bram18, uram, dsp), strict=True):
+        assert 0.99 * finn <= ours <= (1.25 if board.shell == "alveo" else 1.05) * finn
 
 
 @pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)

@@ -25,7 +25,9 @@ add_files -norecurse stage.v
 create_bd_cell -type module -reference stage a
 create_bd_cell -type module -reference stage b
 make_bd_pins_external [get_bd_pins a/ap_clk]
+set_property name ap_clk [get_bd_ports ap_clk_0]
 make_bd_pins_external [get_bd_pins a/ap_rst_n]
+set_property name ap_rst_n [get_bd_ports ap_rst_n_0]
 connect_bd_net [get_bd_ports ap_clk] [get_bd_pins b/ap_clk]
 connect_bd_net [get_bd_ports ap_rst_n] [get_bd_pins b/ap_rst_n]
 connect_bd_intf_net [get_bd_intf_pins a/out0_V] [get_bd_intf_pins b/in0_V]
@@ -51,12 +53,17 @@ def test_a_good_script(tmp_path: Path) -> None:
     [
         ("stage.v", "missing.v", r"missing\.v does not exist"),
         ("-reference stage b", "-reference stages b", "no file of the script defines the module stages"),
-        ("[get_bd_pins b/ap_clk]", "[get_bd_pins b/clk]", "b/clk is connected, but stage has no port clk"),
-        ("[get_bd_intf_pins b/in0_V]", "[get_bd_intf_pins b/in1_V]", "stage has no port in1_v_tdata"),
+        ("[get_bd_pins b/ap_clk]", "[get_bd_pins b/clk]", "b/clk is connected, but stage has no pin clk"),
+        ("[get_bd_intf_pins b/in0_V]", "[get_bd_intf_pins b/in1_V]", "stage has no interface in1_V"),
         ("[get_bd_pins b/ap_rst_n]", "[get_bd_pins c/ap_rst_n]", "there is no cell c"),
         ("connect_bd_net [get_bd_ports ap_clk] [get_bd_pins b/ap_clk]\n", "", "b/ap_clk is not connected"),
         ("connect_bd_net [get_bd_ports ap_rst_n] [get_bd_pins b/ap_rst_n]\n", "", "b/ap_rst_n is not connected"),
-        ("make_bd_intf_pins_external [get_bd_intf_pins b/out0_V]\n", "", "the stream b/out0_v has an open end"),
+        ("make_bd_intf_pins_external [get_bd_intf_pins b/out0_V]\n", "", "b/out0_v is not connected"),
+        (
+            "set_property name ap_clk [get_bd_ports ap_clk_0]\n",
+            "",
+            "ap_clk is connected, but the design has no such port",
+        ),
         ("create_project", "creat_project", "unknown command: creat_project"),
         ("./p", "$folder", 'can\'t read "folder": no such variable'),
         ("-part", "[exec ls", "missing close-bracket"),

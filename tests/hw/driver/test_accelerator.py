@@ -89,6 +89,18 @@ def test_validate(package: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert capsys.readouterr().out == first
 
 
+def test_golden_vectors_that_are_none(package: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    np.savez(tmp_path / "other.npz", pictures=np.zeros(3))
+    (tmp_path / "cut.npz").write_bytes((package / "golden.npz").read_bytes()[:100])
+    with Accelerator(package) as accelerator:
+        with pytest.raises(InputError, match=r"none\.npz: No such file"):
+            accelerator.validate(tmp_path / "none.npz")
+        for name in ("one.npy", "other.npz", "cut.npz"):
+            with pytest.raises(InputError, match=f"{name} does not hold golden vectors"):
+                accelerator.validate(tmp_path / name)
+
+
 def test_throughput(package: Path) -> None:
     with Accelerator(package, batch_size=4) as accelerator:
         accelerator._clocks().fclk0_mhz = 99.0  # what the divider makes of 100
@@ -166,8 +178,9 @@ def test_batches_that_do_not_fit(package: Path) -> None:
             accelerator.execute_on_buffers(batch_size=3)
         with pytest.raises(InputError, match=r"input 0 must be \(2, 4, 4, 3\), not \(5, 4, 4, 3\)"):
             accelerator.execute(NHWC)
-        with pytest.raises(InputError, match="positive integer, not 0"):
-            accelerator.batch_size = 0
+        for size in (0, 2.5, "two"):
+            with pytest.raises(InputError, match=f"positive integer, not {size!r}"):
+                accelerator.batch_size = size  # type: ignore[assignment]
         with pytest.raises(InputError, match="2 arrays for 1 inputs"):
             accelerator.execute([NHWC, NHWC])
         with pytest.raises(BusyError, match="nothing is running"):
