@@ -227,7 +227,7 @@ class Simulation:
         while status == _MORE:
             status = self._lib.ir2_advance(handle, _BUDGET)
         cycles = int(self._lib.ir2_cycle(handle))
-        drains |= watched
+        drains.update(watched)  # as Python 3.8 has no |= for dictionaries
         if status in (_STALLED, _TOO_LONG):
             reason = (
                 f"no transfer for {idle_limit} cycles"
