@@ -26,9 +26,10 @@ from torch.profiler import ProfilerActivity, profile
 from model.cli import run
 from model.layers import OptionAShortcut
 from model.networks import Network, create_network, to_brevitas
+from model.quantizers import compile_elementwise
 from model.restriction import THRESHOLD, restricted_loss
 
-Step = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[[Tensor, Tensor], None]
 
 NETWORK = "resnet20"
 REFERENCE = "float32"
@@ -40,6 +41,8 @@ KINDS = {
     **dict.fromkeys(("copy", "fill", "clone"), "copying and filling"),
 }
 """What the operators of torch are for that take most of a step; the others are "other"."""
+COMPILED, COMPILED_GRAPH = "compiled", "CompiledFxGraph"
+"""The kind of what torch.compile made, and what its operators have in their names."""
 
 
 class FloatBlock(nn.Module):
@@ -69,25 +72,37 @@ def float_resnet20() -> nn.Sequential:
 
 
 def _plain(network: nn.Module) -> Step:
-    return lambda images, labels: functional.cross_entropy(network(images), labels)
+    return lambda images, labels: functional.cross_entropy(network(images), labels).backward()
 
 
 def _restricted(network: Network) -> Step:
-    return lambda images, labels: restricted_loss(network, images, labels, THRESHOLD)[0]
+    return lambda images, labels: restricted_loss(network, images, labels, THRESHOLD)[0].backward()
+
+
+def _compiled(step: Step) -> Step:
+    def run_compiled(images: Tensor, labels: Tensor) -> None:
+        compile_elementwise(True)
+        step(images, labels)
+        compile_elementwise(False)
+
+    return run_compiled
 
 
 def make_steps() -> dict[str, Step]:
-    """Return the loss of a batch (images uint8, labels) in every way that is compared."""
+    """Return forward and backward of a batch (images uint8, labels) in every way that is compared."""
     reference = float_resnet20()
     hardware = create_network(NETWORK, seed=0)
     brevitas = to_brevitas(hardware)
     paper = create_network(NETWORK, precision="paper", seed=0)
     for network in (reference, hardware, brevitas, paper):
         network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    steps = {REFERENCE: lambda images, labels: functional.cross_entropy(reference(images / 255), labels)}
+    steps: dict[str, Step] = {
+        REFERENCE: lambda images, labels: functional.cross_entropy(reference(images / 255), labels).backward()
+    }
     for name, network in (("hardware", hardware), ("paper", paper)):
         steps[name] = _plain(network)
         steps[f"{name}, restriction"] = _restricted(network)
+    steps["hardware, compiled"] = _compiled(steps["hardware"])
     # Brevitas' tensors do not go through the attention map, so its step is measured without restriction.
     steps["hardware in Brevitas"] = _plain(brevitas)
     return steps
@@ -104,12 +119,12 @@ def random_batch(batch: int, size: int) -> tuple[Tensor, Tensor]:
 def measure(steps: dict[str, Step], images: Tensor, labels: Tensor, rounds: int) -> dict[str, float]:
     """Return the median seconds of a step in each way."""
     for step in steps.values():
-        step(images, labels).backward()
+        step(images, labels)
     seconds: dict[str, list[float]] = {name: [] for name in steps}
     for _ in track(range(rounds), "measuring", transient=True):
         for name, step in steps.items():
             begin = time.perf_counter()
-            step(images, labels).backward()
+            step(images, labels)
             seconds[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
@@ -118,11 +133,12 @@ def profiled(step: Step, images: Tensor, labels: Tensor, rounds: int) -> dict[st
     """Return the milliseconds of a step that each kind of operator takes, and the number of operators called."""
     with profile(activities=[ProfilerActivity.CPU]) as found:
         for _ in range(rounds):
-            step(images, labels).backward()
+            step(images, labels)
     kinds: Counter[str] = Counter()
     for event in found.key_averages():
         operator = event.key.removeprefix("aten::").removesuffix("_")
-        kinds[KINDS.get(operator, "other")] += event.self_cpu_time_total / 1e3 / rounds
+        kind = COMPILED if COMPILED_GRAPH in operator else KINDS.get(operator, "other")
+        kinds[kind] += event.self_cpu_time_total / 1e3 / rounds
         kinds["calls"] += event.count / rounds
     return dict(kinds)
 

@@ -109,19 +109,21 @@ class _Elementwise(Generic[Arguments, Result]):
 
     def __init__(self, function: Callable[Arguments, Result]) -> None:
         self.function = self.current = function
+        # Compiled at the first call; kept, since every torch.compile of it would compile anew.
+        self.compiled = torch.compile(function, dynamic=True, fullgraph=True)
         self.instances.append(self)
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
         return self.current(*args, **kwargs)
 
 
-def compile_elementwise() -> None:
+def compile_elementwise(enabled: bool = True) -> None:
     """Compile the element-wise functions of the quantizers, for long runs: a minute at the start, then shorter steps.
 
     Outputs stay the same bit for bit; gradients do so up to the order in which torch sums what lies in other layouts.
     """
     for elementwise in _Elementwise.instances:
-        elementwise.current = torch.compile(elementwise.function, dynamic=True, fullgraph=True)
+        elementwise.current = elementwise.compiled if enabled else elementwise.function
 
 
 def _where_inside(grad: Tensor, integers: Tensor, bounds: Range) -> Tensor:

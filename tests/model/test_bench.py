@@ -16,10 +16,12 @@ def test_every_step_is_measured(tmp_path: Path) -> None:
     output = tmp_path / "new" / "train.json"
     main(output=output, batch=2, size=32, rounds=1, threads=1)
     found = json.loads(output.read_text())
-    restricted = {"hardware, restriction", "paper, restriction"}
-    assert set(found["steps"]) == {"float32", "hardware", "paper", "hardware in Brevitas"} | restricted
+    restricted, compiled = {"hardware, restriction", "paper, restriction"}, {"hardware, compiled"}
+    plain = {"float32", "hardware", "paper", "hardware in Brevitas"}
+    assert set(found["steps"]) == plain | restricted | compiled
     for row in found["steps"].values():
         assert row["images_per_second"] > 0
         assert row["times_float32"] == row["seconds"] / found["steps"]["float32"]["seconds"]
         assert row["profile_ms"]["convolution"] > 0
         assert row["profile_ms"]["calls"] > 100
+    assert {name for name, row in found["steps"].items() if "compiled" in row["profile_ms"]} == compiled
