@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from model.quantizers import Formats
 
-Precision = Literal["paper", "hardware"]
+Precision = Literal["paper", "hardware", "real"]
+"""Real is that of teachers, which have no binary convolutions."""
 
 
 class Kit(Protocol):

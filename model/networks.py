@@ -13,7 +13,16 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.blocks import SIGN_THRESHOLDS, BasicBlock, BiRealBlock, DoubleBlock, QuantizedNorm, as_norm, reach_of
+from model.blocks import (
+    SIGN_THRESHOLDS,
+    BasicBlock,
+    BiRealBlock,
+    DoubleBlock,
+    QuantizedNorm,
+    RealBlock,
+    as_norm,
+    reach_of,
+)
 from model.errors import DataError, PrecisionError, UnknownNetworkError
 from model.kit import BinaryWeights, Kit, Precision
 from model.layers import LightKit
@@ -22,7 +31,7 @@ from model.quantizers import INPUT_SCALE, Formats
 from model.recovery import CompactRecovery, GatherStages, fusion_norm
 
 Backend = Literal["light", "brevitas"]
-Family = Literal["double", "basic", "bireal", "vgg"]
+Family = Literal["double", "basic", "bireal", "vgg", "real"]
 Recovery = Literal["compact", "full", "none"]
 
 PIXEL_MEAN = (0.485, 0.456, 0.406)
@@ -78,10 +87,20 @@ NETWORKS = {
 }
 
 
+TEACHERS = {
+    spec.name: spec
+    for spec in (
+        NetworkSpec("resnet10", "real", 3, 32, (32, 64, 128, 256), blocks=1, classes=10, ratio=1, dataset="cifar10",
+                    recovery="none"),
+    )
+}  # fmt: skip
+"""Networks of real numbers, whose answers a binary network learns from (model.teacher)."""
+
+
 def network_spec(name: str) -> NetworkSpec:
     """Return the network's shape; raises UnknownNetworkError with the closest names."""
-    if name in NETWORKS:
-        return NETWORKS[name]
+    if spec := NETWORKS.get(name) or TEACHERS.get(name):
+        return spec
     close = difflib.get_close_matches(name, NETWORKS, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known networks: {', '.join(NETWORKS)}"
     raise UnknownNetworkError(f"unknown network '{name}'; {hint}")
@@ -266,12 +285,43 @@ class VggNetwork(Network):
             yield QuantizedNorm(norm, 1.0, formats.residual.thresholds if last else SIGN_THRESHOLDS)
 
 
+class RealNetwork(Network):
+    """A teacher: a residual network of real numbers, without any of the paper's means."""
+
+    def __init__(self, spec: NetworkSpec, kit: Kit, recovery: Recovery) -> None:
+        super().__init__(spec, kit, recovery)
+        self.precision = "real"
+        first, last = spec.widths[0], spec.widths[-1]
+        self.stem = nn.Sequential(
+            nn.Conv2d(spec.channels, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
+        )
+        inputs = (first, *spec.widths)
+        for index, outputs in enumerate(spec.widths):
+            rest = [RealBlock(outputs, outputs, 1) for _ in range(spec.blocks - 1)]
+            stage = nn.Sequential(RealBlock(inputs[index], outputs, 2 if index else 1), *rest)
+            self.add_module(f"layer{index + 1}", stage)
+        self.linear = nn.Linear(last, spec.classes)
+
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """Return the outputs of the stem and of every stage."""
+        maps = [self.stem(x)]
+        for index in range(len(self.spec.widths)):
+            maps.append(self.get_submodule(f"layer{index + 1}")(maps[-1]))
+        return maps
+
+    def classify(self, fused: Tensor) -> Tensor:
+        """Map features (batch, width, h, w) to logits."""
+        logits: Tensor = self.linear(fused.mean((2, 3)))
+        return logits
+
+
 BLOCKS: dict[Family, type[nn.Module]] = {"double": DoubleBlock, "basic": BasicBlock, "bireal": BiRealBlock}
 CLASSES: dict[Family, type[Network]] = {
     "double": ResidualNetwork,
     "basic": ResidualNetwork,
     "bireal": BiRealNetwork,
     "vgg": VggNetwork,
+    "real": RealNetwork,
 }
 
 
@@ -308,17 +358,24 @@ def create_network(
 
     `recovery` is by default what the paper uses for the network. `formats` are the bit widths of hardware
     precision. `backend` selects the layers of hardware precision: plain torch ("light") or Brevitas, which only
-    then has to be installed. Raises UnknownNetworkError, or PrecisionError for Brevitas in paper precision.
+    then has to be installed. Raises UnknownNetworkError, or PrecisionError for a precision that
+    the network, or Brevitas, does not have.
     """
     spec = network_spec(name) if isinstance(name, str) else name
     prelu = spec.family == "bireal"
-    kit = PaperKit(prelu) if precision == "paper" else LightKit(prelu, formats or Formats())
+    if (precision == "real") != (spec.family == "real"):
+        raise PrecisionError(f"{spec.name} has no {precision} precision: {_precisions(spec)}")
+    kit = LightKit(prelu, formats or Formats()) if precision == "hardware" else PaperKit(prelu)
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
         network = CLASSES[spec.family](spec, kit, recovery or spec.recovery)
         _initialise(network)
     return network if backend == "light" else to_brevitas(network)
+
+
+def _precisions(spec: NetworkSpec) -> str:
+    return "it is a teacher, of real precision" if spec.family == "real" else "choose hardware or paper"
 
 
 def _initialise(network: Network) -> None:
@@ -344,7 +401,9 @@ def to_brevitas(network: Network) -> Network:
 
     spec, formats = network.spec, network.formats
     if formats is None:
-        raise PrecisionError(f"{spec.name} is of paper precision; Brevitas layers are for hardware precision")
+        raise PrecisionError(
+            f"{spec.name} is of {network.precision} precision; Brevitas layers are for hardware precision"
+        )
     if any(isinstance(module, BinaryWeights) and not module.binary_weights for module in network.modules()):
         raise PrecisionError(f"{spec.name} has real weights in its binary convolutions")
     twin = CLASSES[spec.family](spec, BrevitasKit(spec.family == "bireal", formats), network.recovery)

@@ -88,7 +88,7 @@ class Phase(_Part):
 class Recipe(_Part):
     """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
 
-    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "release"})
+    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "truth", "release"})
 
     network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
     batch_size: int = Field(gt=0, description="of all processes together")
@@ -100,7 +100,10 @@ class Recipe(_Part):
     smallest_crop: float = Field(
         default=0.08, gt=0, le=1, description="ImageNet: least share of a picture's area that a random crop shows"
     )
-    teacher: Literal["resnet34"] | None = Field(default=None, description="whose answers take the place of labels")
+    teacher: Literal["resnet34", "real"] | None = Field(
+        default=None, description="whose answers take the place of labels; real: a checkpoint of real precision"
+    )
+    truth: float = Field(default=0.0, ge=0, lt=1, description="weight of the labels beside the teacher's answers")
     release: tuple[Phase, ...] = Field(default=(), description="the branch that --release trains from a saved state")
 
     @model_validator(mode="after")

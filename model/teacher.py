@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ResNet-34 whose answers replace the labels in the ImageNet training (knowledge distillation)."""
+"""Networks whose answers take the place of labels (knowledge distillation).
+
+ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-distilled from a small network of real numbers.
+"""
 
 import hashlib
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -10,7 +15,12 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from model.augment import normalised
+from model.blocks import RealBlock
+from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
+from model.networks import NetworkSpec
+
+TeacherKind = Literal["resnet34", "real"]
 
 MEAN = (0.485, 0.456, 0.406)
 DEVIATION = (0.229, 0.224, 0.225)
@@ -20,30 +30,7 @@ BLOCKS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
 
 
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut (He et al. 2015)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        result: Tensor = (y + shortcut).relu()
-        return result
-
-
-class Teacher(nn.Module):
+class ResNet34(nn.Module):
     """ResNet-34 with the parameter names of torchvision and timm, for evaluation only."""
 
     mean: Tensor
@@ -51,7 +38,6 @@ class Teacher(nn.Module):
 
     def __init__(self, classes: int = 1000) -> None:
         super().__init__()
-        self.sha256 = ""
         self.register_buffer("mean", torch.tensor(MEAN).view(-1, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(-1, 1, 1), persistent=False)
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False)
@@ -59,12 +45,11 @@ class Teacher(nn.Module):
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
         inputs = WIDTHS[0]
         for index, (outputs, count) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
-            first = BasicBlock(inputs, outputs, 2 if index else 1)
-            rest = [BasicBlock(outputs, outputs, 1) for _ in range(count - 1)]
+            first = RealBlock(inputs, outputs, 2 if index else 1)
+            rest = [RealBlock(outputs, outputs, 1) for _ in range(count - 1)]
             self.add_module(f"layer{index + 1}", nn.Sequential(first, *rest))
             inputs = outputs
         self.fc = nn.Linear(inputs, classes)
-        self.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 images (batch, 3, h, w) to logits (batch, classes)."""
@@ -75,15 +60,43 @@ class Teacher(nn.Module):
         return logits
 
 
-def load_teacher(path: Path, classes: int) -> Teacher:
-    """Read the weights of a ResNet-34 from a safetensors file; raises CheckpointError."""
+@dataclass(frozen=True)
+class Teacher:
+    """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights."""
+
+    network: nn.Module
+    sha256: str
+
+    def __post_init__(self) -> None:
+        self.network.eval().requires_grad_(False)
+
+    def answers(self, images: Tensor) -> Tensor:
+        """Return a probability for each class, (batch, classes)."""
+        logits: Tensor = self.network(images)
+        return logits.float().softmax(1)
+
+
+def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
+    """Read the weights of a teacher of the network `spec`; raises CheckpointError.
+
+    "real" is a checkpoint of real precision; else they are those of a ResNet-34 in a safetensors file.
+    """
+    if kind != "real":
+        return _load_resnet34(path, spec.classes)
+    network, card = load_checkpoint(path, precision="real")
+    if network.spec.dataset != spec.dataset:
+        raise CheckpointError(f"{path} was trained on {network.spec.dataset}: no teacher of {spec.name}")
+    return Teacher(network, card.sha256)
+
+
+def _load_resnet34(path: Path, classes: int) -> Teacher:
     try:
         data = path.read_bytes()
         tensors = load(data)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read the teacher's weights {path}: {error}") from error
-    teacher = Teacher(classes)
-    wanted = {name: tuple(tensor.shape) for name, tensor in teacher.state_dict().items()}
+    network = ResNet34(classes)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     # Counters of batches are not always published, and not used.
     for name in sorted(name for name in wanted.keys() | found.keys() if not name.endswith("num_batches_tracked")):
@@ -92,6 +105,5 @@ def load_teacher(path: Path, classes: int) -> Teacher:
                 f"{path} holds no ResNet-34 of {classes} classes: tensor {name} is {found.get(name, 'missing')}, "
                 f"expected {wanted.get(name, 'none')}"
             )
-    teacher.load_state_dict(tensors, strict=False)
-    teacher.sha256 = hashlib.sha256(data).hexdigest()
-    return teacher
+    network.load_state_dict(tensors, strict=False)
+    return Teacher(network, hashlib.sha256(data).hexdigest())

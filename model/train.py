@@ -140,9 +140,9 @@ def _row(trainer: Trainer, result: StepResult, top1: float | None) -> Row:
 def main(
     *,
     network: Annotated[str, typer.Option(help="network to train")] = "tiny",
-    precision: Annotated[Precision, typer.Option(help="the paper's real numbers, or the hardware's integers")] = (
-        "hardware"
-    ),
+    precision: Annotated[
+        Precision, typer.Option(help="the paper's numbers, the hardware's integers, or real numbers throughout")
+    ] = "hardware",
     recovery: Annotated[Recovery | None, typer.Option(help="information recovery; default: the network's own")] = None,
     output: Annotated[Path | None, typer.Option(help="checkpoint to write; default: runs/NETWORK.safetensors")] = None,
     recipe: Annotated[str | None, typer.Option(help="recipe: a YAML file, or the name of a shipped one")] = None,
@@ -154,7 +154,7 @@ def main(
     data_dir: Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")] = None,
     download: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 from the Hugging Face hub")] = False,
     init: Annotated[Path | None, typer.Option(help="checkpoint whose weights to start from")] = None,
-    teacher: Annotated[Path | None, typer.Option(help="ResNet-34 weights (.safetensors) for distillation")] = None,
+    teacher: Annotated[Path | None, typer.Option(help="weights (.safetensors) of the recipe's teacher")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="discard a run that was stopped")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
@@ -182,7 +182,7 @@ def main(
         model, start = load_checkpoint(init, network, precision)
         if model.recovery != (recovery or model.spec.recovery):
             raise TrainingError(f"{init} has {model.recovery} recovery: give it with --recovery")
-    guide = None if teacher is None else load_teacher(teacher, model.spec.classes)
+    guide = None if teacher is None else load_teacher(teacher, plan.teacher, model.spec)
     train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
     own = recovery in (None, model.spec.recovery)
     job = Job(plan, train, seed, precision, None if own else recovery, start, guide)

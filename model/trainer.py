@@ -79,7 +79,7 @@ class Job:
     def __post_init__(self) -> None:
         if self.recipe.teacher is not None and self.teacher is None:
             raise TrainingError(
-                f"the recipe takes its answers from a {self.recipe.teacher}: give its weights (--teacher)"
+                f"the recipe takes its answers from a teacher ({self.recipe.teacher}): give its weights (--teacher)"
             )
         if self.recipe.teacher is None and self.teacher is not None:
             raise TrainingError("the recipe has no teacher: leave --teacher out")
@@ -122,7 +122,7 @@ class Trainer:
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         if job.teacher is not None:
-            job.teacher.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            job.teacher.network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _fresh_optimizer(job.recipe, network)
         self._objective: nn.Module = Objective(network)
         if self.world.size > 1:
@@ -173,7 +173,8 @@ class Trainer:
             targets = labels
             if self.job.teacher is not None:
                 # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
-                targets = self.job.teacher(images).float().softmax(1)
+                answers = self.job.teacher.answers(images)
+                targets = answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
             loss, logits, erased = self._objective(images, targets, threshold)
         return loss, logits, erased
 

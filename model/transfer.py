@@ -37,7 +37,9 @@ def to_hardware(source: Network, formats: Formats | None = None) -> Network:
     is of paper precision.
     """
     if source.precision != "paper":
-        raise PrecisionError(f"{source.spec.name} is of {source.precision} precision already")
+        raise PrecisionError(
+            f"{source.spec.name} is of {source.precision} precision: weights move from paper precision only"
+        )
     classifier = "linear" if "linear.weight" in source.state_dict() else "fc"
     chosen = _with_classifier_scale(formats or Formats(), source.get_parameter(f"{classifier}.weight"))
     target = create_network(source.spec, recovery=source.recovery, formats=chosen)

@@ -8,18 +8,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch.nn import functional
 
-from model.batches import make_batches
 from model.checkpoint import Card
 from model.data import Images, load_images
-from model.distributed import World
 from model.errors import CheckpointError, TrainingError
 from model.networks import create_network
-from model.recipe import Phase, Recipe, Schedule, Sgd
-from model.restriction import erase_mask
+from model.recipe import Phase, Recipe, Sgd
 from model.state import read_state
-from model.teacher import Teacher, load_teacher
 from model.train import finish
 from model.trainer import Job, Trainer
 
@@ -186,56 +181,6 @@ def test_weights_that_are_no_numbers_are_not_released(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no checkpoint was written"):
         finish(trainer, tmp_path / "net.safetensors", load_images("tiny", "test"))
     assert not list(tmp_path.iterdir())
-
-
-def random_teacher(path: Path, classes: int = 10) -> Teacher:
-    torch.manual_seed(0)
-    save_file(Teacher(classes).state_dict(), path)
-    return load_teacher(path, classes)
-
-
-def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tmp_path: Path) -> None:
-    teacher = random_teacher(tmp_path / "teacher.safetensors")
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (8, 3, 32, 32), np.uint8)
-    data = Images("noise", images, rng.integers(0, 10, 8))
-    phase = Phase(epochs=4, size=32, restriction_interval=1, restriction_threshold=0.9, lr_start=1e-9, lr_end=1e-9)
-    recipe = Recipe(
-        network="resnet20", batch_size=8, warmup_steps=0, shift=0, flip=False, phases=(phase,), teacher="resnet34"
-    )
-    network = create_network("resnet20", seed=0)
-    with pytest.raises(TrainingError, match="give its weights"):
-        Job(recipe, data, 0)
-    with pytest.raises(TrainingError, match="no teacher"):
-        Job(RECIPE, data, 0, teacher=teacher)
-    result = Trainer(network, Job(recipe, data, 0, teacher=teacher)).advance()
-
-    # The same layouts: in others, roundings turn a sign here and there.
-    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    plain, _ = make_batches(data, Schedule(recipe, 8), 0, World()).at(0)
-    logits, features = twin.logits_and_features(twin.values(plain))
-    kept = erase_mask(features.detach(), 32, 0.9)
-    erased_logits = twin(twin.values(plain) * kept)
-    answers = teacher(plain).softmax(1)
-    divergences = [functional.kl_div(x.log_softmax(1), answers, reduction="batchmean") for x in (logits, erased_logits)]
-    entropy = -(answers * answers.log()).sum(1).mean()
-    assert result.loss == pytest.approx(float(sum(divergences) / 2 + entropy), rel=1e-5)
-    assert result.erased == pytest.approx(1 - float(kept.float().mean()), rel=1e-5)
-    assert 0 < result.erased < 1
-
-
-def test_teacher_is_resnet34(tmp_path: Path) -> None:
-    # Published: 21.8 M parameters (torchvision's resnet34 has 21,797,672).
-    assert sum(p.numel() for p in Teacher(1000).parameters()) == 21_797_672
-    path = tmp_path / "teacher.safetensors"
-    teacher = random_teacher(path)
-    assert not teacher.training
-    assert not any(p.requires_grad for p in teacher.parameters())
-    with pytest.raises(CheckpointError, match=r"no ResNet-34 of 1000 classes: tensor fc\.bias is \(10,\)"):
-        load_teacher(path, 1000)
-    path.write_bytes(path.read_bytes()[:10_000])
-    with pytest.raises(CheckpointError, match="cannot read the teacher's weights"):
-        load_teacher(path, 10)
 
 
 def test_start_belongs_to_the_run() -> None:

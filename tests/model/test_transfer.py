@@ -159,5 +159,5 @@ def test_negative_slopes_become_zero(make_network: MakeNetwork) -> None:
 
 
 def test_only_paper_precision_moves(make_network: MakeNetwork) -> None:
-    with pytest.raises(PrecisionError, match="of hardware precision already"):
+    with pytest.raises(PrecisionError, match="is of hardware precision: weights move from paper"):
         to_hardware(make_network("tiny"))

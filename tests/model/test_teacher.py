@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Distillation: what the teachers are, and that a network learns from their answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional
+
+from model.batches import make_batches
+from model.checkpoint import Card, save_checkpoint
+from model.data import Images
+from model.distributed import World
+from model.errors import CheckpointError, PrecisionError, TrainingError
+from model.networks import Network, create_network, network_spec
+from model.recipe import Phase, Recipe, Schedule
+from model.restriction import erase_mask
+from model.teacher import ResNet34, Teacher, load_teacher
+from model.trainer import Job, Trainer
+
+CIFAR = network_spec("resnet20")
+IMAGENET = network_spec("birealnet18_A")
+PLAIN = Phase(epochs=4, size=32, restriction_interval=0, lr_start=1e-9, lr_end=1e-9)
+RECIPE = Recipe(
+    network="resnet20", batch_size=8, warmup_steps=0, shift=0, flip=False, phases=(PLAIN,), teacher="resnet34"
+)
+
+
+def random_resnet34(path: Path, classes: int = 10) -> Teacher:
+    torch.manual_seed(0)
+    save_file(ResNet34(classes).state_dict(), path)
+    return load_teacher(path, "resnet34", CIFAR)
+
+
+def saved(network: Network, path: Path) -> Path:
+    card = Card(network="", dataset="", images=1, epochs=1, seed=0, top1=None, test_images=None, command="", sha256="",
+                date="")  # fmt: skip
+    save_checkpoint(path, network, card)
+    return path
+
+
+def real_network() -> Network:
+    return create_network("resnet10", precision="real", seed=1).eval()
+
+
+def noise() -> Images:
+    rng = np.random.default_rng(0)
+    return Images("noise", rng.integers(0, 256, (8, 3, 32, 32), np.uint8), rng.integers(0, 10, 8))
+
+
+def first_batch(recipe: Recipe) -> Tensor:
+    return make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)[0]
+
+
+def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tmp_path: Path) -> None:
+    teacher = random_resnet34(tmp_path / "teacher.safetensors")
+    phase = PLAIN.model_copy(update={"restriction_interval": 1, "restriction_threshold": 0.9})
+    recipe = RECIPE.model_copy(update={"phases": (phase,)})
+    result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher)).advance()
+
+    # The same layouts: in others, roundings turn a sign here and there.
+    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
+    plain = first_batch(recipe)
+    logits, features = twin.logits_and_features(twin.values(plain))
+    kept = erase_mask(features.detach(), 32, 0.9)
+    erased_logits = twin(twin.values(plain) * kept)
+    answers = teacher.network(plain).softmax(1)
+    divergences = [functional.kl_div(x.log_softmax(1), answers, reduction="batchmean") for x in (logits, erased_logits)]
+    entropy = -(answers * answers.log()).sum(1).mean()
+    assert result.loss == pytest.approx(float(sum(divergences) / 2 + entropy), rel=1e-5)
+    assert result.erased == pytest.approx(1 - float(kept.float().mean()), rel=1e-5)
+    assert 0 < result.erased < 1
+
+
+@pytest.mark.parametrize("truth", [0.0, 0.25])
+def test_labels_have_their_weight_beside_the_answers(truth: float, tmp_path: Path) -> None:
+    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
+    recipe = RECIPE.model_copy(update={"teacher": "real", "truth": truth})
+    result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher)).advance()
+    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
+    images, labels = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
+    logits = twin(images)
+    answered = functional.cross_entropy(logits, teacher.network(images).softmax(1))
+    expected = (1 - truth) * answered + truth * functional.cross_entropy(logits, labels)
+    assert result.loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_recipe_and_teacher_belong_together(tmp_path: Path) -> None:
+    teacher = random_resnet34(tmp_path / "teacher.safetensors")
+    with pytest.raises(TrainingError, match="give its weights"):
+        Job(RECIPE, noise(), 0)
+    with pytest.raises(TrainingError, match="no teacher"):
+        Job(RECIPE.model_copy(update={"teacher": None}), noise(), 0, teacher=teacher)
+
+
+def test_resnet34_is_the_published_one(tmp_path: Path) -> None:
+    # Published: 21.8 M parameters (torchvision's resnet34 has 21,797,672).
+    assert sum(p.numel() for p in ResNet34(1000).parameters()) == 21_797_672
+    path = tmp_path / "teacher.safetensors"
+    teacher = random_resnet34(path)
+    assert not teacher.network.training
+    assert not any(p.requires_grad for p in teacher.network.parameters())
+    with pytest.raises(CheckpointError, match=r"no ResNet-34 of 1000 classes: tensor fc\.bias is \(10,\)"):
+        load_teacher(path, "resnet34", IMAGENET)
+    path.write_bytes(path.read_bytes()[:10_000])
+    with pytest.raises(CheckpointError, match="cannot read the teacher's weights"):
+        load_teacher(path, "resnet34", CIFAR)
+
+
+def test_real_teacher_is_a_checkpoint_for_the_same_images(tmp_path: Path) -> None:
+    path = saved(real_network(), tmp_path / "real.safetensors")
+    teacher = load_teacher(path, "real", CIFAR)
+    images = torch.from_numpy(noise().images)
+    assert torch.equal(teacher.answers(images), real_network()(images).softmax(1))
+    assert not any(p.requires_grad for p in teacher.network.parameters())
+    with pytest.raises(CheckpointError, match="was trained on cifar10: no teacher of tiny"):
+        load_teacher(path, "real", network_spec("tiny"))
+    with pytest.raises(CheckpointError, match="is a checkpoint of hardware precision, not of real precision"):
+        load_teacher(saved(create_network("resnet20"), path), "real", CIFAR)
+
+
+def test_teachers_are_of_real_precision_and_networks_are_not() -> None:
+    with pytest.raises(PrecisionError, match="resnet10 has no hardware precision: it is a teacher"):
+        create_network("resnet10")
+    with pytest.raises(PrecisionError, match="resnet20 has no real precision: choose hardware or paper"):
+        create_network("resnet20", precision="real")
+
+
+def test_real_network_has_no_signs() -> None:
+    network = real_network().double()
+    # A sign would be blind to a change this small; real numbers answer in proportion to it.
+    images = torch.from_numpy(noise().images).double()
+    small, large = ((network(images * (1 + step)) - network(images)).norm() for step in (1e-8, 1e-7))
+    assert float(small) > 0
+    assert float(large / small) == pytest.approx(10, rel=0.01)
