@@ -109,8 +109,10 @@ class _Elementwise(Generic[Arguments, Result]):
 
     def __init__(self, function: Callable[Arguments, Result]) -> None:
         self.function = self.current = function
-        # Compiled at the first call; kept, since every torch.compile of it would compile anew.
-        self.compiled = torch.compile(function, dynamic=True, fullgraph=True)
+        # Compiled at the first call; kept, since every torch.compile of it would compile anew. Sizes that change leave
+        # torch in doubt whether several threads pay: without the option it takes one.
+        options: dict[str, str | int | bool | Callable[..., Any]] = {"cpp.dynamic_threads": True}
+        self.compiled = torch.compile(function, dynamic=True, fullgraph=True, options=options)
         self.instances.append(self)
 
     def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
