@@ -70,10 +70,11 @@ class ImageBatches(Batches):
 
     def _images(self, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
-        size = self.schedule.at(step).phase.size
+        phase = self.schedule.at(step).phase
+        shift = self.recipe.shift if phase.shift is None else phase.shift
         picked = self._all[self._picks(step).to(self._all.device)]
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        return shifted_crops(picked, size, self.recipe.shift, self.recipe.flip, generator)[self._share]
+        return shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)[self._share]
 
 
 class PictureBatches(Batches):

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batches of a run in memory."""
+
+import numpy as np
+import torch
+
+from model.batches import make_batches
+from model.data import Images
+from model.distributed import World
+from model.recipe import Phase, Recipe, Schedule
+
+IMAGES = np.random.default_rng(0).integers(1, 256, (16, 3, 32, 32), np.uint8)
+
+
+def test_a_phase_has_the_recipes_shift_or_its_own() -> None:
+    shifted = Phase(epochs=1, size=32, restriction_interval=0, lr_start=1e-3, lr_end=1e-3)
+    still = shifted.model_copy(update={"shift": 0})
+    recipe = Recipe(
+        network="resnet20", batch_size=16, warmup_steps=0, shift=4, flip=False, phases=(shifted, still, shifted)
+    )
+    data = Images("noise", IMAGES, np.arange(16) % 10)
+    batches = make_batches(data, Schedule(recipe, 16), 0, World())
+    # A shifted picture has black lines at its borders; no pixel of the pictures themselves is black.
+    assert [bool((batches.at(step)[0] == 0).any()) for step in range(3)] == [True, False, True]
+    images, labels = batches.at(1)
+    for image, label in zip(images, labels, strict=True):
+        assert any(torch.equal(image, torch.from_numpy(IMAGES[i])) and label == i % 10 for i in range(16))
