@@ -108,7 +108,18 @@ def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures) -> st
         most_cycles=max((node.cycles or 0 for node in nodes), default=0),
         most_luts=max((node.lut or 0 for node in nodes), default=0),
         pictures=pictures,
+        names=_class_names(summary),
     )
+
+
+def _class_names(summary: Summary) -> list[str]:
+    """The names of the classes, or their numbers where they have none."""
+    from model.data import class_names
+    from model.networks import NETWORKS
+
+    names = class_names(summary.network) if summary.network in NETWORKS else ()
+    count = 0 if summary.accuracy is None else len(summary.accuracy.classes)
+    return list(names) or [str(index) for index in range(count)]
 
 
 def _number(value: float | None, unit: str = "", digits: int = 0) -> str:

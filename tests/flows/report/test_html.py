@@ -109,6 +109,14 @@ def test_names_are_escaped(summary: Summary, nodes: list[NodeRow], place: str) -
     assert "&lt;script&gt;" in page
 
 
+def test_classes_have_their_names(summary: Summary) -> None:
+    assert "<td>0</td>" in page_of(summary, [])  # digits are what they are called
+    named = page_of(summary.model_copy(update={"network": "resnet20"}), [])
+    assert "<td>airplane</td>" in named
+    assert '<th class="n">automobile</th>' in named
+    assert "<td>0</td>" not in named
+
+
 def test_the_same_figures_give_the_same_page(summary: Summary, nodes: list[NodeRow]) -> None:
     assert page_of(summary, nodes) == page_of(summary, nodes)
 
