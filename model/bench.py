@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
+from model.blocks import RealBlock
 from model.cli import run
 from model.layers import OptionAShortcut
 from model.networks import Network, create_network, to_brevitas
@@ -45,29 +46,11 @@ COMPILED, COMPILED_GRAPH = "compiled", "CompiledFxGraph"
 """The kind of what torch.compile made, and what its operators have in their names."""
 
 
-class FloatBlock(nn.Module):
-    """Two 3x3 convolutions of real numbers with one shortcut (He et al. 2015)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.shortcut = nn.Identity() if stride == 1 else OptionAShortcut(inputs, outputs)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        result: Tensor = (y + self.shortcut(x)).relu()
-        return result
-
-
 def float_resnet20() -> nn.Sequential:
     """Return the full-precision ResNet-20 of CIFAR-10 in plain torch, the yardstick."""
     shapes = [(16, 16, 1)] * 3 + [(16, 32, 2)] + [(32, 32, 1)] * 2 + [(32, 64, 2)] + [(64, 64, 1)] * 2
     stem = (nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    blocks = (FloatBlock(*shape) for shape in shapes)
+    blocks = (RealBlock(*shape, OptionAShortcut(*shape[:2]) if shape[2] > 1 else None) for shape in shapes)
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 

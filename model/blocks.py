@@ -4,7 +4,7 @@
 Parameters carry the names of the paper's published code.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -50,16 +50,19 @@ def as_norm(module: nn.Module) -> Norm:
 
 
 class RealBlock(nn.Module):
-    """Two 3x3 convolutions of real numbers and a shortcut (He et al. 2015): what teachers are made of."""
+    """Two 3x3 convolutions of real numbers and a shortcut (He et al. 2015): what teachers are made of.
 
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
+    Where the shape changes, the shortcut is `downsample`, by default a 1x1 convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None = None) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample: nn.Module | None = None
-        if stride != 1 or inputs != outputs:
+        self.downsample = downsample
+        if downsample is None and (stride != 1 or inputs != outputs):
             self.downsample = nn.Sequential(
                 nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
             )
@@ -70,6 +73,15 @@ class RealBlock(nn.Module):
         y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
         result: Tensor = (y + shortcut).relu()
         return result
+
+
+def real_stages(first: int, widths: Sequence[int], blocks: Sequence[int]) -> Iterator[nn.Sequential]:
+    """Yield stages of that many real blocks, behind a stem of `first` channels; all but the first halve the picture."""
+    inputs = first
+    for index, (outputs, count) in enumerate(zip(widths, blocks, strict=True)):
+        rest = [RealBlock(outputs, outputs, 1) for _ in range(count - 1)]
+        yield nn.Sequential(RealBlock(inputs, outputs, 2 if index else 1), *rest)
+        inputs = outputs
 
 
 class DoubleBlock(nn.Module):

@@ -19,9 +19,9 @@ from model.blocks import (
     BiRealBlock,
     DoubleBlock,
     QuantizedNorm,
-    RealBlock,
     as_norm,
     reach_of,
+    real_stages,
 )
 from model.errors import DataError, PrecisionError, UnknownNetworkError
 from model.kit import BinaryWeights, Kit, Precision
@@ -295,10 +295,7 @@ class RealNetwork(Network):
         self.stem = nn.Sequential(
             nn.Conv2d(spec.channels, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
         )
-        inputs = (first, *spec.widths)
-        for index, outputs in enumerate(spec.widths):
-            rest = [RealBlock(outputs, outputs, 1) for _ in range(spec.blocks - 1)]
-            stage = nn.Sequential(RealBlock(inputs[index], outputs, 2 if index else 1), *rest)
+        for index, stage in enumerate(real_stages(first, spec.widths, [spec.blocks] * len(spec.widths))):
             self.add_module(f"layer{index + 1}", stage)
         self.linear = nn.Linear(last, spec.classes)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load
 from torch import Tensor, nn
 
 from model.augment import normalised
-from model.blocks import RealBlock
+from model.blocks import real_stages
 from model.checkpoint import load_checkpoint
 from model.errors import CheckpointError
 from model.networks import NetworkSpec
@@ -43,13 +43,9 @@ class ResNet34(nn.Module):
         self.conv1 = nn.Conv2d(3, WIDTHS[0], 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(WIDTHS[0])
         self.maxpool = nn.MaxPool2d(3, stride=2, padding=1)
-        inputs = WIDTHS[0]
-        for index, (outputs, count) in enumerate(zip(WIDTHS, BLOCKS, strict=True)):
-            first = RealBlock(inputs, outputs, 2 if index else 1)
-            rest = [RealBlock(outputs, outputs, 1) for _ in range(count - 1)]
-            self.add_module(f"layer{index + 1}", nn.Sequential(first, *rest))
-            inputs = outputs
-        self.fc = nn.Linear(inputs, classes)
+        for index, stage in enumerate(real_stages(WIDTHS[0], WIDTHS, BLOCKS)):
+            self.add_module(f"layer{index + 1}", stage)
+        self.fc = nn.Linear(WIDTHS[-1], classes)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map uint8 images (batch, 3, h, w) to logits (batch, classes)."""
