@@ -6,9 +6,8 @@ values that the networks form, is exact in float32.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +16,6 @@ from torch import Tensor
 
 from model.errors import FormatError
 
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 Range = tuple[int, int]
 """The smallest and the largest integer of a format."""
 
@@ -102,32 +99,6 @@ class Formats:
                 raise FormatError(f"{field.name} must be narrow, that is symmetric")
 
 
-class _Elementwise(Generic[Arguments, Result]):
-    """An element-wise function that torch.compile can make one pass over memory; see compile_elementwise."""
-
-    instances: ClassVar[list["_Elementwise[..., Any]"]] = []
-
-    def __init__(self, function: Callable[Arguments, Result]) -> None:
-        self.function = self.current = function
-        # Compiled at the first call; kept, since every torch.compile of it would compile anew. Sizes that change leave
-        # torch in doubt whether several threads pay: without the option it takes one.
-        options: dict[str, str | int | bool | Callable[..., Any]] = {"cpp.dynamic_threads": True}
-        self.compiled = torch.compile(function, dynamic=True, fullgraph=True, options=options)
-        self.instances.append(self)
-
-    def __call__(self, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        return self.current(*args, **kwargs)
-
-
-def compile_elementwise(enabled: bool = True) -> None:
-    """Compile the element-wise functions of the quantizers, for long runs: a minute at the start, then shorter steps.
-
-    Outputs stay the same bit for bit; gradients do so up to the order in which torch sums what lies in other layouts.
-    """
-    for elementwise in _Elementwise.instances:
-        elementwise.current = elementwise.compiled if enabled else elementwise.function
-
-
 def _where_inside(grad: Tensor, integers: Tensor, bounds: Range) -> Tensor:
     """Return the gradient where the integers are within the bounds, and 0 elsewhere."""
     lo, hi = bounds
@@ -135,11 +106,6 @@ def _where_inside(grad: Tensor, integers: Tensor, bounds: Range) -> Tensor:
     return masked
 
 
-# That of activations. The shapes and ranges of weights are many, and small: not worth compiling for.
-_where_not_clipped = _Elementwise(_where_inside)
-
-
-@_Elementwise
 def _shifted_sign(x: Tensor) -> Tensor:
     """Return 2 where x >= 0 and 0 elsewhere, in the type of `x`."""
     if torch.compiler.is_compiling():
@@ -148,13 +114,11 @@ def _shifted_sign(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2)
 
 
-@_Elementwise
 def through_sign(grad: Tensor, x: Tensor) -> Tensor:
     """Return grad * max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses."""
     return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
 
 
-@_Elementwise
 def _residual_add(y: Tensor, r: Tensor | None, scale: float, branch: Range, residual: Range) -> tuple[Tensor, Tensor]:
     """Return the integers clamp(round(y / scale), branch) + r / scale, and scale * clamp(integers, residual)."""
     total = torch.mul(y, 1 / scale).round_().clamp_(*branch)
@@ -259,7 +223,7 @@ class ResidualAdd(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
         """Pass the gradient where the sum was not clipped."""
-        grad = _where_not_clipped(grads[0], ctx.saved_tensors[0], ctx.range)
+        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range)
         return grad, (grad if ctx.has_shortcut else None), None
 
 

@@ -36,7 +36,6 @@ from model.evaluate import accuracy
 from model.kit import Precision
 from model.metrics import Metrics, Row, open_metrics, require_tensorboard
 from model.networks import Network, Recovery, create_network
-from model.quantizers import compile_elementwise
 from model.recipe import load_recipe
 from model.state import RunFiles, read_state
 from model.teacher import load_teacher
@@ -160,7 +159,7 @@ def main(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
     threads: Annotated[int | None, typer.Option(min=1, help="processor threads")] = None,
     compile: Annotated[
-        bool, typer.Option("--compile", help="compile element-wise functions first: for runs of an hour and more")
+        bool, typer.Option("--compile", help="compile the step first, a minute or two: for runs of an hour and more")
     ] = False,
 ) -> None:
     """Train a network and write its checkpoint and card."""
@@ -175,8 +174,6 @@ def main(
         require_tensorboard()
     if threads is not None:
         torch.set_num_threads(threads)
-    if compile:
-        compile_elementwise()
     model, start = create_network(network, precision=precision, recovery=recovery, seed=seed), None
     if init is not None:
         model, start = load_checkpoint(init, network, precision)
@@ -187,7 +184,7 @@ def main(
     own = recovery in (None, model.spec.recovery)
     job = Job(plan, train, seed, precision, None if own else recovery, start, guide)
     with joined_world() as world:
-        trainer = _prepared(model, job, world, files, release=release, resume=resume)
+        trainer = _prepared(model, job, world, files, release=release, resume=resume, compiled=compile)
         console = Console(highlight=False, quiet=not world.is_first)
         board = files.board if tensorboard else None
         with _metrics(trainer, files.metrics, trainer.step if resume else None, board) as metrics:
@@ -203,7 +200,7 @@ def main(
 
 
 def _prepared(
-    model: Network, job: Job, world: World, files: RunFiles, *, release: float | None, resume: bool
+    model: Network, job: Job, world: World, files: RunFiles, *, release: float | None, resume: bool, compiled: bool
 ) -> Trainer:
     """Return the trainer of a run, or of a release of one, at its first step or where it was stopped."""
     before = None
@@ -212,7 +209,7 @@ def _prepared(
         if not resume and before.run != job.identity():
             raise TrainingError(f"{files.parent_state} is no state of this run: repeat its recipe, seed and --init")
         job = job.released(release, before.begin if resume else before.step)
-    trainer = Trainer(model, job, world)
+    trainer = Trainer(model, job, world, compiled=compiled)
     if resume:
         trainer.restore(files.state)
     elif before is not None:

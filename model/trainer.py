@@ -106,10 +106,11 @@ class Job:
 class Trainer:
     """A run: network, optimizer, schedule and the number of steps done.
 
-    `good` is the newest state whose loss is known to be a number.
+    `good` is the newest state whose loss is known to be a number. `compiled` is for long runs: a minute at the start,
+    then steps of a network in one pass over memory where there are several, equal but for roundings.
     """
 
-    def __init__(self, network: Network, job: Job, world: World | None = None) -> None:
+    def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
         self.network = network
         self.job = job
         self.world = World() if world is None else world
@@ -125,6 +126,11 @@ class Trainer:
             job.teacher.network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _fresh_optimizer(job.recipe, network)
         self._objective: nn.Module = Objective(network)
+        if compiled:
+            # The loss, not the network: what is measured and exported stays as it is, to the last bit.
+            self._objective.compile(dynamic=False)
+            if job.teacher is not None:
+                job.teacher.network.compile(dynamic=False)
         if self.world.size > 1:
             self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
         self.good = self._state()

@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantizers against their formulas, and their gradients."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
-from torch import Tensor
 
 from model.quantizers import (
     BRANCH,
@@ -20,7 +17,6 @@ from model.quantizers import (
     Sign,
     SignWeight,
     ZeroSignWeight,
-    compile_elementwise,
     floor_to,
 )
 
@@ -87,30 +83,3 @@ def test_floor_to_rounds_down_and_lets_the_gradient_through() -> None:
     found.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1, 1, 1, 1]
-
-
-def _signs_and_sums(y: Tensor, r: Tensor) -> list[Tensor]:
-    """Values and gradients of what a residual block computes besides convolution and batch norm."""
-    y, r = y.clone().requires_grad_(), r.clone().requires_grad_()
-    total = ResidualAdd.apply(ResidualAdd.apply(y, None, Formats()), r, Formats())
-    signs = ShiftedSign.apply(total)
-    signs.backward(torch.linspace(-1, 1, signs.numel()).to(signs.dtype).view_as(signs))
-    assert y.grad is not None
-    assert r.grad is not None
-    return [total, signs, y.grad, r.grad]
-
-
-@pytest.fixture
-def compiled() -> Iterator[None]:
-    compile_elementwise()
-    yield
-    compile_elementwise(False)
-
-
-def test_compiled_functions_are_equal_bit_for_bit(request: pytest.FixtureRequest) -> None:
-    y = (4 * torch.randn(2, 4, 6, 6)).to(torch.bfloat16).to(memory_format=torch.channels_last)
-    r = torch.randint(-8, 8, y.shape).to(torch.bfloat16) / 8
-    expected = _signs_and_sums(y, r)
-    request.getfixturevalue("compiled")
-    for one, other in zip(expected, _signs_and_sums(y, r), strict=True):
-        assert torch.equal(one, other)

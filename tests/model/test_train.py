@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch.nn import functional
 
 from model.checkpoint import Card
 from model.data import Images, load_images
@@ -37,11 +38,11 @@ MOMENTUM = RECIPE.model_copy(
 )
 
 
-def small_trainer(seed: int = 0, recipe: Recipe = RECIPE, count: int = 192) -> Trainer:
+def small_trainer(seed: int = 0, recipe: Recipe = RECIPE, count: int = 192, *, compiled: bool = False) -> Trainer:
     data = load_images("tiny", "train")
     assert data.labels is not None
     part = Images(data.dataset, data.images[:count], data.labels[:count])
-    return Trainer(create_network("tiny", seed=seed), Job(recipe, part, seed))
+    return Trainer(create_network("tiny", seed=seed), Job(recipe, part, seed), compiled=compiled)
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, MOMENTUM], ids=["adam", "sgd"])
@@ -61,6 +62,15 @@ def test_resumed_run_ends_in_the_same_weights(stop: int, recipe: Recipe, tmp_pat
         assert second.advance() == course[step]
     expected = straight.network.state_dict()
     assert all(torch.equal(value, expected[key]) for key, value in second.network.state_dict().items())
+
+
+def test_compiled_step_is_equal_but_for_roundings() -> None:
+    plain, compiled = small_trainer(), small_trainer(compiled=True)
+    assert compiled.advance().loss == pytest.approx(plain.advance().loss, rel=1e-5)
+    for one, other in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert functional.cosine_similarity(one.grad.flatten(), other.grad.flatten(), 0) > 0.99
 
 
 def test_momentum_is_saved() -> None:
