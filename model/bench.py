@@ -53,7 +53,7 @@ def float_resnet20() -> nn.Sequential:
     return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-def _plain(network: nn.Module) -> Step:
+def _plain(network: Callable[[Tensor], Tensor]) -> Step:
     return lambda images, labels: functional.cross_entropy(network(images), labels).backward()
 
 
@@ -75,8 +75,7 @@ def make_steps() -> dict[str, Step]:
     for name, network in (("hardware", hardware), ("paper", paper)):
         steps[name] = _plain(network)
         steps[f"{name}, restriction"] = _restricted(network)
-    compiled = torch.compile(hardware, dynamic=False)
-    steps["hardware, compiled"] = _plain(compiled)
+    steps["hardware, compiled"] = _plain(torch.compile(hardware, dynamic=False))
     # Brevitas' tensors do not go through the attention map, so its step is measured without restriction.
     steps["hardware in Brevitas"] = _plain(brevitas)
     return steps
