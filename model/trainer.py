@@ -106,8 +106,8 @@ class Job:
 class Trainer:
     """A run: network, optimizer, schedule and the number of steps done.
 
-    `good` is the newest state whose loss is known to be a number. `compiled` is for long runs: a minute at the start,
-    then steps of a network in one pass over memory where there are several, equal but for roundings.
+    `good` is the newest state whose loss is known to be a number. `compiled` is for long runs: after a
+    minute or two at the start, steps are shorter, and equal but for roundings.
     """
 
     def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Quantizers against their formulas, and their gradients."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
+from torch import Tensor
 
 from model.quantizers import (
     BRANCH,
@@ -83,3 +86,30 @@ def test_floor_to_rounds_down_and_lets_the_gradient_through() -> None:
     found.sum().backward()
     assert x.grad is not None
     assert x.grad.tolist() == [1, 1, 1, 1]
+
+
+FORMATS = Formats()
+
+
+def _signs_and_sums(y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute what a residual block does besides convolution and batch norm."""
+    total = ResidualAdd.apply(ResidualAdd.apply(y, None, FORMATS), r, FORMATS)
+    return total, ShiftedSign.apply(total)
+
+
+def _values_and_gradients(block: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    y = (4 * torch.randn(2, 4, 6, 6, generator=generator)).to(torch.bfloat16).to(memory_format=torch.channels_last)
+    r = torch.randint(-8, 8, y.shape, generator=generator).to(torch.bfloat16) / 8
+    y, r = y.requires_grad_(), r.requires_grad_()
+    total, signs = block(y, r)
+    signs.backward(torch.linspace(-1, 1, signs.numel()).to(signs.dtype).view_as(signs))
+    assert y.grad is not None
+    assert r.grad is not None
+    return [total, signs, y.grad, r.grad]
+
+
+def test_compiled_quantizers_are_equal_bit_for_bit() -> None:
+    found = _values_and_gradients(torch.compile(_signs_and_sums, dynamic=False, fullgraph=True))
+    for one, other in zip(_values_and_gradients(_signs_and_sums), found, strict=True):
+        assert torch.equal(one, other)
