@@ -47,7 +47,11 @@ class Batches:
         """Return this process' share of a step's images (n, c, size, size) uint8 and labels (n,), on its device."""
         device = self.world.device
         images = self._images(step).to(device, memory_format=torch.channels_last)
-        return images, self.labels[self._picks(step)][self._share].to(device)
+        return images, self.labels[self.picks(step)].to(device)
+
+    def picks(self, step: int) -> Tensor:
+        """Return the numbers of the images in this process' share of a step, (n,) int64."""
+        return self._picks(step)[self._share]
 
     def _images(self, step: int) -> Tensor:
         raise NotImplementedError

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.kit import BinaryWeights
+from model.kit import BinaryWeights, ClippedResidual
 from model.quantizers import (
     INPUT_SCALE,
     Formats,
@@ -92,7 +92,7 @@ class OptionAShortcut(nn.Module):
         return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
 
 
-class ResidualQuantizer(nn.Module):
+class ResidualQuantizer(ClippedResidual, nn.Module):
     """Quantizes to the residual format, whose range takes the place of Hardtanh."""
 
     def __init__(self, formats: Formats) -> None:
@@ -101,11 +101,11 @@ class ResidualQuantizer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = ResidualAdd.apply(x, None, self.formats)
+        result: Tensor = ResidualAdd.apply(x, None, self.formats, self.leak)
         return result
 
 
-class ResidualSum(nn.Module):
+class ResidualSum(ClippedResidual, nn.Module):
     """Quantizes a branch, adds the shortcut, and clips to the residual format."""
 
     def __init__(self, formats: Formats) -> None:
@@ -114,11 +114,11 @@ class ResidualSum(nn.Module):
 
     def forward(self, branch: Tensor, shortcut: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = ResidualAdd.apply(branch, shortcut, self.formats)
+        result: Tensor = ResidualAdd.apply(branch, shortcut, self.formats, self.leak)
         return result
 
 
-class QuantPReLU(nn.PReLU):
+class QuantPReLU(ClippedResidual, nn.PReLU):
     """PReLU with a slope a channel, quantized to the residual format."""
 
     def __init__(self, channels: int, formats: Formats) -> None:
@@ -127,7 +127,7 @@ class QuantPReLU(nn.PReLU):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = Quantize.apply(super().forward(input), self.formats.residual)
+        result: Tensor = Quantize.apply(super().forward(input), self.formats.residual, self.leak)
         return result
 
 

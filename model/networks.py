@@ -24,7 +24,7 @@ from model.blocks import (
     real_stages,
 )
 from model.errors import DataError, PrecisionError, UnknownNetworkError
-from model.kit import BinaryWeights, Kit, Precision
+from model.kit import BinaryWeights, ClippedResidual, Kit, Precision
 from model.layers import LightKit
 from model.paper_layers import PaperKit
 from model.quantizers import INPUT_SCALE, Formats
@@ -413,6 +413,13 @@ def binarize_weights(network: Network, enabled: bool) -> None:
     for module in network.modules():
         if isinstance(module, BinaryWeights):
             module.binary_weights = enabled
+
+
+def leak_gradients(network: Network, share: float) -> None:
+    """Let that share of the gradient pass where a hardware network clips its residual stream."""
+    for module in network.modules():
+        if isinstance(module, ClippedResidual):
+            module.leak = share
 
 
 def constrain(network: Network) -> None:

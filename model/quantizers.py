@@ -99,11 +99,11 @@ class Formats:
                 raise FormatError(f"{field.name} must be narrow, that is symmetric")
 
 
-def _where_inside(grad: Tensor, integers: Tensor, bounds: Range) -> Tensor:
-    """Return the gradient where the integers are within the bounds, and 0 elsewhere."""
+def _where_inside(grad: Tensor, integers: Tensor, bounds: Range, leak: float) -> Tensor:
+    """Return the gradient where the integers are within the bounds, and `leak` times it elsewhere."""
     lo, hi = bounds
     masked: Tensor = torch.ops.aten.hardtanh_backward(grad, integers, lo - 0.5, hi + 0.5)
-    return masked
+    return masked.add_(grad - masked, alpha=leak) if leak else masked
 
 
 def _shifted_sign(x: Tensor) -> Tensor:
@@ -206,42 +206,42 @@ class SignWeight(torch.autograd.Function):
 class ResidualAdd(torch.autograd.Function):
     """quantize(branch, y) + r, clipped to the residual format; r is already a multiple of the residual scale.
 
-    One pass for branch quantizer, addition and residual quantizer. Gradient: 1 inside the residual range, to
-    both operands. With r = None it is the plain residual quantizer.
+    One pass for branch quantizer, addition and residual quantizer. Gradient, to both operands: 1 inside the residual
+    range, `leak` outside. With r = None it is the plain residual quantizer.
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats) -> Tensor:
+    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
         branch, residual = formats.branch, formats.residual
         total, result = _residual_add(y, r, residual.scale, branch.range, residual.range)
         ctx.save_for_backward(total)
-        ctx.range = residual.range
+        ctx.range, ctx.leak = residual.range, leak
         ctx.has_shortcut = r is not None
         return result
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
-        """Pass the gradient where the sum was not clipped."""
-        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range)
-        return grad, (grad if ctx.has_shortcut else None), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        """Pass the gradient where the sum was not clipped, and a share of it elsewhere."""
+        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak)
+        return grad, (grad if ctx.has_shortcut else None), None, None
 
 
 class Quantize(torch.autograd.Function):
-    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, 0 outside."""
+    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, `leak` outside."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat) -> Tensor:
+    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat, leak: float = 0.0) -> Tensor:
         """Return multiples of the format's scale with the shape of `x`."""
         integers = torch.round(x / fmt.scale)
         ctx.save_for_backward(integers)
-        ctx.range = fmt.range
+        ctx.range, ctx.leak = fmt.range, leak
         return integers.clamp(fmt.lo, fmt.hi) * fmt.scale
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        """Pass the gradient where the value was not clipped."""
-        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range), None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        """Pass the gradient where the value was not clipped, and a share of it elsewhere."""
+        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak), None, None
 
 
 def floor_to(x: Tensor, fmt: IntegerFormat) -> Tensor:

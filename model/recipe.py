@@ -89,7 +89,7 @@ class Phase(_Part):
 class Recipe(_Part):
     """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
 
-    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "truth", "release"})
+    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "teacher_sees", "truth", "leak", "release"})
 
     network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
     batch_size: int = Field(gt=0, description="of all processes together")
@@ -104,7 +104,13 @@ class Recipe(_Part):
     teacher: Literal["resnet34", "real"] | None = Field(
         default=None, description="whose answers take the place of labels; real: a checkpoint of real precision"
     )
+    teacher_sees: Literal["views", "images"] = Field(
+        default="views", description="the views that the network sees; or each image of the data set once, and mirrored"
+    )
     truth: float = Field(default=0.0, ge=0, lt=1, description="weight of the labels beside the teacher's answers")
+    leak: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the gradient that passes where hardware clips its residuals"
+    )
     release: tuple[Phase, ...] = Field(default=(), description="the branch that --release trains from a saved state")
 
     @model_validator(mode="after")

@@ -71,6 +71,18 @@ class Teacher:
         logits: Tensor = self.network(images)
         return logits.float().softmax(1)
 
+    def all_answers(self, images: Tensor, batch: int) -> Tensor:
+        """Return the mean of the answers to each uint8 image and to its mirror image, (n, classes).
+
+        Images are looked at in batches of one size, the last one filled up: a compiled network is compiled for it.
+        """
+        rows = []
+        for start in range(0, len(images), batch):
+            picks = torch.arange(start, start + batch).clamp(max=len(images) - 1)
+            part = images[picks].contiguous(memory_format=torch.channels_last)
+            rows.append((self.answers(part) + self.answers(part.flip(3))) / 2)
+        return torch.cat(rows)[: len(images)]
+
 
 def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
     """Read the weights of a teacher of the network `spec`; raises CheckpointError.

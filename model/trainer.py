@@ -18,7 +18,7 @@ from model.distributed import World, share_statistics
 from model.errors import CheckpointError, TrainingError
 from model.imagenet import Pictures
 from model.kit import Precision
-from model.networks import Network, Recovery, binarize_weights, constrain
+from model.networks import Network, Recovery, binarize_weights, constrain, leak_gradients
 from model.recipe import Adam, Phase, Recipe, Schedule
 from model.restriction import restricted_loss
 from model.state import State, copied_tensors, read_state
@@ -122,6 +122,7 @@ class Trainer:
             share_statistics(network)
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
+        leak_gradients(network, job.recipe.leak)
         if job.teacher is not None:
             job.teacher.network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _fresh_optimizer(job.recipe, network)
@@ -133,6 +134,7 @@ class Trainer:
                 job.teacher.network.compile(dynamic=False)
         if self.world.size > 1:
             self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
+        self._answers = self._all_answers() if job.recipe.teacher_sees == "images" else None
         self.good = self._state()
 
     @property
@@ -176,13 +178,27 @@ class Trainer:
         binarize_weights(self.network, phase.weights == "binary")
         # bfloat16 is a quarter faster on processors that have it; signs and small integers are exact in it.
         with torch.autocast(self.world.device.type, torch.bfloat16, enabled=phase.precision == "bfloat16"):
-            targets = labels
-            if self.job.teacher is not None:
-                # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
-                answers = self.job.teacher.answers(images)
-                targets = answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
-            loss, logits, erased = self._objective(images, targets, threshold)
+            loss, logits, erased = self._objective(images, self._targets(images, labels), threshold)
         return loss, logits, erased
+
+    def _targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        if self.job.teacher is None:
+            return labels
+        if self._answers is None:
+            answers = self.job.teacher.answers(images)
+        else:
+            answers = self._answers[self._batches.picks(self.step)]
+        # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
+        return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
+
+    def _all_answers(self) -> Tensor:
+        data, teacher, recipe = self.job.data, self.job.teacher, self.job.recipe
+        if teacher is None or not isinstance(data, Images):
+            raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
+        images = torch.from_numpy(data.images).to(self.world.device)
+        half = recipe.phases[0].precision == "bfloat16"
+        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=half):
+            return teacher.all_answers(images, recipe.batch_size)
 
     def save(self, path: Path) -> None:
         """Write the newest state that is known to be good, at once or not at all."""

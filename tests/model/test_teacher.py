@@ -88,6 +88,25 @@ def test_labels_have_their_weight_beside_the_answers(truth: float, tmp_path: Pat
     assert result.loss == pytest.approx(float(expected), rel=1e-5)
 
 
+def test_a_teacher_that_sees_every_image_once(tmp_path: Path) -> None:
+    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
+    update = {"teacher": "real", "teacher_sees": "images", "shift": 4, "flip": True, "batch_size": 5}
+    recipe = RECIPE.model_copy(update=update)
+    trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher))
+    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
+    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
+    images = torch.from_numpy(noise().images)[batches.picks(0)]
+    answers = (teacher.answers(images) + teacher.answers(images.flip(3))) / 2
+    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers)
+    assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_only_a_teacher_sees_images() -> None:
+    recipe = RECIPE.model_copy(update={"teacher": None, "teacher_sees": "images"})
+    with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
+        Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0))
+
+
 def test_recipe_and_teacher_belong_together(tmp_path: Path) -> None:
     teacher = random_resnet34(tmp_path / "teacher.safetensors")
     with pytest.raises(TrainingError, match="give its weights"):

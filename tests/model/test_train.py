@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 from torch.nn import functional
 
 from model.checkpoint import Card
@@ -64,13 +65,16 @@ def test_resumed_run_ends_in_the_same_weights(stop: int, recipe: Recipe, tmp_pat
     assert all(torch.equal(value, expected[key]) for key, value in second.network.state_dict().items())
 
 
+def grad_of(parameter: Tensor) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
 def test_compiled_step_is_equal_but_for_roundings() -> None:
     plain, compiled = small_trainer(), small_trainer(compiled=True)
     assert compiled.advance().loss == pytest.approx(plain.advance().loss, rel=1e-5)
     for one, other in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
-        assert one.grad is not None
-        assert other.grad is not None
-        assert functional.cosine_similarity(one.grad.flatten(), other.grad.flatten(), 0) > 0.99
+        assert functional.cosine_similarity(grad_of(one).flatten(), grad_of(other).flatten(), 0) > 0.99
 
 
 def test_momentum_is_saved() -> None:
@@ -105,6 +109,15 @@ def test_first_step_of_imagenet_has_real_weights() -> None:
         trainer.advance()
         used.append({m.binary_weights for m in trainer.network.modules() if hasattr(m, "binary_weights")})
     assert used == [{False}] * 12 + [{True}] * 6
+
+
+def test_leak_of_the_recipe_reaches_every_clip() -> None:
+    plain, leaky = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"leak": 0.4}))
+    assert plain.advance() == leaky.advance()  # only gradients differ, and with them what is learned
+    pairs = zip(plain.network.named_parameters(), leaky.network.parameters(), strict=True)
+    same = {name for (name, one), other in pairs if torch.equal(grad_of(one), grad_of(other))}
+    assert same == {"bn2.weight", "bn2.bias", "linear.weight"}  # no clip comes after these
+    assert plain.advance() != leaky.advance()
 
 
 def test_other_run_is_not_resumed(tmp_path: Path) -> None:
