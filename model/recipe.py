@@ -64,7 +64,7 @@ class Phase(_Part):
     restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
     precision: Literal["float32", "bfloat16"] = Field(
         default="float32",
-        description="of activations and their gradients, on processors and CUDA; weights are always float32",
+        description="of activations and their gradients, where the device has it; weights are always float32",
     )
     lr_start: float = Field(gt=0)
     lr_end: float = Field(ge=0)

@@ -186,6 +186,8 @@ def main(
     with joined_world() as world:
         trainer = _prepared(model, job, world, files, release=release, resume=resume, compiled=compile)
         console = Console(highlight=False, quiet=not world.is_first)
+        if not world.has_bfloat16 and any(phase.precision == "bfloat16" for phase in trainer.job.recipe.phases):
+            console.print("the recipe asks for bfloat16, which this device has not: it trains in float32")
         board = files.board if tensorboard else None
         with _metrics(trainer, files.metrics, trainer.step if resume else None, board) as metrics:
             run_training(trainer, files.state, test, metrics, console)

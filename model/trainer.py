@@ -176,10 +176,14 @@ class Trainer:
         interval = phase.restriction_interval
         threshold = phase.restriction_threshold if interval and self.step % interval == 0 else None
         binarize_weights(self.network, phase.weights == "binary")
-        # bfloat16 is a quarter faster on processors that have it; signs and small integers are exact in it.
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=phase.precision == "bfloat16"):
+        with self._arithmetic(phase):
             loss, logits, erased = self._objective(images, self._targets(images, labels), threshold)
         return loss, logits, erased
+
+    def _arithmetic(self, phase: Phase) -> torch.autocast:
+        # bfloat16 is a quarter faster where the device has it; signs and small integers are exact in it.
+        enabled = phase.precision == "bfloat16" and self.world.has_bfloat16
+        return torch.autocast(self.world.device.type, torch.bfloat16, enabled=enabled)
 
     def _targets(self, images: Tensor, labels: Tensor) -> Tensor:
         if self.job.teacher is None:
@@ -196,8 +200,7 @@ class Trainer:
         if teacher is None or not isinstance(data, Images):
             raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
         images = torch.from_numpy(data.images).to(self.world.device)
-        half = recipe.phases[0].precision == "bfloat16"
-        with torch.autocast(self.world.device.type, torch.bfloat16, enabled=half):
+        with self._arithmetic(recipe.phases[0]):
             return teacher.all_answers(images, recipe.batch_size)
 
     def save(self, path: Path) -> None:

@@ -13,6 +13,7 @@ import torch
 from model import evaluate, train
 from model.checkpoint import load_checkpoint, shipped_checkpoint
 from model.cli import run
+from model.distributed import World
 from model.state import read_state
 from model.trainer import StepResult, Trainer
 
@@ -182,6 +183,17 @@ def test_save_does_not_overwrite_a_good_state_by_a_broken_one(
     state = read_state(tmp_path / "x.state.safetensors")
     assert state.step == 5
     assert all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_missing_bfloat16_is_told(
+    *, has: bool, tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(World, "has_bfloat16", has)
+    (tmp_path / "half.yaml").write_text(OPEN_RECIPE.replace(".inf", "0.1, precision: bfloat16"))
+    code, out, _ = command_line("train", "--recipe", tmp_path / "half.yaml", "--output", tmp_path / "x.safetensors")
+    assert code == 0
+    assert ("it trains in float32" in out) is not has
 
 
 OPEN_RECIPE = """

@@ -75,6 +75,15 @@ def test_batch_norms_are_replaced_and_keep_their_tensors() -> None:
     assert all(value is before[key] for key, value in network.state_dict(keep_vars=True).items())
 
 
+@pytest.mark.parametrize("names", [("avx512_bf16",), ("amx_bf16", "avx512_bf16"), ("bf16",)])
+def test_processors_that_have_bfloat16(names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    found = dict.fromkeys(("avx2", "avx512_bf16", "amx_bf16"), False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+    assert not World().has_bfloat16
+    found.update(dict.fromkeys(names, True))
+    assert World().has_bfloat16
+
+
 def test_batch_that_cannot_be_shared() -> None:
     assert World(1, 2).share(32) == slice(16, 32)
     with pytest.raises(TrainingError, match="cannot be shared equally by 3"):

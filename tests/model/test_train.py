@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from model.checkpoint import Card
 from model.data import Images, load_images
+from model.distributed import World
 from model.errors import CheckpointError, TrainingError
 from model.networks import create_network
 from model.recipe import Phase, Recipe, Sgd
@@ -169,13 +170,23 @@ def test_sgd_learns() -> None:
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:10])
 
 
-def test_bfloat16_learns_nearly_as_float32_does() -> None:
-    phases = tuple(phase.model_copy(update={"precision": "bfloat16"}) for phase in RECIPE.phases)
-    exact, rough = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"phases": phases}))
+HALF = RECIPE.model_copy(
+    update={"phases": tuple(phase.model_copy(update={"precision": "bfloat16"}) for phase in RECIPE.phases)}
+)
+
+
+def test_bfloat16_learns_nearly_as_float32_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "has_bfloat16", True)
+    exact, rough = small_trainer(), small_trainer(recipe=HALF)
     first = exact.advance().loss, rough.advance().loss
     assert first[0] != first[1]  # it is in effect,
     assert abs(first[0] - first[1]) < 0.1 * first[0]  # and no more than roundings
     assert all(p.dtype == torch.float32 for p in rough.network.parameters())
+
+
+def test_float32_where_there_is_no_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(World, "has_bfloat16", False)
+    assert small_trainer(recipe=HALF).advance() == small_trainer().advance()
 
 
 def test_loss_that_is_no_number_keeps_the_last_good_state(tmp_path: Path) -> None:
