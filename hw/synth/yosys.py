@@ -26,7 +26,7 @@ from typing import Literal
 
 from hw.errors import ToolFailure
 from hw.synth.patches import patched
-from hw.synth.resources import Resources
+from hw.synth.resources import Resources, UnknownCell
 
 Family = Literal["xc7", "xcup"]
 
@@ -38,6 +38,9 @@ _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
 # of Yosys has no threads.
 _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-override --ignore-assertions"
+# Passes of Yosys 0.70 use several threads, and races in them are known (YosysHQ/yosys issue 6170, pull request 5772);
+# one run of very many left flip-flops unmapped. Batches run side by side instead, which is as fast.
+_ENVIRONMENT = {"YOSYS_MAX_THREADS": "1"}
 _PATH_LITERAL = re.compile(r'"(\.?/[^"\n]*)"')
 
 
@@ -120,7 +123,7 @@ def synthesise_all(
     """
     cache = (cache_dir or default_cache_dir()).resolve()
     cache.mkdir(parents=True, exist_ok=True)
-    settings = json.dumps([tool(), _READ, *_script([], family), _MAPS.read_text()])
+    settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_script([], family), _MAPS.read_text()])
     staged = {name: _stage(module, settings) for name, module in modules.items()}
     different = {job.key: job for job in staged.values()}
     waiting = [job for key, job in different.items() if not _result(cache, key).is_file()]
@@ -259,8 +262,9 @@ def _run(batch: Sequence[_Staged], family: Family, cache: Path) -> None:
         log = folder / "yosys.log"
         with log.open("wb") as stream:
             command = [sys.executable, "-P", str(_WORKER), script.name]
+            environment = os.environ | _ENVIRONMENT
             status = subprocess.run(
-                command, cwd=folder, stdout=stream, stderr=subprocess.STDOUT, check=False
+                command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT, check=False
             ).returncode
         statistics = folder / "cells.json"
         if status != 0 or not statistics.is_file():
@@ -268,6 +272,11 @@ def _run(batch: Sequence[_Staged], family: Family, cache: Path) -> None:
         found = json.loads(statistics.read_text())["modules"]
         for job in batch:
             cells = found[f"\\{job.name}"].get("num_cells_by_type", {})
+            try:
+                Resources.of_cells(cells)
+            except UnknownCell as error:  # before it is in the cache, where it would stay
+                reason = f"Yosys cannot synthesise {job.top}: {error}"
+                raise SynthesisError(reason, _kept(batch, log, cache)) from error
             written = folder / f"{job.key}.json"
             written.write_text(json.dumps(cells, sort_keys=True))
             written.replace(_result(cache, job.key))
@@ -343,7 +352,18 @@ def _options(family: Family) -> str:
 
 
 def _failure(batch: Sequence[_Staged], log: Path, status: int, cache: Path) -> SynthesisError:
-    """The error for a failed batch; its log is kept."""
+    """The error for a failed batch."""
+    kept = _kept(batch, log, cache)
+    text = kept.read_text()
+    errors = [line.strip() for line in text.splitlines() if "ERROR:" in line or ": error:" in line]
+    reason = errors[0] if errors else f"it ended with status {status}"
+    started = re.findall(r"Top level design units:\s+(\S+)", text)
+    where = started[-1] if started and "SLANG" in text.rsplit("Executing", 1)[-1] else ", ".join(j.top for j in batch)
+    return SynthesisError(f"Yosys cannot synthesise {where}: {reason}", kept)
+
+
+def _kept(batch: Sequence[_Staged], log: Path, cache: Path) -> Path:
+    """Copy the log of a failed batch to where it stays, with the modules' own names in it."""
     text = log.read_text(errors="replace")
     for job in batch:
         text = text.replace(job.name, job.top)
@@ -351,8 +371,4 @@ def _failure(batch: Sequence[_Staged], log: Path, status: int, cache: Path) -> S
     logs.mkdir(exist_ok=True)
     kept = logs / f"{_digest(*(job.key for job in batch))[:16]}.log"
     kept.write_text(text)
-    errors = [line.strip() for line in text.splitlines() if "ERROR:" in line or ": error:" in line]
-    reason = errors[0] if errors else f"it ended with status {status}"
-    started = re.findall(r"Top level design units:\s+(\S+)", text)
-    where = started[-1] if started and "SLANG" in text.rsplit("Executing", 1)[-1] else ", ".join(j.top for j in batch)
-    return SynthesisError(f"Yosys cannot synthesise {where}: {reason}", kept)
+    return kept

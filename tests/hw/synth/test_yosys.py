@@ -166,6 +166,17 @@ def test_a_module_that_yosys_refuses(tmp_path: Path, cache: Path) -> None:
     assert not list(cache.glob("synth-*")), "no working folder is left behind"
 
 
+def test_a_cell_of_unknown_size_is_no_result(tmp_path: Path, cache: Path) -> None:
+    path = tmp_path / "pad.sv"
+    box = "(* blackbox *) module mystery (input logic i, output logic o); endmodule"
+    path.write_text(f"{box}\nmodule pad (input logic a, output logic y); mystery m (.i(a), .o(y)); endmodule\n")
+    for _ in range(2):  # nor is it one when asked again
+        with pytest.raises(SynthesisError, match="pad: cells of unknown size in the netlist: mystery") as error:
+            yosys.synthesise("pad", [path], cache_dir=cache)
+        assert error.value.log is not None
+        assert "TECHMAP" in error.value.log.read_text()
+
+
 def test_a_source_that_is_not_there(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(FileNotFoundError):
         yosys.synthesise("a", [tmp_path / "a.sv"], cache_dir=cache)
