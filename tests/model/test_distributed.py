@@ -18,9 +18,9 @@ from model.networks import create_network
 from model.recipe import Phase, Recipe
 
 RECIPE = Recipe(
-    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True,
+    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True, statistics="images",
     phases=(
-        Phase(epochs=1, size=16, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),
+        Phase(epochs=1, size=16, mix=0.5, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),
         Phase(epochs=1, size=16, restriction_interval=1, restriction_threshold=0.9, lr_start=1e-3, lr_end=1e-3),
     ),
 )  # fmt: skip
@@ -40,7 +40,8 @@ def test_two_processes_equal_one(tmp_path: Path) -> None:
     one, first, second = (load_file(tmp_path / f"{name}.safetensors") for name in ("1-0", "2-0", "2-1"))
     assert one.keys() == first.keys() == second.keys()
     for name, expected in one.items():
-        torch.testing.assert_close(first[name], expected, rtol=1e-9, atol=1e-11, msg=name)
+        rounding = 1e-6 if name == "course" else 1e-9  # the loss itself is float32
+        torch.testing.assert_close(first[name], expected, rtol=rounding, atol=1e-11, msg=name)
         if not name.endswith("gradient"):
             assert torch.equal(first[name], second[name]), name
     assert (one["course"][:3, 2] == -1).all()
