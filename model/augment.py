@@ -37,24 +37,6 @@ def shifted_crops(images: Tensor, size: int, shift: int, flip: bool, generator: 
     return picked.permute(0, 3, 1, 2).contiguous()
 
 
-def mixed(images: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Paste a square of the image before into that share of the images (n, c, h, h): CutMix, arXiv 1905.04899.
-
-    Returns the images and how much of each is pasted, (n,), 0 .. about 0.5: more than that is always its own.
-    """
-    count, full = len(images), images.shape[-1]
-    chosen, area, top, left = torch.rand((4, count), generator=generator)
-    side = torch.where(chosen < share, (area / 2).sqrt() * full, 0).round()
-    pixels = torch.arange(full)
-
-    def inside(place: Tensor) -> Tensor:
-        begin = (place * (full - side + 1)).floor()[:, None]
-        return (pixels >= begin) & (pixels < begin + side[:, None])
-
-    square = inside(top)[:, None, :, None] & inside(left)[:, None, None, :]
-    return torch.where(square.to(images.device), images.roll(1, 0), images), side**2 / full**2
-
-
 def random_resized_crop(image: Tensor, size: int, smallest: float, flip: bool, generator: torch.Generator) -> Tensor:
     """Return a random part of a uint8 picture (c, h, w), resized to (c, size, size), mirrored or not.
 

@@ -5,13 +5,12 @@ So a run that was stopped goes on with the same batches, and several processes s
 """
 
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model.augment import mixed, random_resized_crop, shifted_crops
+from model.augment import random_resized_crop, shifted_crops
 from model.data import Images
 from model.distributed import World
 from model.errors import TrainingError
@@ -20,23 +19,6 @@ from model.recipe import Schedule
 
 AHEAD = 2
 """Batches of pictures that are decoded while the network works."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A process' share of a step's pictures.
-
-    Attributes:
-        images: (n, c, size, size) uint8, on the process' device.
-        picks: their numbers in the data set, (n,) int64.
-        others: the numbers of those of which a square was pasted into them, (n,) int64.
-        areas: how much of each picture the square is, (n,), 0 .. about 0.5; None in a phase that does not mix.
-    """
-
-    images: Tensor
-    picks: Tensor
-    others: Tensor
-    areas: Tensor | None
 
 
 def make_batches(data: Images | Pictures, schedule: Schedule, seed: int, world: World) -> "Batches":
@@ -61,15 +43,17 @@ class Batches:
         self._share = world.share(schedule.recipe.batch_size)
         self._order = (-1, torch.empty(0, dtype=torch.int64))
 
-    def at(self, step: int) -> Batch:
-        """Return this process' share of a step."""
-        images, areas = self._views(step)
-        images = images.to(self.world.device, memory_format=torch.channels_last)
-        picks = self._picks(step)
-        return Batch(images, picks[self._share], picks.roll(1)[self._share], areas)
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return this process' share of a step's images (n, c, size, size) uint8 and labels (n,), on its device."""
+        device = self.world.device
+        images = self._images(step).to(device, memory_format=torch.channels_last)
+        return images, self.labels[self.picks(step)].to(device)
 
-    def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return this process' share of a step's images, and how much of each was pasted."""
+    def picks(self, step: int) -> Tensor:
+        """Return the numbers of the images in this process' share of a step, (n,) int64."""
+        return self._picks(step)[self._share]
+
+    def _images(self, step: int) -> Tensor:
         raise NotImplementedError
 
     def _picks(self, step: int) -> Tensor:
@@ -82,23 +66,19 @@ class Batches:
 
 
 class ImageBatches(Batches):
-    """Batches of images in memory, shifted, mirrored and mixed."""
+    """Batches of images in memory, shifted and mirrored."""
 
     def __init__(self, data: Images, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
         super().__init__(labels, schedule, seed, world)
         self._all = torch.from_numpy(data.images).to(world.device)
 
-    def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
+    def _images(self, step: int) -> Tensor:
         generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
         phase = self.schedule.at(step).phase
         shift = self.recipe.shift if phase.shift is None else phase.shift
         picked = self._all[self._picks(step).to(self._all.device)]
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        views = shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)
-        if not phase.mix:
-            return views[self._share], None
-        views, areas = mixed(views, phase.mix, generator)
-        return views[self._share], areas[self._share]
+        return shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)[self._share]
 
 
 class PictureBatches(Batches):
@@ -106,18 +86,16 @@ class PictureBatches(Batches):
 
     def __init__(self, data: Pictures, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
         super().__init__(labels, schedule, seed, world)
-        if any(phase.mix for phase in self.recipe.phases):
-            raise TrainingError("the recipe mixes pictures (mix), which takes a data set in memory")
         self._data = data
         self._ahead: dict[int, list[Future[Tensor]]] = {}
 
-    def _views(self, step: int) -> tuple[Tensor, Tensor | None]:
+    def _images(self, step: int) -> Tensor:
         last = self.schedule.steps
         stop = step + 1 + AHEAD if last is None else min(step + 1 + AHEAD, last)
         for coming in range(step, stop):
             if coming not in self._ahead:
                 self._ahead[coming] = self._ask(coming)
-        return torch.stack([view.result() for view in self._ahead.pop(step)]), None
+        return torch.stack([view.result() for view in self._ahead.pop(step)])
 
     def _ask(self, step: int) -> list[Future[Tensor]]:
         size = self.schedule.at(step).phase.size

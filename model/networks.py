@@ -5,7 +5,7 @@ Parameters carry the names of the paper's published code.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -448,17 +448,17 @@ def constrain(network: Network) -> None:
                 module.get_parameter("weight").clamp_(-bound, bound)
 
 
-def calibrate(network: Network, batches: Iterable[Tensor]) -> None:
-    """Set every batch norm's statistics to the mean over batches of images, and leave evaluation mode on."""
+def calibrate(network: Network, images: Tensor) -> None:
+    """Set every batch norm's statistics to those of `images`, and leave the network in evaluation mode."""
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # torch's word for the mean of all batches
+    momenta = [norm.momentum for norm in norms]
     network.train()
     with torch.no_grad():
-        for images in batches:
-            network(images)
+        for norm in norms:
+            norm.momentum = 1.0
+        network(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

@@ -55,14 +55,11 @@ class Sgd(_Part):
 class Phase(_Part):
     """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
 
-    joined_later = frozenset({"shift", "mix", "decay", "weight_decay", "weights", "fresh_optimizer"})
+    joined_later = frozenset({"shift", "decay", "weight_decay", "weights", "fresh_optimizer"})
 
     epochs: float = Field(gt=0, description=".inf: until the run is stopped; only for a last phase of one rate")
     size: int = Field(gt=0, multiple_of=4)
     shift: int | None = Field(default=None, ge=0, description="in place of the recipe's")
-    mix: float = Field(
-        default=0.0, ge=0, le=1, description="share of the pictures with a square of another one in them"
-    )
     restriction_interval: int = Field(ge=0, description="erase in every n-th step; 0: never")
     restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -92,9 +89,7 @@ class Phase(_Part):
 class Recipe(_Part):
     """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
 
-    joined_later = frozenset(
-        {"optimizer", "smallest_crop", "teacher", "teacher_sees", "truth", "leak", "statistics", "release"}
-    )
+    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "teacher_sees", "truth", "leak", "release"})
 
     network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
     batch_size: int = Field(gt=0, description="of all processes together")
@@ -115,10 +110,6 @@ class Recipe(_Part):
     truth: float = Field(default=0.0, ge=0, lt=1, description="weight of the labels beside the teacher's answers")
     leak: float = Field(
         default=0.0, ge=0, lt=1, description="share of the gradient that passes where hardware clips its residuals"
-    )
-    statistics: Literal["running", "images"] = Field(
-        default="running",
-        description="of the batch norms in the end: as they ran along, or set anew by all images as they are",
     )
     release: tuple[Phase, ...] = Field(default=(), description="the branch that --release trains from a saved state")
 

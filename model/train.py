@@ -229,14 +229,13 @@ def _metrics(trainer: Trainer, path: Path, after: int | None, board: Path | None
 def finish(
     trainer: Trainer, output: Path, test: TestSet, options: Mapping[str, Path | str | None] | None = None
 ) -> Card:
-    """Settle the batch norms, separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError.
+    """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError.
 
     `options` are those of the command line that the card repeats, files by their names.
     """
     network, job = trainer.network, trainer.job
     if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
         raise TrainingError(f"the weights are no numbers after step {trainer.step - 1}; no checkpoint was written")
-    trainer.settle()
     network.to("cpu")
     separate_ties(network)
     network.to(trainer.world.device)

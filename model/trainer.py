@@ -2,7 +2,6 @@
 """One training run, step by step. Everything random follows from the seed and the step's number."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from model.batches import Batch, make_batches
+from model.batches import make_batches
 from model.checkpoint import Card, load_weights
 from model.data import Images
 from model.distributed import World, share_statistics
 from model.errors import CheckpointError, TrainingError
 from model.imagenet import Pictures
 from model.kit import Precision
-from model.networks import Network, Recovery, binarize_weights, calibrate, constrain, leak_gradients
+from model.networks import Network, Recovery, binarize_weights, constrain, leak_gradients
 from model.recipe import Adam, Phase, Recipe, Schedule
 from model.restriction import restricted_loss
 from model.state import State, copied_tensors, read_state
@@ -84,8 +83,6 @@ class Job:
             )
         if self.recipe.teacher is None and self.teacher is not None:
             raise TrainingError("the recipe has no teacher: leave --teacher out")
-        if self.recipe.statistics == "images" and not isinstance(self.data, Images):
-            raise TrainingError("the recipe has statistics: images, which takes a data set in memory")
 
     def identity(self) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""
@@ -158,9 +155,8 @@ class Trainer:
         before = self._state()
         for group in self.optimizer.param_groups:
             group["lr"], group["weight_decay"] = position.learning_rate, position.phase.weight_decay
-        batch = self._batches.at(self.step)
-        labels = self._batches.labels[batch.picks].to(self.world.device)
-        loss, logits, erased = self._loss(batch, labels, position.phase)
+        images, labels = self._batches.at(self.step)
+        loss, logits, erased = self._loss(images, labels, position.phase)
         correct = float((logits.argmax(1) == labels).float().mean())
         value, accuracy, share = self.world.means((loss.item(), correct, erased or 0.0))
         if not math.isfinite(value):
@@ -176,12 +172,12 @@ class Trainer:
         self.step += 1
         return StepResult(position.learning_rate, value, accuracy, None if erased is None else share)
 
-    def _loss(self, batch: Batch, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor, float | None]:
+    def _loss(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor, float | None]:
         interval = phase.restriction_interval
         threshold = phase.restriction_threshold if interval and self.step % interval == 0 else None
         binarize_weights(self.network, phase.weights == "binary")
         with self._arithmetic(phase):
-            loss, logits, erased = self._objective(batch.images, self._targets(batch, labels), threshold)
+            loss, logits, erased = self._objective(images, self._targets(images, labels), threshold)
         return loss, logits, erased
 
     def _arithmetic(self, phase: Phase) -> torch.autocast:
@@ -189,28 +185,15 @@ class Trainer:
         enabled = phase.precision == "bfloat16" and self.world.has_bfloat16
         return torch.autocast(self.world.device.type, torch.bfloat16, enabled=enabled)
 
-    def _targets(self, batch: Batch, labels: Tensor) -> Tensor:
-        teacher, truth = self.job.teacher, self.job.recipe.truth
-        if teacher is None and batch.areas is None:
+    def _targets(self, images: Tensor, labels: Tensor) -> Tensor:
+        if self.job.teacher is None:
             return labels
-        wanted = self._rows(batch, self._certain)
-        if teacher is None:
-            return wanted
-        answers = (
-            teacher.answers(batch.images) if self._answers is None else self._rows(batch, self._answers.__getitem__)
-        )
+        if self._answers is None:
+            answers = self.job.teacher.answers(images)
+        else:
+            answers = self._answers[self._batches.picks(self.step)]
         # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
-        return answers.lerp(wanted, truth)
-
-    def _certain(self, picks: Tensor) -> Tensor:
-        labels = self._batches.labels[picks].to(self.world.device)
-        return functional.one_hot(labels, self.network.spec.classes).float()
-
-    @staticmethod
-    def _rows(batch: Batch, of: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return what is `of` the pictures of a batch, (n, classes); in proportion, where they are of two."""
-        own = of(batch.picks)
-        return own if batch.areas is None else own.lerp(of(batch.others), batch.areas[:, None].to(own))
+        return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
 
     def _all_answers(self) -> Tensor:
         data, teacher, recipe = self.job.data, self.job.teacher, self.job.recipe
@@ -219,15 +202,6 @@ class Trainer:
         images = torch.from_numpy(data.images).to(self.world.device)
         with self._arithmetic(recipe.phases[0]):
             return teacher.all_answers(images, recipe.batch_size)
-
-    def settle(self) -> None:
-        """Set the batch norms' statistics as the recipe wants them in the end."""
-        data, size = self.job.data, self.job.recipe.batch_size
-        if self.job.recipe.statistics == "images" and isinstance(data, Images):
-            whole = torch.from_numpy(data.images[: len(data) // size * size]).split(size)
-            share = self.world.share(size)
-            shares = (x[share].to(self.world.device, memory_format=torch.channels_last) for x in whole)
-            calibrate(self.network, shares)
 
     def save(self, path: Path) -> None:
         """Write the newest state that is known to be good, at once or not at all."""

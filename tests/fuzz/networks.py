@@ -98,7 +98,7 @@ class Case:
                     module.bias.copy_(0.2 * bias)
                 elif isinstance(module, torch.nn.PReLU):
                     module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
-        calibrate(network, [torch.from_numpy(self.images(16))])
+        calibrate(network, torch.from_numpy(self.images(16)))
         separate_ties(network)
         return network
 

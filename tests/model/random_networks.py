@@ -42,6 +42,6 @@ def random_network(name: str | NetworkSpec, seed: int = 0, **options: Any) -> Ne
                 module.bias.copy_(0.1 * bias)
             elif isinstance(module, torch.nn.PReLU):
                 module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
-    calibrate(network, [random_images(network, 16 if network.spec.family == "bireal" else 64)])
+    calibrate(network, random_images(network, 16 if network.spec.family == "bireal" else 64))
     separate_ties(network)
     return network

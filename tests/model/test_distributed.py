@@ -18,9 +18,9 @@ from model.networks import create_network
 from model.recipe import Phase, Recipe
 
 RECIPE = Recipe(
-    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True, statistics="images",
+    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True,
     phases=(
-        Phase(epochs=1, size=16, mix=0.5, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),
+        Phase(epochs=1, size=16, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),
         Phase(epochs=1, size=16, restriction_interval=1, restriction_threshold=0.9, lr_start=1e-3, lr_end=1e-3),
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from PIL import Image
 
 from model.batches import make_batches
 from model.distributed import World
-from model.errors import DataError, TrainingError
+from model.errors import DataError
 from model.imagenet import Pictures, load_pictures
 from model.networks import create_network
 from model.recipe import Phase, Recipe, Schedule
@@ -83,19 +83,12 @@ def test_batches_are_the_same_in_any_order_and_in_parts(root: Path) -> None:
     straight = make_batches(data, schedule, 3, World())
     course = [straight.at(step) for step in range(4)]
     for step in (2, 0, 3):
-        batch = make_batches(data, schedule, 3, World()).at(step)
-        assert torch.equal(batch.images, course[step].images)
-        assert torch.equal(batch.picks, course[step].picks)
-        assert colours(batch.images) == straight.labels[batch.picks].tolist()
-        halves = [make_batches(data, schedule, 3, World(rank, 2)).at(step).images for rank in range(2)]
-        assert torch.equal(torch.cat(halves), batch.images)
-    assert not torch.equal(course[0].images, make_batches(data, schedule, 4, World()).at(0).images)
-
-
-def test_pictures_of_their_own_sizes_are_not_mixed(root: Path) -> None:
-    recipe = RECIPE.model_copy(update={"phases": (RECIPE.phases[0].model_copy(update={"mix": 0.5}),)})
-    with pytest.raises(TrainingError, match="takes a data set in memory"):
-        make_batches(pictures(root), Schedule(recipe, 9), 0, World())
+        images, labels = make_batches(data, schedule, 3, World()).at(step)
+        assert torch.equal(images, course[step][0])
+        assert colours(images) == labels.tolist() == course[step][1].tolist()
+        halves = [make_batches(data, schedule, 3, World(rank, 2)).at(step)[0] for rank in range(2)]
+        assert torch.equal(torch.cat(halves), images)
+    assert not torch.equal(course[0][0], make_batches(data, schedule, 4, World()).at(0)[0])
 
 
 def test_training_reads_real_pictures(root: Path) -> None:

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Distillation: what the teachers are, and that a network learns from their answers."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +52,7 @@ def noise() -> Images:
 
 
 def first_batch(recipe: Recipe) -> Tensor:
-    return make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0).images
+    return make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)[0]
 
 
 def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tmp_path: Path) -> None:
@@ -82,8 +81,7 @@ def test_labels_have_their_weight_beside_the_answers(truth: float, tmp_path: Pat
     recipe = RECIPE.model_copy(update={"teacher": "real", "truth": truth})
     result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher)).advance()
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
-    images, labels = batches.at(0).images, batches.labels[batches.at(0).picks]
+    images, labels = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
     logits = twin(images)
     answered = functional.cross_entropy(logits, teacher.network(images).softmax(1))
     expected = (1 - truth) * answered + truth * functional.cross_entropy(logits, labels)
@@ -97,36 +95,10 @@ def test_a_teacher_that_sees_every_image_once(tmp_path: Path) -> None:
     trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher))
     batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    images = torch.from_numpy(noise().images)[batches.at(0).picks]
+    images = torch.from_numpy(noise().images)[batches.picks(0)]
     answers = (teacher.answers(images) + teacher.answers(images.flip(3))) / 2
-    expected = functional.cross_entropy(twin(batches.at(0).images), answers)
+    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers)
     assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
-
-
-@pytest.mark.parametrize("sees", ["views", "images", None])
-def test_mixed_pictures_have_mixed_targets(sees: str | None, tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR) if sees else None
-    phase = PLAIN.model_copy(update={"mix": 1.0})
-    update = {"phases": (phase,), "truth": 0.25 if sees else 0.0, "teacher": "real" if sees else None}
-    recipe = RECIPE.model_copy(update={**update, "teacher_sees": sees or "views"})
-    result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher)).advance()
-
-    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
-    batch = batches.at(0)
-    assert batch.areas is not None
-    logits = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)(batch.images)
-    images = torch.from_numpy(noise().images)
-
-    def entropy(of: Callable[[Tensor], Tensor]) -> Tensor:
-        own, other = (functional.cross_entropy(logits, of(x), reduction="none") for x in (batch.picks, batch.others))
-        return ((1 - batch.areas) * own + batch.areas * other).mean()
-
-    expected = entropy(batches.labels.__getitem__)
-    if teacher is not None:
-        rows = (teacher.answers(images) + teacher.answers(images.flip(3))) / 2
-        views = functional.cross_entropy(logits, teacher.answers(batch.images))
-        expected = 0.25 * expected + 0.75 * (views if sees == "views" else entropy(rows.__getitem__))
-    assert result.loss == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_only_a_teacher_sees_images() -> None:

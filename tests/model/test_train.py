@@ -8,14 +8,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from model.checkpoint import Card, load_checkpoint
+from model.checkpoint import Card
 from model.data import Images, load_images
 from model.distributed import World
 from model.errors import CheckpointError, TrainingError
-from model.imagenet import Pictures
 from model.networks import create_network
 from model.recipe import Phase, Recipe, Sgd
 from model.state import read_state
@@ -161,39 +160,6 @@ def test_loss_falls_and_checkpoint_is_written(tmp_path: Path) -> None:
     assert card.top1 is not None
     assert card.top1 > 0.6
     assert card.epochs == 8
-
-
-def test_statistics_in_the_end_are_those_of_all_images(tmp_path: Path) -> None:
-    trainer, twin = (small_trainer(recipe=RECIPE.model_copy(update={"statistics": "images"})) for _ in range(2))
-    for run in (trainer, twin):
-        for _ in range(5):
-            run.advance()
-    trainer.settle()
-    norms = {name: m for name, m in trainer.network.named_modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)}
-    seen: dict[str, list[Tensor]] = {name: [] for name in norms}
-    for name, norm in norms.items():
-        norm.register_forward_pre_hook(
-            lambda _, inputs, name=name: seen[name].append(inputs[0].transpose(0, 1).flatten(1))
-        )
-    found = {name: (norm.running_mean.clone(), norm.running_var.clone()) for name, norm in norms.items()}
-    trainer.network.train()
-    with torch.no_grad():
-        for batch in torch.from_numpy(trainer.job.data.images).split(32):
-            trainer.network(batch)
-    for name, (mean, variance) in found.items():
-        batches = torch.stack(seen[name])
-        torch.testing.assert_close(mean, batches.mean((0, 2)), rtol=1e-4, atol=1e-5)
-        torch.testing.assert_close(variance, batches.var(2).mean(0), rtol=1e-4, atol=0)
-
-    finish(twin, tmp_path / "net.safetensors", load_images("tiny", "test"))
-    released, _ = load_checkpoint(tmp_path / "net.safetensors")
-    assert torch.equal(released.get_buffer("bn2.running_var"), found["bn2"][1])
-
-
-def test_statistics_of_all_images_take_a_data_set_in_memory() -> None:
-    recipe = RECIPE.model_copy(update={"statistics": "images"})
-    with pytest.raises(TrainingError, match="takes a data set in memory"):
-        Job(recipe, Pictures("none", np.zeros(1, np.int64), lambda _: b"", str), 0)
 
 
 def test_sgd_learns() -> None:

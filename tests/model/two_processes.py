@@ -33,7 +33,6 @@ def main(recipe: str, folder: Path) -> None:
     with joined_world() as world:
         trainer = Trainer(network, Job(Recipe.model_validate_json(recipe), part, 0), world)
         course = [trainer.advance() for _ in range(5)]
-        trainer.settle()
         right = accuracy(network, load_images("tiny", "test"), world=world)
         tensors = {name: tensor.double() for name, tensor in network.state_dict().items()}
         gradients = {f"{name}.gradient": p.grad for name, p in network.named_parameters() if p.grad is not None}

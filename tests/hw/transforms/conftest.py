@@ -36,7 +36,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelWrapper, di
             module.weight.data = gamma
             module.bias.data = torch.randn(module.num_features, generator=generator) * 0.2
     patches = _patches(40, network.spec.size)
-    calibrate(network, [torch.from_numpy(patches[:32])])
+    calibrate(network, torch.from_numpy(patches[:32]))
     separate_ties(network)
     result = export(network, tmp_path_factory.mktemp("export"), patches[32:36])
     return ModelWrapper(str(result.model)), dict(np.load(result.golden))
