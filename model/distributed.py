@@ -3,7 +3,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,6 +84,10 @@ def joined_world() -> Iterator[World]:
         ) from (error)
     try:
         yield World(dist.get_rank(), size, device)
+        # All leave together. One that ends right after a sum can abort, as gloo's threads may still hold tensors of an
+        # interpreter that is being torn down (pytorch/pytorch pull request 179291).
+        with suppress(RuntimeError):  # another one failed, and says why
+            dist.barrier()
     finally:
         dist.destroy_process_group()
 
