@@ -83,11 +83,12 @@ def joined_world() -> Iterator[World]:
             f"the processes did not meet: {str(error).splitlines()[0]}; start them with torchrun"
         ) from (error)
     try:
-        yield World(dist.get_rank(), size, device)
+        world = World(dist.get_rank(), size, device)
+        yield world
         # All leave together. One that ends right after a sum can abort, as gloo's threads may still hold tensors of an
         # interpreter that is being torn down (pytorch/pytorch pull request 179291).
         with suppress(RuntimeError):  # another one failed, and says why
-            dist.barrier()
+            world.wait()
     finally:
         dist.destroy_process_group()
 

@@ -54,7 +54,8 @@ class Objective(nn.Module):
         if threshold is not None:
             return restricted_loss(self.network, images, targets, threshold)
         logits: Tensor = self.network(images)
-        return functional.cross_entropy(logits.float(), targets), logits, None
+        values = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return functional.cross_entropy(values, targets), logits, None
 
 
 @dataclass(frozen=True)
