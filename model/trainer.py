@@ -84,6 +84,8 @@ class Job:
             )
         if self.recipe.teacher is None and self.teacher is not None:
             raise TrainingError("the recipe has no teacher: leave --teacher out")
+        if self.recipe.teacher_sees == "images" and (self.teacher is None or not isinstance(self.data, Images)):
+            raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
 
     def identity(self) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""
@@ -135,7 +137,7 @@ class Trainer:
                 job.teacher.network.compile(dynamic=False)
         if self.world.size > 1:
             self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
-        self._answers = self._all_answers() if job.recipe.teacher_sees == "images" else None
+        self._answers = self._all_answers()
         self.good = self._state()
 
     @property
@@ -196,10 +198,10 @@ class Trainer:
         # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
         return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
 
-    def _all_answers(self) -> Tensor:
+    def _all_answers(self) -> Tensor | None:
         data, teacher, recipe = self.job.data, self.job.teacher, self.job.recipe
-        if teacher is None or not isinstance(data, Images):
-            raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
+        if recipe.teacher_sees != "images" or teacher is None or not isinstance(data, Images):
+            return None
         images = torch.from_numpy(data.images).to(self.world.device)
         with self._arithmetic(recipe.phases[0]):
             return teacher.all_answers(images, recipe.batch_size)

@@ -104,7 +104,7 @@ def test_a_teacher_that_sees_every_image_once(tmp_path: Path) -> None:
 def test_only_a_teacher_sees_images() -> None:
     recipe = RECIPE.model_copy(update={"teacher": None, "teacher_sees": "images"})
     with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
-        Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0))
+        Job(recipe, noise(), 0)
 
 
 def test_recipe_and_teacher_belong_together(tmp_path: Path) -> None:
