@@ -4,7 +4,7 @@
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -199,9 +199,10 @@ class Trainer:
         return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.job.recipe.truth)
 
     def _all_answers(self) -> Tensor | None:
-        data, teacher, recipe = self.job.data, self.job.teacher, self.job.recipe
-        if recipe.teacher_sees != "images" or teacher is None or not isinstance(data, Images):
+        recipe = self.job.recipe
+        if recipe.teacher_sees != "images":
             return None
+        teacher, data = cast(Teacher, self.job.teacher), cast(Images, self.job.data)  # Job refuses others
         images = torch.from_numpy(data.images).to(self.world.device)
         with self._arithmetic(recipe.phases[0]):
             return teacher.all_answers(images, recipe.batch_size)
