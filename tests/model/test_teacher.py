@@ -15,6 +15,7 @@ from model.checkpoint import Card, save_checkpoint
 from model.data import Images
 from model.distributed import World
 from model.errors import CheckpointError, PrecisionError, TrainingError
+from model.imagenet import Pictures
 from model.networks import Network, create_network, network_spec
 from model.recipe import Phase, Recipe, Schedule
 from model.restriction import erase_mask
@@ -105,6 +106,14 @@ def test_only_a_teacher_sees_images() -> None:
     recipe = RECIPE.model_copy(update={"teacher": None, "teacher_sees": "images"})
     with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
         Job(recipe, noise(), 0)
+
+
+def test_a_teacher_sees_only_images_in_memory(tmp_path: Path) -> None:
+    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
+    recipe = RECIPE.model_copy(update={"teacher": "real", "teacher_sees": "images"})
+    on_disk = Pictures("noise", np.zeros(8, np.int64), encoded=lambda index: b"", name=str)
+    with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
+        Job(recipe, on_disk, 0, teacher=teacher)
 
 
 def test_recipe_and_teacher_belong_together(tmp_path: Path) -> None:
