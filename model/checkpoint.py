@@ -35,6 +35,9 @@ class Card(BaseModel):
     )
     dataset: str = Field(description="name of the data set it was trained on")
     images: int = Field(ge=0, description="number of training images")
+    left_out: str | None = Field(
+        default=None, pattern=r"^\d+/\d+$", description="part of the data set that it has not seen (model.data.Part)"
+    )
     epochs: float = Field(ge=0, description="passes over the training images")
     seed: int
     top1: float | None = Field(None, ge=0, le=1, description="share of test images answered rightly")

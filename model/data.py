@@ -7,6 +7,7 @@ ImageNet does not fit into memory; imagenet.py reads it picture by picture.
 import io
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,12 @@ DATA_VARIABLE = "IR2NET_DATA"
 CIFAR10_HUB = "uoft-cs/cifar10"
 DIGITS_TEST_IMAGES = 360
 PHOTO_WINDOW = 4
-CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 """Photographs are averaged over windows of this size, so that a patch shows more than texture."""
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+PARTS_SEED = 5
+"""Of the order in which chance cuts a data set: cards name parts by their numbers, so it stays."""
 
 
 class TestSet(Protocol):
@@ -53,12 +58,42 @@ class TestSet(Protocol):
 
 
 @dataclass(frozen=True)
+class Part:
+    """Part `index`, 1 .. `count`, of a data set that chance cuts in parts, always in the same way."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """Return the part that is written "1/3"; raises DataError."""
+        match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
+            raise DataError(f"no part of a data set: {text}; the first of three is written 1/3")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        """Write it as `read` reads it."""
+        return f"{self.index}/{self.count}"
+
+    def of(self, length: int) -> npt.NDArray[np.bool_]:
+        """Return which of that many images are in it, (length,)."""
+        numbers: npt.NDArray[np.int64] = np.random.default_rng(PARTS_SEED).permutation(length)
+        chosen: npt.NDArray[np.bool_] = numbers % self.count == self.index - 1
+        return chosen
+
+
+@dataclass(frozen=True)
 class Images:
-    """Images (n, channels, height, width) uint8, labels (n,) int64 where known, and the data set's name."""
+    """Images (n, channels, height, width) uint8, labels (n,) int64 where known, and the data set's name.
+
+    `left_out` is the part of the data set that is not among them.
+    """
 
     dataset: str
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64] | None = None
+    left_out: Part | None = None
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -67,6 +102,12 @@ class Images:
     def views(self, picks: Sequence[int], size: int) -> Tensor:
         """Return the images of these numbers, (n, channels, size, size) uint8; they have that size."""
         return torch.from_numpy(self.images[list(picks)])
+
+    def without(self, part: Part) -> "Images":
+        """Return the images of a whole data set but those of a part."""
+        kept = ~part.of(len(self))
+        labels = None if self.labels is None else self.labels[kept]
+        return Images(f"{self.dataset} without part {part}", self.images[kept], labels, part)
 
 
 def load_data(

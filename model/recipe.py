@@ -89,7 +89,9 @@ class Phase(_Part):
 class Recipe(_Part):
     """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
 
-    joined_later = frozenset({"optimizer", "smallest_crop", "teacher", "teacher_sees", "truth", "leak", "release"})
+    joined_later = frozenset(
+        {"optimizer", "smallest_crop", "teacher", "teacher_sees", "outsiders", "truth", "leak", "release"}
+    )
 
     network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
     batch_size: int = Field(gt=0, description="of all processes together")
@@ -107,11 +109,23 @@ class Recipe(_Part):
     teacher_sees: Literal["views", "images"] = Field(
         default="views", description="the views that the network sees; or each image of the data set once, and mirrored"
     )
+    outsiders: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="weight, among the answers to an image, of teachers that were trained without it (--leave-out)",
+    )
     truth: float = Field(default=0.0, ge=0, lt=1, description="weight of the labels beside the teacher's answers")
     leak: float = Field(
         default=0.0, ge=0, lt=1, description="share of the gradient that passes where hardware clips its residuals"
     )
     release: tuple[Phase, ...] = Field(default=(), description="the branch that --release trains from a saved state")
+
+    @model_validator(mode="after")
+    def _outsiders_see_images(self) -> Self:
+        if self.outsiders and self.teacher_sees != "images":
+            raise ValueError("outsiders are asked about images, not views: they take teacher_sees: images")
+        return self
 
     @model_validator(mode="after")
     def _open_phases_come_last(self) -> Self:

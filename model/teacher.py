@@ -5,10 +5,12 @@ ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-distilled
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
@@ -17,7 +19,8 @@ from torch import Tensor, nn
 from model.augment import normalised
 from model.blocks import real_stages
 from model.checkpoint import load_checkpoint
-from model.errors import CheckpointError
+from model.data import Part
+from model.errors import CheckpointError, TrainingError
 from model.networks import NetworkSpec
 
 TeacherKind = Literal["resnet34", "real"]
@@ -58,10 +61,14 @@ class ResNet34(nn.Module):
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights."""
+    """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights.
+
+    An outsider has not seen the part `left_out` of its data set.
+    """
 
     network: nn.Module
     sha256: str
+    left_out: Part | None = None
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
@@ -84,6 +91,42 @@ class Teacher:
         return torch.cat(rows)[: len(images)]
 
 
+def unseen_answers(outsiders: Sequence[Teacher], images: Tensor, batch: int) -> Tensor:
+    """Return the mean of the answers to each image by the outsiders that have not seen it, (n, classes).
+
+    Such answers are what a network can know of a new picture; those of a teacher that has learned the picture are
+    hardly more than its label (Dao et al. 2021, cross-fitting). Raises TrainingError if there is an image that all
+    have seen.
+    """
+    parts = [cast(Part, teacher.left_out).of(len(images)) for teacher in outsiders]
+    asked = np.sum(parts, axis=0)
+    if not asked.all():
+        missing = np.count_nonzero(asked == 0)
+        raise TrainingError(
+            f"the teachers have seen {missing} of the images: give those of the other parts (--teacher)"
+        )
+    total: Tensor | None = None
+    for teacher, part in zip(outsiders, parts, strict=True):
+        unseen = torch.from_numpy(part).to(images.device)
+        answers = teacher.all_answers(images[unseen], batch)
+        total = answers.new_zeros(len(images), answers.shape[1]) if total is None else total
+        total[unseen] += answers
+    return cast(Tensor, total) / torch.from_numpy(asked).to(images.device)[:, None]
+
+
+def load_teachers(
+    paths: Sequence[Path], kind: TeacherKind | None, spec: NetworkSpec
+) -> tuple[Teacher | None, tuple[Teacher, ...]]:
+    """Read the teacher, if any, that has seen the whole data set, and the outsiders; raises CheckpointError."""
+    teachers = [load_teacher(path, kind, spec) for path in paths]
+    seen = [teacher for teacher in teachers if teacher.left_out is None]
+    if len(seen) > 1:
+        raise CheckpointError(
+            f"{len(seen)} teachers have seen the whole data set: give one, and outsiders (--leave-out)"
+        )
+    return (seen[0] if seen else None), tuple(teacher for teacher in teachers if teacher.left_out is not None)
+
+
 def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
     """Read the weights of a teacher of the network `spec`; raises CheckpointError.
 
@@ -94,7 +137,7 @@ def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Tea
     network, card = load_checkpoint(path, precision="real")
     if network.spec.dataset != spec.dataset:
         raise CheckpointError(f"{path} was trained on {network.spec.dataset}: no teacher of {spec.name}")
-    return Teacher(network, card.sha256)
+    return Teacher(network, card.sha256, None if card.left_out is None else Part.read(card.left_out))
 
 
 def _load_resnet34(path: Path, classes: int) -> Teacher:

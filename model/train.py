@@ -9,7 +9,7 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
@@ -29,7 +29,7 @@ from rich.progress import (
 
 from model.checkpoint import SUFFIX, Card, check_name, load_checkpoint, save_checkpoint
 from model.cli import run
-from model.data import TestSet, load_data
+from model.data import Images, Part, TestSet, load_data
 from model.distributed import World, joined_world
 from model.errors import ModelError, TrainingError
 from model.evaluate import accuracy
@@ -38,7 +38,7 @@ from model.metrics import Metrics, Row, open_metrics, require_tensorboard
 from model.networks import Network, Recovery, create_network
 from model.recipe import load_recipe
 from model.state import RunFiles, read_state
-from model.teacher import load_teacher
+from model.teacher import load_teachers
 from model.ties import separate_ties
 from model.trainer import Job, StepResult, Trainer
 
@@ -153,7 +153,13 @@ def main(
     data_dir: Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")] = None,
     download: Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 from the Hugging Face hub")] = False,
     init: Annotated[Path | None, typer.Option(help="checkpoint whose weights to start from")] = None,
-    teacher: Annotated[Path | None, typer.Option(help="weights (.safetensors) of the recipe's teacher")] = None,
+    leave_out: Annotated[
+        str | None,
+        typer.Option(help="a part, 1/3 say, of the images not to learn from: for a teacher that is an outsider"),
+    ] = None,
+    teacher: Annotated[
+        list[Path] | None, typer.Option(help="weights (.safetensors) of the recipe's teacher; again for each outsider")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="discard a run that was stopped")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
@@ -179,10 +185,14 @@ def main(
         model, start = load_checkpoint(init, network, precision)
         if model.recovery != (recovery or model.spec.recovery):
             raise TrainingError(f"{init} has {model.recovery} recovery: give it with --recovery")
-    guide = None if teacher is None else load_teacher(teacher, plan.teacher, model.spec)
+    guide, outsiders = load_teachers(teacher or [], plan.teacher, model.spec)
     train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
+    if leave_out is not None:
+        if not isinstance(train, Images):
+            raise TrainingError("--leave-out is for data sets in memory, not for ImageNet's pictures")
+        train = train.without(Part.read(leave_out))
     own = recovery in (None, model.spec.recovery)
-    job = Job(plan, train, seed, precision, None if own else recovery, start, guide)
+    job = Job(plan, train, seed, precision, None if own else recovery, start, guide, outsiders)
     with joined_world() as world:
         trainer = _prepared(model, job, world, files, release=release, resume=resume, compiled=compile)
         console = Console(highlight=False, quiet=not world.is_first)
@@ -191,9 +201,10 @@ def main(
         board = files.board if tensorboard else None
         with _metrics(trainer, files.metrics, trainer.step if resume else None, board) as metrics:
             run_training(trainer, files.state, test, metrics, console)
-        options: dict[str, Path | str | None] = {"--recipe": recipe, "--init": init, "--teacher": teacher}
+        options: list[tuple[str, Path | str | None]] = [("--recipe", recipe), ("--init", init)]
+        options += [("--teacher", path) for path in teacher or []]
         if release is not None:
-            options["--release"] = f"{release:g}"
+            options.append(("--release", f"{release:g}"))
         card = finish(trainer, target, test, options)
         if world.is_first:
             files.state.unlink(missing_ok=True)
@@ -227,7 +238,7 @@ def _metrics(trainer: Trainer, path: Path, after: int | None, board: Path | None
 
 
 def finish(
-    trainer: Trainer, output: Path, test: TestSet, options: Mapping[str, Path | str | None] | None = None
+    trainer: Trainer, output: Path, test: TestSet, options: Sequence[tuple[str, Path | str | None]] = ()
 ) -> Card:
     """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError.
 
@@ -244,27 +255,35 @@ def finish(
         network=job.recipe.network,
         dataset=job.data.dataset,
         images=len(job.data),
+        left_out=_left_out(job),
         epochs=round(trainer.epoch + (0.0 if job.start is None else job.start.epochs), 3),
         seed=job.seed,
         top1=result.top1,
         test_images=result.images,
-        command=_command(job, options or {}),
+        command=_command(job, options),
         sha256="",
         date=datetime.date.today().isoformat(),
     )
     return save_checkpoint(output, network, card) if trainer.world.is_first else card
 
 
-def _command(job: Job, options: Mapping[str, Path | str | None]) -> str:
+def _left_out(job: Job) -> str | None:
+    part = job.data.left_out if isinstance(job.data, Images) else None
+    return None if part is None else str(part)
+
+
+def _command(job: Job, options: Sequence[tuple[str, Path | str | None]]) -> str:
     parts = ["python -m model.train --network", job.recipe.network]
     if job.precision != "hardware":
         parts += ["--precision", job.precision]
     if job.recovery is not None:
         parts += ["--recovery", job.recovery]
+    if (left_out := _left_out(job)) is not None:
+        parts += ["--leave-out", left_out]
     if math.isfinite(job.recipe.epochs) and not job.parent:
         parts += ["--epochs", f"{job.recipe.epochs:g}"]
     parts += ["--seed", f"{job.seed}"]
-    for option, value in options.items():
+    for option, value in options:
         if value is not None:
             parts += [option, Path(value).name]
     return " ".join(parts)

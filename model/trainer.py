@@ -22,7 +22,7 @@ from model.networks import Network, Recovery, binarize_weights, constrain, leak_
 from model.recipe import Adam, Phase, Recipe, Schedule
 from model.restriction import restricted_loss
 from model.state import State, copied_tensors, read_state
-from model.teacher import Teacher
+from model.teacher import Teacher, unseen_answers
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Job:
 
     `recovery` is there if it is not the network's own. `start` is the card of the checkpoint that the weights came
     from, None for fresh weights. `teacher` is there if the recipe asks for one. A release of another run has that
-    one's identity as `parent`, and begins at the step `begin`.
+    one's identity as `parent`, and begins at the step `begin`. `outsiders` are teachers that have not seen a part.
     """
 
     recipe: Recipe
@@ -74,6 +74,7 @@ class Job:
     recovery: Recovery | None = None
     start: Card | None = None
     teacher: Teacher | None = None
+    outsiders: tuple[Teacher, ...] = ()
     parent: str = ""
     begin: int = 0
 
@@ -86,6 +87,13 @@ class Job:
             raise TrainingError("the recipe has no teacher: leave --teacher out")
         if self.recipe.teacher_sees == "images" and (self.teacher is None or not isinstance(self.data, Images)):
             raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
+        if bool(self.recipe.outsiders) != bool(self.outsiders):
+            raise TrainingError(
+                "teachers that were trained without a part of the images (--leave-out) go with the recipe's outsiders: "
+                "one is given without the other"
+            )
+        if self.outsiders and isinstance(self.data, Images) and self.data.left_out is not None:
+            raise TrainingError("teachers' parts are those of the whole data set: leave --leave-out out")
 
     def identity(self) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""
@@ -97,6 +105,7 @@ class Job:
             parts.append(f"recovery {self.recovery}")
         if self.teacher is not None:
             parts.append(f"teacher {self.teacher.sha256}")
+        parts += [f"outsider {teacher.sha256}" for teacher in self.outsiders]
         if self.parent:
             parts.append(f"release at {self.begin} of {self.parent}")
         return ", ".join(parts)
@@ -126,8 +135,8 @@ class Trainer:
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         leak_gradients(network, job.recipe.leak)
-        if job.teacher is not None:
-            job.teacher.network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for teacher in (*job.outsiders, *filter(None, [job.teacher])):
+            teacher.network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.optimizer = _fresh_optimizer(job.recipe, network)
         self._objective: nn.Module = Objective(network)
         if compiled:
@@ -205,7 +214,10 @@ class Trainer:
         teacher, data = cast(Teacher, self.job.teacher), cast(Images, self.job.data)  # Job refuses others
         images = torch.from_numpy(data.images).to(self.world.device)
         with self._arithmetic(recipe.phases[0]):
-            return teacher.all_answers(images, recipe.batch_size)
+            answers = teacher.all_answers(images, recipe.batch_size)
+            if not recipe.outsiders:
+                return answers
+            return answers.lerp(unseen_answers(self.job.outsiders, images, recipe.batch_size), recipe.outsiders)
 
     def save(self, path: Path) -> None:
         """Write the newest state that is known to be good, at once or not at all."""

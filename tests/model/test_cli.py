@@ -49,6 +49,7 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         ),
         (("train", "--output", "{tmp}/x.bin"), "ends in .safetensors"),
         (("train", "--init", "{tmp}/none.safetensors"), "cannot read the checkpoint"),
+        (("train", "--leave-out", "4/3"), "the first of three is written 1/3"),
         (("train", "--init", "{tiny}", "--network", "resnet20"), "is a checkpoint of tiny, not of resnet20"),
         (("train", "--teacher", "{tmp}/none.safetensors"), "cannot read the teacher's weights"),
         (("train", "--teacher", "{tiny}"), "holds no ResNet-34"),
@@ -129,6 +130,14 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path, command_line: Comman
     assert card.epochs == before_card.epochs + 1
     assert card.command.endswith("--seed 0 --init tiny.safetensors")
     assert not torch.equal(network.get_parameter("conv1.weight"), before.get_parameter("conv1.weight"))
+
+
+def test_a_teacher_leaves_a_part_out(tmp_path: Path, command_line: CommandLine) -> None:
+    target = tmp_path / "x.safetensors"
+    assert command_line("train", "--epochs", "0.2", "--leave-out", "2/3", "--output", target)[0] == 0
+    card = load_checkpoint(target)[1]
+    assert (card.left_out, card.images) == ("2/3", 958)
+    assert card.dataset.endswith("without part 2/3") and "--leave-out 2/3" in card.command
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:

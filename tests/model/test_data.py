@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from model.data import DATA_VARIABLE, check_folder, load_data, load_images, sample_images
+from model.data import DATA_VARIABLE, Part, check_folder, load_data, load_images, sample_images
 from model.errors import DataError
 
 
@@ -34,6 +34,25 @@ def test_digits_split_is_fixed_and_disjoint() -> None:
     assert train.images.dtype == np.uint8
     assert train.images.max() == 240
     assert np.array_equal(test.images, load_images("tiny", "test").images)
+
+
+def test_every_image_is_in_one_part() -> None:
+    train = load_images("tiny", "train")
+    parts = [Part(index, 3) for index in (1, 2, 3)]
+    assert sum(part.of(len(train)).astype(int) for part in parts).tolist() == [1] * len(train)
+    assert [len(train.without(part)) for part in parts] == [958, 958, 958]
+    rest = train.without(parts[0])
+    assert rest.dataset == f"{train.dataset} without part 1/3" and rest.labels is not None and train.labels is not None
+    assert np.array_equal(rest.images, train.images[~parts[0].of(len(train))])
+    assert np.array_equal(rest.labels, train.labels[~parts[0].of(len(train))])
+    assert np.flatnonzero(Part(1, 2).of(12)).tolist() == [4, 5, 6, 8, 9, 11]  # cards name parts: they stay the same
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "1/1", "1/3 ", "a/b", "-1/3"])
+def test_what_is_no_part(text: str) -> None:
+    with pytest.raises(DataError, match="the first of three is written 1/3"):
+        Part.read(text)
+    assert str(Part.read("2/3")) == "2/3"
 
 
 @pytest.mark.parametrize("name", ["tiny", "resnet20"])

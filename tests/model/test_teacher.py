@@ -6,20 +6,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
 from model.batches import make_batches
-from model.checkpoint import Card, save_checkpoint
-from model.data import Images
+from model.checkpoint import Card, load_checkpoint, save_checkpoint
+from model.data import Images, Part
 from model.distributed import World
 from model.errors import CheckpointError, PrecisionError, TrainingError
 from model.imagenet import Pictures
 from model.networks import Network, create_network, network_spec
 from model.recipe import Phase, Recipe, Schedule
 from model.restriction import erase_mask
-from model.teacher import ResNet34, Teacher, load_teacher
+from model.teacher import ResNet34, Teacher, load_teacher, load_teachers, unseen_answers
 from model.trainer import Job, Trainer
 
 CIFAR = network_spec("resnet20")
@@ -164,3 +165,66 @@ def test_real_network_has_no_signs() -> None:
     small, large = ((network(images * (1 + step)) - network(images)).norm() for step in (1e-8, 1e-7))
     assert float(small) > 0
     assert float(large / small) == pytest.approx(10, rel=0.01)
+
+
+def outsider(part: str, seed: int) -> Teacher:
+    network = create_network("resnet10", precision="real", seed=seed).eval()
+    return Teacher(network, f"{seed}", Part.read(part))
+
+
+def outsiders_recipe(weight: float) -> Recipe:
+    update = {"teacher": "real", "teacher_sees": "images", "outsiders": weight, "batch_size": 5}
+    return RECIPE.model_copy(update=update)
+
+
+def test_outsiders_answer_what_they_have_not_seen() -> None:
+    teachers = [outsider("1/2", 1), outsider("2/2", 2), outsider("1/3", 3), outsider("2/3", 4), outsider("3/3", 5)]
+    images = torch.from_numpy(noise().images)
+    found = unseen_answers(teachers, images, 5)
+    for index in range(len(images)):
+        asked = [t for t in teachers if t.left_out is not None and t.left_out.of(len(images))[index]]
+        assert len(asked) == 2  # one of the halves' and one of the thirds'
+        view = images[index : index + 1].expand(5, -1, -1, -1)
+        answers = [(t.answers(view) + t.answers(view.flip(3)))[0] / 2 for t in asked]
+        torch.testing.assert_close(found[index], sum(answers) / 2, rtol=1e-4, atol=1e-6)
+
+
+def test_outsiders_have_their_weight_beside_the_teacher(tmp_path: Path) -> None:
+    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
+    outsiders = (outsider("1/2", 1), outsider("2/2", 2))
+    recipe = outsiders_recipe(0.75)
+    trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, teacher=teacher, outsiders=outsiders))
+    images = torch.from_numpy(noise().images)
+    answers = 0.25 * teacher.all_answers(images, 5) + 0.75 * unseen_answers(outsiders, images, 5)
+    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
+    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
+    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers[batches.picks(0)])
+    assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_outsiders_and_their_weight_belong_together(tmp_path: Path) -> None:
+    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
+    pair = (outsider("1/2", 1), outsider("2/2", 2))
+    for weight, outsiders in ((0.5, ()), (0.0, pair)):
+        with pytest.raises(TrainingError, match="one is given without the other"):
+            Job(outsiders_recipe(weight), noise(), 0, teacher=teacher, outsiders=outsiders)
+    job = Job(outsiders_recipe(0.5), noise(), 0, teacher=teacher, outsiders=pair)
+    assert job.identity() != Job(outsiders_recipe(0.5), noise(), 0, teacher=teacher, outsiders=pair[:1]).identity()
+    with pytest.raises(TrainingError, match="have seen 4 of the images: give those of the other parts"):
+        Trainer(create_network("resnet20", seed=0), Job(job.recipe, noise(), 0, teacher=teacher, outsiders=pair[:1]))
+    with pytest.raises(TrainingError, match="leave --leave-out out"):
+        Job(outsiders_recipe(0.5), noise().without(Part(1, 2)), 0, teacher=teacher, outsiders=pair)
+    with pytest.raises(ValidationError, match="they take teacher_sees: images"):
+        Recipe.model_validate({**outsiders_recipe(0.5).model_dump(), "teacher_sees": "views"})
+
+
+def test_which_teachers_are_outsiders(tmp_path: Path) -> None:
+    paths = [saved(real_network(), tmp_path / f"{name}.safetensors") for name in "abc"]
+    for path, part in zip(paths[1:], ("1/2", "2/2"), strict=True):
+        card = load_checkpoint(path, precision="real")[1]
+        save_checkpoint(path, real_network(), card.model_copy(update={"left_out": part}))
+    guide, outsiders = load_teachers(paths, "real", CIFAR)
+    assert guide is not None and guide.left_out is None
+    assert [str(teacher.left_out) for teacher in outsiders] == ["1/2", "2/2"]
+    with pytest.raises(CheckpointError, match="2 teachers have seen the whole data set"):
+        load_teachers([paths[0], paths[0]], "real", CIFAR)
