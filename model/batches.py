@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.augment import random_resized_crop, shifted_crops
+from model.augment import random_resized_crop, shifted_crops, varied
 from model.data import Images
 from model.distributed import World
 from model.errors import TrainingError
@@ -78,7 +78,8 @@ class ImageBatches(Batches):
         shift = self.recipe.shift if phase.shift is None else phase.shift
         picked = self._all[self._picks(step).to(self._all.device)]
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        return shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)[self._share]
+        views = shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)
+        return (varied(views, generator) if phase.varied else views)[self._share]
 
 
 class PictureBatches(Batches):

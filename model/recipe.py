@@ -55,11 +55,12 @@ class Sgd(_Part):
 class Phase(_Part):
     """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
 
-    joined_later = frozenset({"shift", "decay", "weight_decay", "weights", "fresh_optimizer"})
+    joined_later = frozenset({"shift", "decay", "weight_decay", "weights", "fresh_optimizer", "varied"})
 
     epochs: float = Field(gt=0, description=".inf: until the run is stopped; only for a last phase of one rate")
     size: int = Field(gt=0, multiple_of=4)
     shift: int | None = Field(default=None, ge=0, description="in place of the recipe's")
+    varied: bool = Field(default=False, description="views of images in memory are zoomed, turned and coloured as well")
     restriction_interval: int = Field(ge=0, description="erase in every n-th step; 0: never")
     restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
     precision: Literal["float32", "bfloat16"] = Field(

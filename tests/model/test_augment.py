@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.augment import centre_crop, normalised, random_resized_crop, resized, shifted_crops
+from model.augment import centre_crop, normalised, random_resized_crop, resized, shifted_crops, varied
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -81,3 +81,37 @@ def test_normalised() -> None:
     image = torch.tensor([0, 255], dtype=torch.uint8).view(1, 2, 1, 1)
     mean, deviation = (torch.tensor(v).view(2, 1, 1) for v in ((0.5, 0.25), (0.5, 0.25)))
     assert normalised(image, mean, deviation).flatten().tolist() == [-1.0, 3.0]
+
+
+def test_varied_views_follow_from_the_generator() -> None:
+    images = torch.randint(0, 256, (16, 3, 32, 32), dtype=torch.uint8, generator=seeded())
+    views = varied(images, seeded(1))
+    assert views.shape == images.shape and views.dtype == torch.uint8
+    assert torch.equal(views, varied(images, seeded(1)))
+    assert not torch.equal(views, varied(images, seeded(2)))
+
+
+def test_varied_views_keep_what_they_show_in_its_place() -> None:
+    rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
+    disc = (rows - 15.5).hypot(columns - 15.5) < 8
+    images = (disc * 200).to(torch.uint8).expand(200, 3, 32, 32)
+    views = varied(images, seeded(3)).float()
+    assert (views == views[:, :1]).all(), "grey stays grey"
+    lit = views[:, 0] > views[:, 0].amax((1, 2), keepdim=True) / 2
+    area = lit.sum((1, 2))
+    for places in (rows, columns):
+        centre = (lit * places).sum((1, 2)) / area
+        assert ((centre - 15.5).abs() < 0.5).all()
+    ratio = area / disc.sum()
+    assert 0.65 < float(ratio.min()) < 0.85 and 1.2 < float(ratio.max()) < 1.45  # 1.16 squared is 1.35
+    assert 0.15 < float((lit == disc).all((1, 2)).float().mean()) < 0.45  # a quarter is coloured only
+
+
+def test_varied_views_turn_and_change_colours() -> None:
+    bar = torch.zeros(64, 3, 32, 32, dtype=torch.uint8)
+    bar[:, 0, 15:17] = 200
+    views = varied(bar, seeded(4)).float()
+    left, right = ((views[:, 0, :, x].argmax(1)) for x in (4, 27))
+    assert 2 <= int((left - right).abs().max()) <= 4  # tan 8 degrees over 23 pixels: 3.2
+    colours = views[:, :, 15:17, 16].mean(2)
+    assert float(colours[:, 0].std()) > 5 and (colours[:, 0] > colours[:, 1] + 60).all()

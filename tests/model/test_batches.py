@@ -25,3 +25,18 @@ def test_a_phase_has_the_recipes_shift_or_its_own() -> None:
     images, labels = batches.at(1)
     for image, label in zip(images, labels, strict=True):
         assert any(torch.equal(image, torch.from_numpy(IMAGES[i])) and label == i % 10 for i in range(16))
+
+
+def test_a_phase_varies_its_views() -> None:
+    plain = Phase(epochs=1, size=32, restriction_interval=0, lr_start=1e-3, lr_end=1e-3)
+    phases = (plain, plain.model_copy(update={"varied": True}))
+    recipe = Recipe(network="resnet20", batch_size=16, warmup_steps=0, shift=0, flip=False, phases=phases)
+    data = Images("noise", IMAGES, np.arange(16) % 10)
+    batches, halves = (make_batches(data, Schedule(recipe, 16), 0, World(size=size)) for size in (1, 2))
+    known = {image.tobytes() for image in IMAGES}
+    assert [sum(view.numpy().tobytes() in known for view in batches.at(step)[0].contiguous()) for step in (0, 1)] == [
+        16,
+        0,
+    ]
+    assert torch.equal(batches.at(1)[0], batches.at(1)[0])
+    assert torch.equal(batches.at(1)[0][:8], halves.at(1)[0])  # a share of two processes is part of the whole
