@@ -14,9 +14,11 @@ ASPECT = 4 / 3
 """A random crop is at most this much wider than high, or higher than wide."""
 
 CROP_TRIES = 10
-ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
 MARGIN = 256 / 224
 """The shorter side of a test picture, relative to the crop from its middle."""
+
+ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
+"""How far varied views go at most: factors, and degrees."""
 
 
 def shifted_crops(images: Tensor, size: int, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
