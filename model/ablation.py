@@ -5,7 +5,9 @@ A network is trained on one schedule without means, with information restriction
 with both, once for each seed. Every run is kept as soon as it ends, and is not repeated.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Annotated
@@ -14,19 +16,21 @@ import torch
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from model.checkpoint import replace_file
-from model.cli import run
-from model.data import Images, TestSet, load_data
+from model.cli import DataDir, Epochs, RecipeSource, Threads, run
+from model.data import TestSet, TrainingData, load_data
 from model.errors import TrainingError
-from model.evaluate import accuracy
-from model.imagenet import Pictures
 from model.networks import Recovery, create_network, network_spec
-from model.recipe import Recipe, load_recipe
-from model.restriction import THRESHOLD
-from model.trainer import Job, Trainer
+from model.training.evaluation import accuracy
+from model.training.job import Job
+from model.training.recipe import Recipe, load_recipe
+from model.training.restriction import THRESHOLD
+from model.training.trainer import Trainer
+
+Show = Callable[[float], None]
 
 MEANS: dict[str, tuple[bool, bool]] = {
     "none": (False, False),
@@ -91,18 +95,20 @@ def restricted(recipe: Recipe, threshold: float | None) -> Recipe:
 
 
 def train(
-    recipe: Recipe, recovery: Recovery, seed: int, data: Images | Pictures, test: TestSet
-) -> Iterator[float | Trial]:
-    """Train a network from nothing; yields the share that is done, and at the end its Trial (without a name)."""
-    trainer = Trainer(create_network(recipe.network, recovery=recovery, seed=seed), Job(recipe, data, seed))
+    means: str, recipe: Recipe, threshold: float, *, seed: int, data: TrainingData, test: TestSet, show: Show
+) -> Trial:
+    """Train a network from nothing with these means; `show` is told the share that is done."""
+    restriction, recovery = MEANS[means]
+    network = create_network(recipe.network, recovery=None if recovery else "none", seed=seed)
+    trainer = Trainer(network, Job(restricted(recipe, threshold if restriction else None), data, seed))
     erased = []
     while not trainer.finished:
         share = trainer.advance().erased
         if share is not None:
             erased.append(share)
-        yield trainer.step / trainer.schedule.steps if trainer.schedule.steps else 0.0
-    top1 = accuracy(trainer.network, test).top1
-    yield Trial(means="", seed=seed, top1=top1, erased=mean(erased) if erased else None)
+        show(trainer.epoch / recipe.epochs)
+    top1 = accuracy(network, test).top1
+    return Trial(means=means, seed=seed, top1=top1, erased=mean(erased) if erased else None)
 
 
 def load(path: Path, wanted: Ablation) -> Ablation:
@@ -118,16 +124,20 @@ def load(path: Path, wanted: Ablation) -> Ablation:
     return found
 
 
+def _show(progress: Progress, task: TaskID, share: float) -> None:
+    progress.update(task, completed=share)
+
+
 def main(
     *,
     network: Annotated[str, typer.Option(help="network to train")] = "tiny",
     seeds: Annotated[int, typer.Option(min=1, help="runs of each row")] = 3,
-    epochs: Annotated[float | None, typer.Option(help="stretch the recipe to this many epochs")] = None,
-    recipe: Annotated[str | None, typer.Option(help="recipe: a YAML file, or the name of a shipped one")] = None,
+    epochs: Epochs = None,
+    recipe: RecipeSource = None,
     threshold: Annotated[float, typer.Option(min=0, help="the restriction's lambda")] = THRESHOLD,
     output: Annotated[Path | None, typer.Option(help="results; default: bench/ablation-NETWORK.json")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="processor threads")] = None,
+    data_dir: DataDir = None,
+    threads: Threads = None,
 ) -> None:
     """Train with and without each of the paper's means."""
     plan = load_recipe(network, recipe)
@@ -135,8 +145,7 @@ def main(
     path = output or Path("bench") / f"ablation-{network}.json"
     if threads is not None:
         torch.set_num_threads(threads)
-    data, test = load_data(network, "train", data_dir), load_data(network, "test", data_dir)
-    own = network_spec(network).recovery
+    data, test = (load_data(network, split, data_dir) for split in ("train", "test"))
     setting = Ablation(
         network=network,
         dataset=data.dataset,
@@ -144,27 +153,19 @@ def main(
         test_images=len(test),
         epochs=plan.epochs,
         threshold=threshold,
-        recovery=own,
+        recovery=network_spec(network).recovery,
         recipe=plan.digest(),
     )
     results = load(path, setting)
     console = Console(highlight=False)
-    for seed in range(seeds):
-        for means, (restriction, recovery) in MEANS.items():
-            if any(trial.seed == seed for trial in results.of(means)):
-                continue
-            steps = train(
-                restricted(plan, threshold if restriction else None), own if recovery else "none", seed, data, test
-            )
-            with Progress(console=console, transient=True) as progress:
-                task = progress.add_task(f"{means}, seed {seed}", total=1.0)
-                for step in steps:
-                    if isinstance(step, Trial):
-                        results.trials.append(step.model_copy(update={"means": means}))
-                    else:
-                        progress.update(task, completed=step)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, (results.model_dump_json(indent=2) + "\n").encode())
+    for seed, means in product(range(seeds), MEANS):
+        if any(trial.seed == seed for trial in results.of(means)):
+            continue
+        with Progress(console=console, transient=True) as progress:
+            show = partial(_show, progress, progress.add_task(f"{means}, seed {seed}", total=1.0))
+            trial = train(means, plan, threshold, seed=seed, data=data, test=test, show=show)
+        results.trials.append(trial)
+        replace_file(path, (results.model_dump_json(indent=2) + "\n").encode())
     console.print(results.table())
     console.print(f"-> {path}", soft_wrap=True)
 

@@ -23,11 +23,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
-from model.blocks import RealBlock
 from model.cli import run
-from model.layers import OptionAShortcut
 from model.networks import Network, create_network, to_brevitas
-from model.restriction import THRESHOLD, restricted_loss
+from model.networks.blocks import RealBlock
+from model.networks.light import OptionAShortcut
+from model.training.restriction import THRESHOLD, restricted_loss
 
 Step = Callable[[Tensor, Tensor], None]
 

@@ -8,18 +8,18 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
+from torch import Tensor, nn
 
-from model.errors import CheckpointError
-from model.kit import Precision
-from model.networks import Network, Recovery, create_network, network_spec
-from model.quantizers import Formats
+from model.errors import CheckpointError, first_problem
+from model.networks import Network, Precision, Recovery, create_network, network_spec
+from model.networks.quantizers import Formats
 
 CHECKPOINT_DIR = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
+COUNTER = "num_batches_tracked"
 
 
 class Card(BaseModel):
@@ -84,7 +84,7 @@ def check_name(path: Path) -> None:
 
 
 def write_card(path: Path, card: Card) -> None:
-    """Write the card of the checkpoint at `path`."""
+    """Write the card of the checkpoint at `path`; raises CheckpointError."""
     replace_file(card_path(path), (card.model_dump_json(indent=2) + "\n").encode())
 
 
@@ -109,9 +109,7 @@ def load_card(path: Path) -> Card:
     except FileNotFoundError as error:
         raise CheckpointError(f"the checkpoint {path} has no card {card_file.name}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "file"
-        raise CheckpointError(f"damaged card {card_file}: {where}: {first['msg']}") from error
+        raise CheckpointError(f"damaged card {card_file}: {first_problem(error)}") from error
 
 
 def load_checkpoint(path: Path, network: str | None = None, precision: Precision | None = None) -> tuple[Network, Card]:
@@ -135,25 +133,28 @@ def load_checkpoint(path: Path, network: str | None = None, precision: Precision
             f"damaged checkpoint {path}: sha256 is {digest[:12]}..., its card says {card.sha256[:12]}..."
         )
     result = create_network(card.network, precision=card.precision, recovery=card.recovery, formats=card.formats)
-    load_weights(result, _tensors(path, data), path)
+    try:
+        load_weights(result, load(data), path, result.spec.name)
+    except SafetensorError as error:
+        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
     return result.eval(), card
 
 
-def load_weights(network: Network, tensors: dict[str, torch.Tensor], path: Path) -> None:
-    """Put tensors into a network; raises CheckpointError that names the first misfit."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
+def load_weights(
+    network: nn.Module, tensors: dict[str, Tensor], path: Path, name: str, *, counters: bool = True
+) -> None:
+    """Put tensors into a network, which messages call `name`; raises CheckpointError that names the first misfit.
+
+    Without `counters`, the numbers of batches that batch norms have seen may be missing.
+    """
+    wanted, found = (
+        {key: tuple(tensor.shape) for key, tensor in state.items() if counters or not key.endswith(COUNTER)}
+        for state in (network.state_dict(), tensors)
+    )
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted.get(key) != found.get(key):
             raise CheckpointError(
-                f"{path} does not fit {network.spec.name}: tensor {name} is {found.get(name, 'missing')}, "
-                f"expected {wanted.get(name, 'none')}"
+                f"{path} does not fit {name}: tensor {key} is {found.get(key, 'missing')}, "
+                f"expected {wanted.get(key, 'none')}"
             )
-    network.load_state_dict(tensors)
-
-
-def _tensors(path: Path, data: bytes) -> dict[str, torch.Tensor]:
-    try:
-        return load(data)
-    except SafetensorError as error:
-        raise CheckpointError(f"{path} is no safetensors file: {error}") from error
+    network.load_state_dict(tensors, strict=counters)

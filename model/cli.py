@@ -3,12 +3,19 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from model.errors import ModelError
+
+DataDir = Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")]
+Download = Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 from the Hugging Face hub")]
+Epochs = Annotated[float | None, typer.Option(help="stretch the recipe to this many epochs")]
+RecipeSource = Annotated[str | None, typer.Option(help="recipe: a YAML file, or the name of a shipped one")]
+Threads = Annotated[int | None, typer.Option(min=1, help="processor threads")]
 
 
 def run(command: Callable[..., None]) -> None:

@@ -15,10 +15,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from model.cli import run
-from model.kit import BinaryWeights, Precision
-from model.networks import NETWORKS, Network, NetworkSpec, Recovery, create_network, network_spec
-from model.paper_layers import ColumnBinaryConv2d
-from model.quantizers import IntegerFormat
+from model.networks import NETWORKS, Network, NetworkSpec, Precision, Recovery, create_network, network_spec
+from model.networks.kit import BinaryWeights
+from model.networks.paper import ColumnBinaryConv2d
+from model.networks.quantizers import IntegerFormat
 
 BINARY_MACS_PER_OP = 64
 """The paper counts 64 binary operations as one: OPs = FLOPs + BOPs / 64."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that a user can cause; a command line prints each as one line and exits with code 1."""
 
+from pydantic import ValidationError
+
 
 class ModelError(Exception):
     """Base of every error that the user can put right; the message is one line."""
@@ -36,3 +38,9 @@ class TrainingError(ModelError):
 
 class ExportError(ModelError):
     """A network cannot be exported, or the exported graph does not compute what the network computes."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return what is wrong with a file, and where, in one line."""
+    problem = error.errors()[0]
+    return f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"

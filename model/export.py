@@ -14,8 +14,8 @@ from qonnx.util.cleanup import cleanup_model
 
 from model.checkpoint import load_checkpoint
 from model.errors import ExportError
-from model.mappable import check_mappable
 from model.networks import Network, to_brevitas
+from model.networks.mappable import check_mappable
 
 MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
@@ -49,8 +49,8 @@ def export(
     """Write model.onnx (QONNX, batch 1, float32 input as Network.values gives it) and golden.npz into `out_dir`.
 
     `source` is a network or the path of a checkpoint. In hardware precision it is exported as Brevitas layers,
-    after a check that each of them can be mapped exactly (model.mappable); the input is values 0 .. 255. In paper
-    precision, which is for comparison only, the input is normalised.
+    after a check that each of them can be mapped exactly (model.networks.mappable); the input is values 0 .. 255. In
+    paper precision, which is for comparison only, the input is normalised.
 
     `images` are (n, channels, height, width) uint8. golden.npz holds `images`, `logits` (n, classes) float32
     as the exported network computes them, and `labels` (n,) int64 where given. Raises ExportError if a layer cannot

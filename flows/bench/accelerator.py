@@ -87,7 +87,7 @@ def _torch(network: str, images: NDArray[np.uint8]) -> float:
     import torch
 
     from model.checkpoint import load_checkpoint, shipped_checkpoint
-    from model.evaluate import BATCH
+    from model.training.evaluation import BATCH
 
     torch.set_num_threads(THREADS)
     model = load_checkpoint(shipped_checkpoint(network))[0].eval()

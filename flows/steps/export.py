@@ -11,7 +11,7 @@ from flows.pipeline import Context, Step
 from flows.steps.images import verification_images
 
 if TYPE_CHECKING:
-    from model.ties import TieReport
+    from model.networks.ties import TieReport
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def run(context: Context) -> dict[str, Any]:
     from model.checkpoint import load_checkpoint
     from model.errors import ExportError, ModelError
     from model.export import export
-    from model.ties import separate_ties
+    from model.networks.ties import separate_ties
 
     images, labels, dataset = verification_images(context.config)
     context.status(f"{len(images)} images: {dataset}")

@@ -13,9 +13,10 @@ import torch
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from model.networks import Family, Network, NetworkSpec, Recovery, calibrate, create_network
-from model.quantizers import Formats, IntegerFormat
-from model.ties import separate_ties
+from model.networks import Family, Network, NetworkSpec, Recovery, create_network
+from model.networks.adjust import calibrate
+from model.networks.quantizers import Formats, IntegerFormat
+from model.networks.ties import separate_ties
 
 Fifos = Literal["joins", "everywhere", "sized"]
 FIFOS: tuple[Fifos, ...] = ("joins", "everywhere", "joins", "everywhere", "joins", "everywhere", "sized")

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model.networks import Network, NetworkSpec, calibrate, create_network, network_spec
-from model.ties import separate_ties
+from model.networks import Network, NetworkSpec, create_network, network_spec
+from model.networks.adjust import calibrate
+from model.networks.ties import separate_ties
 
 
 def random_images(network: Network, count: int, seed: int = 1) -> Tensor:

@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ablation trains with and without each means, and goes on where it was stopped."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model import ablation
 from model.ablation import MEANS, Ablation, Trial, main
-from model.data import Images, TestSet
 from model.errors import TrainingError
-from model.networks import Recovery
-from model.recipe import Recipe
+from model.training.recipe import Recipe
 
 
 def short(output: Path, *, seeds: int = 1, threshold: float = 0.15) -> Ablation:
@@ -37,9 +35,9 @@ def test_a_second_run_adds_what_is_missing(tmp_path: Path, monkeypatch: pytest.M
     trained: list[int] = []
     train = ablation.train
 
-    def counted(recipe: Recipe, recovery: Recovery, seed: int, data: Images, test: TestSet) -> Iterator[float | Trial]:
+    def counted(means: str, recipe: Recipe, threshold: float, *, seed: int, **more: Any) -> Trial:
         trained.append(seed)
-        return train(recipe, recovery, seed, data, test)
+        return train(means, recipe, threshold, seed=seed, **more)
 
     monkeypatch.setattr(ablation, "train", counted)
     second = short(output, seeds=2)

@@ -10,8 +10,8 @@ import torch
 from model.checkpoint import Card, card_path, load_card, load_checkpoint, save_checkpoint, shipped_checkpoint
 from model.data import load_images
 from model.errors import CheckpointError
-from model.evaluate import accuracy
 from model.networks import Network
+from model.training.evaluation import accuracy
 
 CARD = Card(
     network="tiny", dataset="none", images=0, epochs=0, seed=0, top1=None, test_images=None, command="none",

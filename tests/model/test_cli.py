@@ -13,9 +13,13 @@ import torch
 from model import evaluate, train
 from model.checkpoint import load_checkpoint, shipped_checkpoint
 from model.cli import run
-from model.distributed import World
-from model.state import read_state
-from model.trainer import StepResult, Trainer
+from model.data import Part, load_images
+from model.networks.transfer import to_hardware
+from model.training import run as training_run
+from model.training.distributed import World
+from model.training.evaluation import accuracy
+from model.training.state import read_state
+from model.training.trainer import StepResult, Trainer
 
 COMMANDS: dict[str, Callable[..., None]] = {"train": train.main, "evaluate": evaluate.main}
 
@@ -52,11 +56,11 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (("train", "--leave-out", "4/3"), "the first of three is written 1/3"),
         (("train", "--init", "{tiny}", "--network", "resnet20"), "is a checkpoint of tiny, not of resnet20"),
         (("train", "--teacher", "{tmp}/none.safetensors"), "cannot read the teacher's weights"),
-        (("train", "--teacher", "{tiny}"), "holds no ResNet-34"),
-        (("train", "--release", "2", "--output", "{tmp}/x.safetensors"), "cannot read the saved state"),
+        (("train", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
+        (("train", "--cooldown", "2", "--output", "{tmp}/x.safetensors"), "cannot read the saved state"),
         (("train", "--recipe", "resnet20-open", "--network", "resnet20", "--epochs", "3"), "no length to stretch"),
         (("train", "--network", "resnet20", "--data-dir", "{tmp}"), "no train*.parquet"),
-        (("train", "--network", "birealnet18_B", "--teacher", "{tiny}"), "holds no ResNet-34"),
+        (("train", "--network", "birealnet18_B", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
         (("evaluate", "--checkpoint", "{tmp}/x.safetensors"), "cannot read the checkpoint"),
         (("evaluate", "--network", "resnet21"), "did you mean resnet20"),
     ],
@@ -133,11 +137,36 @@ def test_training_goes_on_from_a_checkpoint(tmp_path: Path, command_line: Comman
 
 
 def test_a_teacher_leaves_a_part_out(tmp_path: Path, command_line: CommandLine) -> None:
+    """The part is watched on the way, so that weights can be chosen by it; the card has the test images' accuracy."""
     target = tmp_path / "x.safetensors"
-    assert command_line("train", "--epochs", "0.2", "--leave-out", "2/3", "--output", target)[0] == 0
-    card = load_checkpoint(target)[1]
-    assert (card.left_out, card.images) == ("2/3", 958)
+    code, out, _ = command_line("train", "--epochs", "1", "--leave-out", "2/3", "--output", target)
+    assert code == 0
+    network, card = load_checkpoint(target)
+    assert (card.left_out, card.images, card.test_images) == ("2/3", 958, 360)
     assert card.dataset.endswith("without part 2/3") and "--leave-out 2/3" in card.command
+    left_out = load_images("tiny", "train").only(Part(2, 3))
+    assert card.top1 == accuracy(network, load_images("tiny", "test")).top1
+    watched = [line.split(",")[-1] for line in (tmp_path / "x.metrics.csv").read_text().splitlines()]
+    # The last row's accuracy is that of 479 images; separating ties afterwards changes no answer here.
+    assert watched[0] == "top1" and watched[1:-1] == [""] * 13
+    assert float(watched[-1]) == accuracy(network, left_out).top1 != card.top1
+    assert f"left out {float(watched[-1]):.2%}" in out
+
+
+def test_weights_of_paper_precision_move_to_hardware(tmp_path: Path, command_line: CommandLine) -> None:
+    paper, target = tmp_path / "paper.safetensors", tmp_path / "x.safetensors"
+    assert command_line("train", "--epochs", "0.5", "--precision", "paper", "--output", paper)[0] == 0
+    assert command_line("train", "--epochs", "0.2", "--init", paper, "--output", target)[0] == 0
+    (network, card), (source, before) = load_checkpoint(target), load_checkpoint(paper)
+    assert (network.precision, before.precision) == ("hardware", "paper")
+    assert card.epochs == pytest.approx(before.epochs + 0.2, abs=0.02)
+    moved = to_hardware(source).get_parameter("layer1.0.conv1.weight").sign()
+    # A few steps after the move, binary weights are still those that were trained.
+    assert float((network.get_parameter("layer1.0.conv1.weight").sign() == moved).float().mean()) > 0.9
+    code, _, errors = command_line(
+        "train", "--precision", "paper", "--init", target, "--output", tmp_path / "y.safetensors"
+    )
+    assert code == 1 and "is of hardware precision: give it with --precision" in errors
 
 
 def fail_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -175,7 +204,7 @@ def test_nan_between_two_saves_keeps_the_last_good_state(
 def test_save_does_not_overwrite_a_good_state_by_a_broken_one(
     tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The weights break in the update behind a finite loss, and a save is due before the next loss."""
+    """The weights break in the update after a finite loss, and a save is due before the next loss."""
     advance = Trainer.advance
 
     def breaking_advance(trainer: Trainer) -> StepResult:
@@ -186,7 +215,7 @@ def test_save_does_not_overwrite_a_good_state_by_a_broken_one(
         return result
 
     monkeypatch.setattr(Trainer, "advance", breaking_advance)
-    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", 0.0)
     target = tmp_path / "x.safetensors"
     assert command_line("train", "--epochs", "1", "--output", target)[0] == 1
     state = read_state(tmp_path / "x.state.safetensors")
@@ -212,7 +241,7 @@ warmup_steps: 3
 shift: 1
 flip: false
 phases: [{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 4.0e-3, lr_end: 4.0e-3}]
-release: [{epochs: 1, size: 16, restriction_interval: 2, lr_start: 4.0e-3, lr_end: 0, decay: linear}]
+cooldown: [{epochs: 1, size: 16, restriction_interval: 2, lr_start: 4.0e-3, lr_end: 0, decay: linear}]
 """
 
 
@@ -227,7 +256,7 @@ def stop_at(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(Trainer, "advance", stopped_advance)
 
 
-def test_release_of_a_run_without_an_end(
+def test_cooldown_of_a_run_without_an_end(
     tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "open.yaml").write_text(OPEN_RECIPE)
@@ -241,25 +270,25 @@ def test_release_of_a_run_without_an_end(
 
     piece(8)
     constant = state.read_bytes()
-    with monkeypatch.context() as patch:  # a release can be stopped as well
+    with monkeypatch.context() as patch:  # a cooldown can be stopped as well
         stop_at(patch, 12)
-        assert "go on with --resume" in command_line(*options, "--release", "0.5")[2]
-    assert command_line(*options, "--release", "0.5", "--resume")[0] == 0
+        assert "go on with --resume" in command_line(*options, "--cooldown", "0.5")[2]
+    assert command_line(*options, "--cooldown", "0.5", "--resume")[0] == 0
     card = load_checkpoint(target)[1]
     assert card.epochs == pytest.approx((8 + 11) / 22, abs=1e-3)
-    assert card.command == "python -m model.train --network tiny --seed 0 --recipe open.yaml --release 0.5"
-    rates = [float(line.split(",")[2]) for line in (tmp_path / "x.release.metrics.csv").read_text().splitlines()[1:]]
+    assert card.command == "python -m model.train --network tiny --seed 0 --recipe open.yaml --cooldown 0.5"
+    rates = [float(line.split(",")[2]) for line in (tmp_path / "x.cooldown.metrics.csv").read_text().splitlines()[1:]]
     assert rates == pytest.approx([4e-3 * (1 - i / 11) for i in range(11)])
-    released = target.read_bytes()
+    cooled = target.read_bytes()
 
     assert state.read_bytes() == constant  # the run itself goes on as if nothing had been,
     piece(15, "--resume")
     assert read_state(state).step == 15
-    monkeypatch.setattr(train, "SAVE_SECONDS", 0.0)
-    assert command_line(*options, "--release", "0.5")[0] == 0  # and is released again later
-    assert target.read_bytes() != released
-    assert not (tmp_path / "x.release.state.safetensors").exists()
-    assert "repeat its recipe" in command_line(*options, "--release", "1", "--seed", "1")[2]
+    monkeypatch.setattr(training_run, "SAVE_SECONDS", 0.0)
+    assert command_line(*options, "--cooldown", "0.5")[0] == 0  # and is cooled down again later
+    assert target.read_bytes() != cooled
+    assert not (tmp_path / "x.cooldown.state.safetensors").exists()
+    assert "repeat its recipe" in command_line(*options, "--cooldown", "1", "--seed", "1")[2]
 
 
 def test_tensorboard(tmp_path: Path, command_line: CommandLine) -> None:

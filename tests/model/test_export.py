@@ -16,9 +16,9 @@ import model.export as export_module
 from model.data import sample_images
 from model.errors import ExportError
 from model.export import export
-from model.kit import BinaryWeights
 from model.networks import NETWORKS, Network
-from model.restriction import restricted_loss
+from model.networks.kit import BinaryWeights
+from model.training.restriction import restricted_loss
 
 MakeNetwork = Callable[..., Network]
 

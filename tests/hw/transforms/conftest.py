@@ -14,8 +14,9 @@ from hw import finn_env
 from hw.transforms.convert import convert
 from hw.transforms.streamline import streamline
 from model.export import export
-from model.networks import calibrate, create_network
-from model.ties import separate_ties
+from model.networks import create_network
+from model.networks.adjust import calibrate
+from model.networks.ties import separate_ties
 
 
 @pytest.fixture(scope="session", autouse=True)

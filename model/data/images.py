@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a data set is: images in memory, whole or without a part, and what an accuracy is measured on."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from model.errors import DataError
+
+Split = Literal["train", "test"]
+
+PARTS_SEED = 5
+"""Of the order in which chance cuts a data set: cards name parts by their numbers, so it stays."""
+
+
+class TestSet(Protocol):
+    """What an accuracy is measured on: Images, or Pictures of ImageNet."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64] | None:
+        """Labels (n,) where known."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def views(self, picks: Sequence[int], size: int) -> Tensor:
+        """Return the images of these numbers as a network sees them in a test, (n, channels, size, size) uint8."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Part `index`, 1 .. `count`, of a data set that chance cuts in parts, always in the same way."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def read(cls, text: str) -> "Part":
+        """Return the part that is written "1/3"; raises DataError."""
+        match = re.fullmatch(r"(\d{1,4})/(\d{1,4})", text)
+        if match is None or not 1 <= int(match[1]) <= int(match[2]) or int(match[2]) < 2:
+            raise DataError(f"no part of a data set: {text}; the first of three is written 1/3")
+        return cls(int(match[1]), int(match[2]))
+
+    def __str__(self) -> str:
+        """Write it as `read` reads it."""
+        return f"{self.index}/{self.count}"
+
+    def of(self, length: int) -> npt.NDArray[np.bool_]:
+        """Return which of that many images are in it, (length,)."""
+        numbers: npt.NDArray[np.int64] = np.random.default_rng(PARTS_SEED).permutation(length)
+        chosen: npt.NDArray[np.bool_] = numbers % self.count == self.index - 1
+        return chosen
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images (n, channels, height, width) uint8, labels (n,) int64 where known, and the data set's name.
+
+    `left_out` is the part of the data set that is not among them.
+    """
+
+    dataset: str
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64] | None = None
+    left_out: Part | None = None
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.images)
+
+    def views(self, picks: Sequence[int], size: int) -> Tensor:
+        """Return the images of these numbers, (n, channels, size, size) uint8; they have that size."""
+        return torch.from_numpy(self.images[list(picks)])
+
+    def without(self, part: Part) -> "Images":
+        """Return the images of a whole data set but those of a part."""
+        return replace(self._chosen(~part.of(len(self)), f"without part {part}"), left_out=part)
+
+    def only(self, part: Part) -> "Images":
+        """Return the images of a whole data set that are in a part."""
+        return self._chosen(part.of(len(self)), f"part {part}")
+
+    def _chosen(self, mask: npt.NDArray[np.bool_], name: str) -> "Images":
+        labels = None if self.labels is None else self.labels[mask]
+        return Images(f"{self.dataset} {name}", self.images[mask], labels)

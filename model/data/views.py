@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Random views of pictures for training, and the one view for testing, written for tensors.
+
+The draws come from a generator on the processor, so that they are the same on every device.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+ASPECT = 4 / 3
+"""A random crop is at most this much wider than high, or higher than wide."""
+
+CROP_TRIES = 10
+MARGIN = 256 / 224
+"""The shorter side of a test picture, relative to the crop from its middle."""
+
+ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
+"""How far varied views go at most: factors, and degrees."""
+
+
+def shifted_crops(images: Tensor, size: int, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
+    """Return random crops (n, c, size, size) of uint8 images (n, c, h, h), mirrored or not.
+
+    Whole pictures move by up to `shift` pixels, with zeros around them; smaller crops lie inside the picture.
+    """
+    count, full = len(images), images.shape[-1]
+    padded = functional.pad(images, (shift, shift, shift, shift))
+    low, high = (0, 2 * shift) if size == full else (shift, shift + full - size)
+    top, left = torch.randint(low, high + 1, (2, count), generator=generator)
+    pixels = torch.arange(size)
+    rows, columns = top[:, None] + pixels, left[:, None] + pixels
+    if flip:
+        mirrored = torch.rand(count, generator=generator) < 0.5
+        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    rows, columns, pictures = (part.to(images.device) for part in (rows, columns, torch.arange(count)))
+    picked = padded[pictures[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return picked.permute(0, 3, 1, 2).contiguous()
+
+
+def varied(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return uint8 images (n, c, h, w) with other colours, three of four of them also zoomed, stretched and turned.
+
+    Zoom and stretch are up to ZOOM and STRETCH, turns up to TURN degrees; zeros come in from outside. Saturation and
+    contrast change by up to a quarter and a fifth, brightness by up to a tenth of the range.
+    """
+
+    def draw(limit: float, middle: float = 0.0) -> Tensor:
+        return middle + limit * (2 * torch.rand(len(images), generator=generator) - 1)
+
+    zoom, stretch, angle = draw(math.log(ZOOM)).exp(), draw(math.log(STRETCH)).exp(), draw(math.radians(TURN))
+    wide, high, cos, sin, zero = zoom * stretch, zoom / stretch, angle.cos(), angle.sin(), torch.zeros(len(images))
+    matrices = torch.stack([wide * cos, -zoom * sin, zero, zoom * sin, high * cos, zero], 1).view(-1, 2, 3)
+    changed = torch.rand(len(images), generator=generator) < 0.75
+    matrices = torch.where(changed[:, None, None], matrices, torch.eye(2, 3)).to(images.device)
+    places = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    values = functional.grid_sample(images.float() / 255, places, align_corners=False)
+    saturation, contrast, brightness = (
+        draw(limit, middle).to(images.device)[:, None, None, None] for limit, middle in ((0.25, 1), (0.2, 1), (0.1, 0))
+    )
+    grey = values.mean(1, keepdim=True)
+    values = grey + (values - grey) * saturation
+    mean = values.mean((1, 2, 3), keepdim=True)
+    values = mean + (values - mean) * contrast + brightness
+    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def random_resized_crop(image: Tensor, size: int, smallest: float, flip: bool, generator: torch.Generator) -> Tensor:
+    """Return a random part of a uint8 picture (c, h, w), resized to (c, size, size), mirrored or not.
+
+    The part shows between `smallest` and all of the area, with an aspect ratio of at most ASPECT.
+    """
+    top, left, rows, columns = _random_box(image.shape[1], image.shape[2], smallest, generator)
+    view = resized(image[:, top : top + rows, left : left + columns], size, size)
+    return view.flip(2) if flip and float(torch.rand((), generator=generator)) < 0.5 else view
+
+
+def _random_box(height: int, width: int, smallest: float, generator: torch.Generator) -> tuple[int, int, int, int]:
+    def draw(low: float, high: float) -> float:
+        return low + (high - low) * float(torch.rand((), generator=generator))
+
+    for _ in range(CROP_TRIES):
+        area = height * width * draw(smallest, 1.0)
+        aspect = math.exp(draw(-math.log(ASPECT), math.log(ASPECT)))
+        columns, rows = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
+        if 0 < columns <= width and 0 < rows <= height:
+            top = int(torch.randint(0, height - rows + 1, (), generator=generator))
+            left = int(torch.randint(0, width - columns + 1, (), generator=generator))
+            return top, left, rows, columns
+    # A picture so long that no such part fits: the largest one in its middle.
+    columns, rows = min(width, round(height * ASPECT)), min(height, round(width * ASPECT))
+    return (height - rows) // 2, (width - columns) // 2, rows, columns
+
+
+def centre_crop(image: Tensor, size: int) -> Tensor:
+    """Return the middle (c, size, size) of a uint8 picture (c, h, w) whose shorter side is resized first."""
+    height, width = image.shape[1:]
+    factor = round(size * MARGIN) / min(height, width)
+    image = resized(image, round(height * factor), round(width * factor))
+    top, left = (image.shape[1] - size) // 2, (image.shape[2] - size) // 2
+    return image[:, top : top + size, left : left + size]
+
+
+def resized(image: Tensor, height: int, width: int) -> Tensor:
+    """Return a uint8 picture (c, h, w) in another size, bilinear with a filter as wide as the reduction."""
+    return functional.interpolate(image[None], size=(height, width), mode="bilinear", antialias=True)[0]

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What training changes in a network, in place, besides its weights' gradient steps."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from model.networks.families import Network
+from model.networks.kit import BinaryWeights, ClippedResidual
+
+
+def binarize_weights(network: Network, enabled: bool) -> None:
+    """Switch the weights of the binary convolutions between signs and real numbers (ImageNet, step 1)."""
+    for module in network.modules():
+        if isinstance(module, BinaryWeights):
+            module.binary_weights = enabled
+
+
+def leak_gradients(network: Network, share: float) -> None:
+    """Let that share of the gradient pass where a hardware network clips its residual stream."""
+    for module in network.modules():
+        if isinstance(module, ClippedResidual):
+            module.leak = share
+
+
+def constrain(network: Network) -> None:
+    """Move parameters, in place, to where hardware precision can hold them; call it after a training step.
+
+    Batch norms in front of the classifier and PReLUs have slopes >= 0: a negative one leaves a multiplication,
+    or a staircase that falls, which the hardware does not have. Weights of 8 bits stay in their range, and those that
+    become signs within -1 .. 1: outside they get no gradient and would never come back. Paper precision has no such
+    bounds.
+    """
+    if network.formats is None:
+        return
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.weight.clamp_(min=1e-3)
+            elif isinstance(module, nn.PReLU):
+                module.weight.clamp_(min=0)
+            elif isinstance(module, BinaryWeights) and module.binary_weights:
+                module.get_parameter("weight").clamp_(-1, 1)
+            elif (fmt := getattr(module, "format", None)) in (
+                network.formats.stem_weight,
+                network.formats.linear_weight,
+            ):
+                bound = fmt.hi * fmt.scale
+                module.get_parameter("weight").clamp_(-bound, bound)
+
+
+def calibrate(network: Network, images: Tensor) -> None:
+    """Set every batch norm's statistics to those of `images`, and leave the network in evaluation mode."""
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    for norm in norms:
+        norm.reset_running_stats()
+    momenta = [norm.momentum for norm in norms]
+    network.train()
+    with torch.no_grad():
+        for norm in norms:
+            norm.momentum = 1.0
+        network(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()

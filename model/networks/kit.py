@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network is made of: a kit is a set of layer factories, and there are three.
+
+| kit | module | computes | made for |
+|---|---|---|---|
+| paper_kit | paper.py | the paper's real numbers between binary convolutions | comparison, training |
+| light_kit | light.py | the hardware's integers, in plain torch | training, evaluation |
+| brevitas_kit | brevitas.py | the same numbers as light_kit, bit for bit, and gradients | export |
+
+The last two have the same parameters under the same names, so that weights move by load_state_dict. From the
+paper's precision to the hardware's, weights move by transfer.to_hardware.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from model.networks.quantizers import Formats
+
+Precision = Literal["paper", "hardware", "real"]
+"""Real is that of teachers, which have no binary convolutions."""
+
+
+@dataclass(frozen=True)
+class Kit:
+    """Factories of the layers of a network; feature maps are (batch, channels, height, width).
+
+    "Residual" below is the format between binary convolutions: 4 bits in hardware, real numbers in the paper.
+    """
+
+    formats: Formats | None
+    """The integer formats of a hardware kit."""
+
+    input_scale: float | None
+    """What pixel values are multiplied with in front of the stem; None: they come normalised."""
+
+    stem: Callable[[int, int, int, int], nn.Module]
+    """(inputs, outputs, kernel, stride): a convolution of pixels, padded with zeros to the same size."""
+
+    binary_conv: Callable[[int, int, int], nn.Module]
+    """(inputs, outputs, stride): a 3x3 convolution of signs with binary weights."""
+
+    norm: Callable[[int, float], nn.BatchNorm2d]
+    """(channels, gamma): a batch norm; a hardware kit lets its scale start at `gamma`."""
+
+    activation: Callable[[int], nn.Module]
+    """(channels): the nonlinearity, Hardtanh or PReLU, that gives the residual format."""
+
+    join: Callable[[int], nn.Module]
+    """(channels): a module of (branch, shortcut): addition, then the nonlinearity."""
+
+    requantize: Callable[[], nn.Module]
+    """A module that quantizes a shortcut to the residual format."""
+
+    subsample: Callable[[int, int], nn.Module]
+    """(inputs, outputs): the option-A shortcut: every second pixel, zero channels before and after."""
+
+    pool: Callable[[int], nn.Module]
+    """(size): an average pool of size x size windows, in the residual format."""
+
+    shortcut_conv: Callable[[int, int, int], nn.Module]
+    """(inputs, outputs, stride): the 1x1 convolution of a shortcut."""
+
+    fusion_conv: Callable[[int, int], nn.Module]
+    """(inputs, outputs): a 1x1 convolution of the recovery."""
+
+    cheap_conv: Callable[[int, int, int, int], nn.Conv2d]
+    """(inputs, outputs, groups, kept): the grouped 3x3 convolution of the recovery, of which `kept` outputs are used.
+
+    A hardware kit leaves the other outputs out, so `out_channels` says how many there are.
+    """
+
+    head_quantizer: Callable[[], nn.Module]
+    """A module that quantizes the pooled features."""
+
+    linear: Callable[[int, int], nn.Module]
+    """(inputs, outputs): the classifier; only the paper's has a bias."""
+
+
+class BinaryWeights:
+    """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real."""
+
+    binary_weights = True
+
+
+class ClippedResidual:
+    """A module that clips to the residual format; `leak` is the share of the gradient that passes where it does."""
+
+    leak = 0.0
+
+
+class Concat(nn.Module):
+    """Concatenates feature maps along their channels."""
+
+    def forward(self, *features: Tensor) -> Tensor:
+        """Map tensors (batch, channels i, h, w) to (batch, sum of channels, h, w)."""
+        return torch.cat(features, 1)

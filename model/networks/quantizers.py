@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantizers: the signs of the paper, the integer formats of the hardware, and their straight-through gradients.
+
+Every scale of the hardware is a constant power of two, so a quantized value, and every sum of products of such
+values that the networks form, is exact in float32.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from model.errors import FormatError
+
+Range = tuple[int, int]
+"""The smallest and the largest integer of a format."""
+
+
+@dataclass(frozen=True)
+class IntegerFormat:
+    """A signed integer format: value = scale * integer, with lo <= integer <= hi.
+
+    `narrow` drops the most negative integer, which makes the range symmetric.
+    """
+
+    bits: int
+    scale: float
+    narrow: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bits < 2 or not self.scale > 0 or not math.log2(self.scale).is_integer():
+            raise FormatError(f"a format has 2 bits or more and a power of two as its scale, not {self}")
+
+    @property
+    def lo(self) -> int:
+        """The smallest integer."""
+        return int(self.narrow) - (1 << (self.bits - 1))
+
+    @property
+    def hi(self) -> int:
+        """The largest integer."""
+        return (1 << (self.bits - 1)) - 1
+
+    @property
+    def range(self) -> Range:
+        """The smallest and the largest integer."""
+        return self.lo, self.hi
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """The values, ascending, at which a quantizer goes from one integer to the next."""
+        return self.scale * (np.arange(self.lo, self.hi, dtype=np.float64) + 0.5)
+
+
+INPUT_SCALE = 1 / 256
+"""Images are uint8 and enter as x / 256, without mean or deviation: zero padding stays exact."""
+
+RESIDUAL = IntegerFormat(bits=4, scale=1 / 8)
+"""The residual stream; its range -1 .. 0.875 takes the place of the paper's Hardtanh."""
+
+BRANCH = IntegerFormat(bits=5, scale=1 / 8)
+"""A convolution branch before it joins the residual stream: lossless, given the clip that follows."""
+
+STEM_WEIGHT = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
+FUSION_WEIGHT = IntegerFormat(bits=4, scale=1 / 8, narrow=True)
+LINEAR_WEIGHT = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
+HEAD = IntegerFormat(bits=8, scale=1 / 32)
+"""The pooled features in front of the classifier."""
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Every bit width and scale of a hardware network. Raises FormatError for a set that does not convert exactly.
+
+    The input is always uint8, binary weights and activations always -1 and +1.
+    """
+
+    residual: IntegerFormat = RESIDUAL
+    branch: IntegerFormat = BRANCH
+    stem_weight: IntegerFormat = STEM_WEIGHT
+    shortcut_weight: IntegerFormat = FUSION_WEIGHT
+    fusion_weight: IntegerFormat = FUSION_WEIGHT
+    linear_weight: IntegerFormat = LINEAR_WEIGHT
+    head: IntegerFormat = HEAD
+
+    def __post_init__(self) -> None:
+        if self.branch.scale != self.residual.scale:
+            raise FormatError(
+                f"branch and residual stream are added, so their scales are equal, not {self.branch.scale:g} "
+                f"and {self.residual.scale:g}"
+            )
+        for field in fields(self):
+            weight: IntegerFormat = getattr(self, field.name)
+            if field.name.endswith("_weight") and not weight.narrow:
+                raise FormatError(f"{field.name} must be narrow, that is symmetric")
+
+
+def _where_inside(grad: Tensor, integers: Tensor, bounds: Range, leak: float) -> Tensor:
+    """Return the gradient where the integers are within the bounds, and `leak` times it elsewhere."""
+    lo, hi = bounds
+    masked: Tensor = torch.ops.aten.hardtanh_backward(grad, integers, lo - 0.5, hi + 0.5)
+    return masked.add_(grad - masked, alpha=leak) if leak else masked
+
+
+def _shifted_sign(x: Tensor) -> Tensor:
+    """Return 2 where x >= 0 and 0 elsewhere, in the type of `x`."""
+    if torch.compiler.is_compiling():
+        return x.ge(0).to(x.dtype) * 2
+    # A comparison written straight into a float tensor is ten times as fast as one that goes through bool.
+    return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2)
+
+
+def through_sign(grad: Tensor, x: Tensor) -> Tensor:
+    """Return grad * max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses."""
+    return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
+
+
+class Sign(torch.autograd.Function):
+    """The paper's binary activation: sign(x), with sign(0) = 0. Gradient: max(2 - 2|x|, 0)."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.sign(x)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        return through_sign(grads[0], ctx.saved_tensors[0])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any) -> Any:
+        """Export as a single Sign."""
+        return graph.op("Sign", x)
+
+
+class ZeroSignWeight(Sign):
+    """The paper's binary weight: sign(w), with sign(0) = 0; gradient of clamp(w, -1, 1)."""
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        w: Tensor = ctx.saved_tensors[0]
+        return grads[0] * (w.abs() <= 1)
+
+
+class ShiftedSign(Sign):
+    """Binary activation plus one: sign(x) + 1, that is 2 where x >= 0 and 0 elsewhere.
+
+    The shift turns padding with -1 into padding with 0, which convolutions do at no cost.
+    Gradient: max(2 - 2|x|, 0).
+    """
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return _shifted_sign(x)
+
+
+class SignWeight(ZeroSignWeight):
+    """Binary weight: +1 where w >= 0, else -1; gradient of clamp(w, -1, 1)."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, w: Tensor) -> Tensor:
+        ctx.save_for_backward(w)
+        return torch.where(w >= 0, 1.0, -1.0)
+
+
+class ResidualAdd(torch.autograd.Function):
+    """quantize(branch, y) + r, clipped to the residual format; r is already a multiple of the residual scale.
+
+    One pass for branch quantizer, addition and residual quantizer. Gradient, to both operands: 1 inside the residual
+    range, `leak` outside. With r = None it is the plain residual quantizer.
+    """
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
+        residual = formats.residual
+        total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
+        if r is not None:
+            total.add_(r, alpha=1 / residual.scale)
+        ctx.save_for_backward(total)
+        ctx.range, ctx.leak = residual.range, leak
+        ctx.has_shortcut = r is not None
+        return total.clamp(*residual.range).mul_(residual.scale)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
+        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak)
+        return grad, (grad if ctx.has_shortcut else None), None, None
+
+
+class Quantize(torch.autograd.Function):
+    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, `leak` outside."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat, leak: float = 0.0) -> Tensor:
+        integers = torch.round(x / fmt.scale)
+        ctx.save_for_backward(integers)
+        ctx.range, ctx.leak = fmt.range, leak
+        return integers.clamp(*fmt.range) * fmt.scale
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak), None, None
+
+
+def floor_to(x: Tensor, fmt: IntegerFormat) -> Tensor:
+    """Round down to a multiple of the format's scale; the gradient is that of the identity."""
+    return x + (torch.floor(x / fmt.scale) * fmt.scale - x).detach()

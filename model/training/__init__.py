@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training: recipes, teachers, the trainer, and the files of a run."""

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The batch of any step of a run, which follows from the seed and the step's number alone.
+
+So a run that was stopped goes on with the same batches, and several processes share the ones of a single process.
+"""
+
+from concurrent.futures import Future
+
+import numpy as np
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from model.data import Images, Pictures, TrainingData
+from model.data.views import random_resized_crop, shifted_crops, varied
+from model.errors import TrainingError
+from model.training.distributed import World
+from model.training.schedule import Schedule
+
+AHEAD = 2
+"""Batches of pictures that are decoded while the network works."""
+
+
+def make_batches(data: TrainingData, schedule: Schedule, seed: int, world: World) -> "Batches":
+    """Return the batches of a data set; raises TrainingError if it has no labels."""
+    if data.labels is None:
+        raise TrainingError(f"{data.dataset} has no labels to learn from")
+    labels = torch.from_numpy(data.labels)
+    if isinstance(data, Images):
+        return ImageBatches(data, labels, schedule, seed, world)
+    return PictureBatches(data, labels, schedule, seed, world)
+
+
+class Batches:
+    """The order of the images: a new one every epoch, without repetition; a rest that fills no batch is left out."""
+
+    def __init__(self, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
+        self.labels = labels
+        self.schedule = schedule
+        self.recipe = schedule.recipe
+        self.seed = seed
+        self.world = world
+        self._share = world.share(schedule.recipe.batch_size)
+        self._order = (-1, torch.empty(0, dtype=torch.int64))
+
+    def at(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return this process' share of a step's images (n, c, size, size) uint8 and labels (n,), on its device."""
+        device = self.world.device
+        images = self._images(step).to(device, memory_format=torch.channels_last)
+        return images, self.labels[self.picks(step)].to(device)
+
+    def picks(self, step: int) -> Tensor:
+        """Return the numbers of the images in this process' share of a step, (n,) int64."""
+        return self._picks(step)[self._share]
+
+    def _images(self, step: int) -> Tensor:
+        raise NotImplementedError
+
+    def _picks(self, step: int) -> Tensor:
+        epoch, index = divmod(step, self.schedule.steps_per_epoch)
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(_derived_seed(self.seed, 0, epoch))
+            self._order = (epoch, torch.randperm(len(self.labels), generator=generator))
+        size = self.recipe.batch_size
+        return self._order[1][index * size : (index + 1) * size]
+
+
+class ImageBatches(Batches):
+    """Batches of images in memory, shifted and mirrored."""
+
+    def __init__(self, data: Images, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
+        super().__init__(labels, schedule, seed, world)
+        self._all = torch.from_numpy(data.images).to(world.device)
+
+    @override
+    def _images(self, step: int) -> Tensor:
+        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
+        phase = self.schedule.at(step).phase
+        shift = self.recipe.shift if phase.shift is None else phase.shift
+        picked = self._all[self._picks(step).to(self._all.device)]
+        # All of the batch is drawn in every process: a share's draws depend on those before it.
+        views = shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)
+        return (varied(views, generator) if phase.varied else views)[self._share]
+
+
+class PictureBatches(Batches):
+    """Batches of pictures that threads read, crop, resize and mirror in advance."""
+
+    def __init__(self, data: Pictures, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
+        super().__init__(labels, schedule, seed, world)
+        self._data = data
+        self._ahead: dict[int, list[Future[Tensor]]] = {}
+
+    @override
+    def _images(self, step: int) -> Tensor:
+        last = self.schedule.steps
+        stop = step + 1 + AHEAD if last is None else min(step + 1 + AHEAD, last)
+        for coming in range(step, stop):
+            if coming not in self._ahead:
+                self._ahead[coming] = self._ask(coming)
+        return torch.stack([view.result() for view in self._ahead.pop(step)])
+
+    def _ask(self, step: int) -> list[Future[Tensor]]:
+        size = self.schedule.at(step).phase.size
+        places = list(enumerate(self._picks(step).tolist()))[self._share]
+        return [self._data.pool.submit(self._view, step, place, pick, size) for place, pick in places]
+
+    def _view(self, step: int, place: int, pick: int, size: int) -> Tensor:
+        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 2, step, place))
+        recipe = self.recipe
+        return random_resized_crop(self._data.read(pick), size, recipe.smallest_crop, recipe.flip, generator)
+
+
+def _derived_seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user sees of a run, and how he stops it."""
+
+import math
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from model.training.trainer import StepResult, Trainer
+
+SMOOTHING = 0.98
+"""Weight of the past in the loss and accuracy that the progress line shows."""
+
+
+@contextmanager
+def stop_flag() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and termination into a flag, so that no step is cut in two."""
+    stop = threading.Event()
+
+    def ask(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(kind, ask) for kind in kinds]
+    try:
+        yield stop
+    finally:
+        for kind, handler in zip(kinds, before, strict=True):
+            signal.signal(kind, handler)
+
+
+class ProgressLine:
+    """The line that shows where a run is; silent in all processes but the first."""
+
+    def __init__(self, trainer: Trainer, console: Console) -> None:
+        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+        text = TextColumn("{task.description}")
+        self.progress = Progress(text, *columns, console=console, disable=not trainer.world.is_first)
+        self._task = self.progress.add_task("training", total=trainer.schedule.steps, completed=trainer.step)
+        self._watched = "test" if trainer.job.data.left_out is None else "left out"
+        self._loss = self._correct = float("nan")
+        self._erased = ""
+        self._text = ""
+
+    def show(self, trainer: Trainer, result: StepResult) -> None:
+        """Show a step that was done."""
+        self._loss, self._correct = _smooth(self._loss, result.loss), _smooth(self._correct, result.accuracy)
+        if result.erased is not None:
+            self._erased = f"  erased {result.erased:.1%}"
+        self._text = f"epoch {trainer.epoch:.1f}  loss {self._loss:.3f}  accuracy {self._correct:.1%}{self._erased}"
+        self.progress.update(self._task, completed=trainer.step, description=self._text)
+
+    def keep(self, top1: float) -> None:
+        """Leave a line of its own, with the accuracy on the images that are watched."""
+        if not self.progress.disable:
+            self.progress.console.print(f"{self._text}  {self._watched} {top1:.2%}")
+
+
+def _smooth(past: float, value: float) -> float:
+    return value if math.isnan(past) else SMOOTHING * past + (1 - SMOOTHING) * value

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Training recipes: YAML files that say how a network is trained."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import yaml
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.errors import RecipeError, first_problem
+from model.networks import Precision, network_spec
+
+RECIPE_DIR = Path(__file__).parent / "recipes"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Adam(_Part):
+    """Adam with torch's coefficients."""
+
+    name: Literal["adam"] = "adam"
+
+
+class Sgd(_Part):
+    """Stochastic gradient descent."""
+
+    name: Literal["sgd"]
+    momentum: float = Field(ge=0, lt=1)
+
+
+class Phase(_Part):
+    """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
+
+    epochs: float = Field(gt=0, description=".inf: until the run is stopped; only for a last phase of one rate")
+    size: int = Field(gt=0, multiple_of=4)
+    shift: int | None = Field(default=None, ge=0, description="in place of the recipe's")
+    varied: bool = Field(default=False, description="views of images in memory are zoomed, turned and coloured as well")
+    restriction_interval: int = Field(ge=0, description="erase in every n-th step; 0: never")
+    restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
+    precision: Literal["float32", "bfloat16"] = Field(
+        default="float32",
+        description="of activations and their gradients, where the device has it; weights are always float32",
+    )
+    lr_start: float = Field(gt=0)
+    lr_end: float = Field(ge=0)
+    decay: Literal["cosine", "linear"] = Field(default="cosine", description="how lr_start becomes lr_end")
+    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty on every parameter")
+    weights: Literal["binary", "real"] = Field(
+        default="binary", description="of the binary convolutions; real: only activations are binary"
+    )
+    fresh_optimizer: bool = Field(default=False, description="forget the moments of the phases before")
+
+    @property
+    def is_open(self) -> bool:
+        """True when the phase goes on until the run is stopped."""
+        return math.isinf(self.epochs)
+
+    def rate(self, progress: float) -> float:
+        """Return the learning rate at a share 0 .. 1 of the phase."""
+        rest = (1 + math.cos(math.pi * progress)) / 2 if self.decay == "cosine" else 1 - progress
+        return self.lr_end + (self.lr_start - self.lr_end) * rest
+
+
+class Recipe(_Part):
+    """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
+
+    network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
+    batch_size: int = Field(gt=0, description="of all processes together")
+    warmup_steps: int = Field(ge=0)
+    shift: int = Field(ge=0, description="largest shift of a whole picture, in pixels")
+    flip: bool = Field(description="mirror half of the pictures")
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    optimizer: Annotated[Adam | Sgd, Field(discriminator="name")] = Adam()
+    smallest_crop: float = Field(
+        default=0.08, gt=0, le=1, description="ImageNet: least share of a picture's area that a random crop shows"
+    )
+    teacher: Literal["resnet34", "real"] | None = Field(
+        default=None, description="whose answers take the place of labels; real: a checkpoint of real precision"
+    )
+    teacher_sees: Literal["views", "images"] = Field(
+        default="views", description="the views that the network sees; or each image of the data set once, and mirrored"
+    )
+    outsiders: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="weight, among the answers to an image, of teachers that were trained without it (--leave-out)",
+    )
+    label_weight: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        validation_alias=AliasChoices("label_weight", "truth"),
+        description="weight of the labels beside the teacher's answers; truth was its name",
+    )
+    leak: float = Field(
+        default=0.0, ge=0, lt=1, description="share of the gradient that passes where hardware clips its residuals"
+    )
+    cooldown: tuple[Phase, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("cooldown", "release"),
+        description="the branch that --cooldown trains from a saved state; release was its name",
+    )
+
+    @model_validator(mode="after")
+    def _outsiders_see_images(self) -> Self:
+        if self.outsiders and self.teacher_sees != "images":
+            raise ValueError("outsiders are asked about images, not views: they take teacher_sees: images")
+        return self
+
+    @model_validator(mode="after")
+    def _open_phases_come_last(self) -> Self:
+        if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
+            raise ValueError("only the last of the phases may have epochs: .inf")
+        if self.is_open and self.phases[-1].lr_start != self.phases[-1].lr_end:
+            raise ValueError("a phase without an end has one learning rate: lr_start = lr_end")
+        return self
+
+    @property
+    def epochs(self) -> float:
+        """Passes over the training images, all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+    @property
+    def is_open(self) -> bool:
+        """True when the recipe has no end; its results are taken by --cooldown."""
+        return self.phases[-1].is_open
+
+    def scaled(self, epochs: float) -> "Recipe":
+        """Return the recipe with its phases stretched to that many epochs together."""
+        if self.is_open:
+            raise RecipeError("a recipe without an end has no length to stretch: leave --epochs out, or use --cooldown")
+        return self.model_copy(update={"phases": _stretched(self.phases, epochs)})
+
+    def cooled_down(self, epochs: float) -> "Recipe":
+        """Return the branch of that many epochs in which the rate of a saved state falls."""
+        if not self.cooldown:
+            raise RecipeError("the recipe has no phases of a cooldown")
+        phases = _stretched(self.cooldown, epochs)
+        return self.model_copy(update={"phases": phases, "cooldown": (), "warmup_steps": 0})
+
+    def digest(self) -> str:
+        """Return a digest that differs where two recipes differ; a field at its default is as if it did not exist."""
+        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+
+
+def _stretched(phases: Iterable[Phase], epochs: float) -> tuple[Phase, ...]:
+    if not 0 < epochs < math.inf:
+        raise RecipeError(f"the number of epochs must be positive, not {epochs:g}")
+    before = tuple(phases)
+    factor = epochs / sum(phase.epochs for phase in before)
+    return tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in before)
+
+
+def load_recipe(network: str, source: Path | str | None = None, precision: Precision = "hardware") -> Recipe:
+    """Read a recipe: a file, or by its name one of those in recipes/, or by default the network's own.
+
+    That is NAME.yaml for hardware precision and NAME-paper.yaml for the paper's, each in the other's place if
+    there is only one; NAME is the network's or the family's. Raises RecipeError or UnknownNetworkError.
+    """
+    spec = network_spec(network)
+    path = _default_path(spec.name, precision) if source is None else _given_path(source)
+    try:
+        recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"the recipe {path} is no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise RecipeError(f"the recipe {path} is wrong: {first_problem(error)}") from error
+    if recipe.network not in (spec.name, _family(spec.name)):
+        raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
+    if any(phase.size > spec.size for phase in (*recipe.phases, *recipe.cooldown)):
+        raise RecipeError(f"the recipe {path} has crops larger than the pictures of {spec.name} ({spec.size})")
+    return recipe.model_copy(update={"network": spec.name})
+
+
+def _default_path(network: str, precision: Precision) -> Path:
+    endings = ("-paper", "") if precision == "paper" else ("", "-paper")
+    names = [f"{name}{ending}" for ending in endings for name in (network, _family(network))]
+    return next((path for name in names if (path := _shipped_path(name)).is_file()), _shipped_path(network))
+
+
+def _given_path(source: Path | str) -> Path:
+    is_name = Path(source).name == str(source) and _shipped_path(source).is_file()
+    return _shipped_path(source) if is_name else Path(source)
+
+
+def _shipped_path(name: Path | str) -> Path:
+    return RECIPE_DIR / f"{name}.yaml"
+
+
+def _family(network: str) -> str:
+    """Return birealnet18 for birealnet18_A, and a name without a variant as it is."""
+    head, _, variant = network.rpartition("_")
+    return head if len(variant) == 1 else network

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a network learns from: labels, and the answers of teachers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from model.data import Images, Part, TrainingData
+from model.errors import TrainingError
+from model.training.distributed import World
+from model.training.recipe import Recipe
+from model.training.teachers import Teacher
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The teachers of a run, if any: one that has seen the whole data set, and outsiders, each without a part of it."""
+
+    teacher: Teacher | None = None
+    outsiders: tuple[Teacher, ...] = ()
+
+    @classmethod
+    def of(cls, teachers: Sequence[Teacher]) -> "Targets":
+        """Tell the outsiders by what they have not seen; raises TrainingError for two teachers that have seen all."""
+        seen = [teacher for teacher in teachers if teacher.left_out is None]
+        if len(seen) > 1:
+            raise TrainingError(
+                f"{len(seen)} teachers have seen the whole data set: give one, and outsiders (--leave-out)"
+            )
+        outsiders = tuple(teacher for teacher in teachers if teacher.left_out is not None)
+        return cls(seen[0] if seen else None, outsiders)
+
+    def check(self, recipe: Recipe, data: TrainingData) -> None:
+        """Raise TrainingError where teachers, recipe and data do not belong together."""
+        if recipe.teacher is not None and self.teacher is None:
+            raise TrainingError(
+                f"the recipe takes its answers from a teacher ({recipe.teacher}): give its weights (--teacher)"
+            )
+        if recipe.teacher is None and self.teacher is not None:
+            raise TrainingError("the recipe has no teacher: leave --teacher out")
+        if recipe.teacher_sees == "images" and (self.teacher is None or not isinstance(data, Images)):
+            raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
+        if bool(recipe.outsiders) != bool(self.outsiders):
+            raise TrainingError(
+                "teachers that were trained without a part of the images (--leave-out) go with the recipe's outsiders: "
+                "one is given without the other"
+            )
+        if self.outsiders and data.left_out is not None:
+            raise TrainingError("teachers' parts are those of the whole data set: leave --leave-out out")
+
+    def identity(self) -> list[str]:
+        """Return what tells these teachers from others."""
+        names = [] if self.teacher is None else [f"teacher {self.teacher.sha256}"]
+        return names + [f"outsider {teacher.sha256}" for teacher in self.outsiders]
+
+    def begin(self, recipe: Recipe, data: TrainingData, world: World, *, compiled: bool = False) -> "BatchTargets":
+        """Return the targets of a run's batches; teachers that see images, not views, answer here, once for all."""
+        for teacher in (*self.outsiders, *filter(None, [self.teacher])):
+            teacher.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if compiled and self.teacher is not None:
+            self.teacher.network.compile(dynamic=False)
+        answers = None
+        if recipe.teacher_sees == "images":
+            images = torch.from_numpy(cast(Images, data).images).to(world.device)  # check refuses others
+            with world.arithmetic(recipe.phases[0].precision):
+                answers = self._all_answers(images, recipe)
+        return BatchTargets(recipe.label_weight, self.teacher, answers)
+
+    def _all_answers(self, images: Tensor, recipe: Recipe) -> Tensor:
+        answers = cast(Teacher, self.teacher).all_answers(images, recipe.batch_size)
+        if not self.outsiders:
+            return answers
+        return answers.lerp(unseen_answers(self.outsiders, images, recipe.batch_size), recipe.outsiders)
+
+
+LABELS = Targets()
+"""Labels alone."""
+
+
+@dataclass(frozen=True)
+class BatchTargets:
+    """Targets, ready for batches: `answers` (images, classes) are there if the teacher sees images and not views."""
+
+    label_weight: float
+    teacher: Teacher | None
+    answers: Tensor | None
+
+    def of(self, views: Tensor, labels: Tensor, picks: Tensor) -> Tensor:
+        """Return the targets of a batch: labels (n,), or probabilities (n, classes) where there is a teacher.
+
+        The batch has these views of the images whose numbers are `picks`.
+        """
+        if self.teacher is None:
+            return labels
+        answers = self.teacher.answers(views) if self.answers is None else self.answers[picks]
+        # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
+        return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.label_weight)
+
+
+def unseen_answers(outsiders: Sequence[Teacher], images: Tensor, batch: int) -> Tensor:
+    """Return the mean of the answers to each image by the outsiders that have not seen it, (n, classes).
+
+    Such answers are what a network can know of a new picture; those of a teacher that has learned the picture are
+    hardly more than its label (Dao et al. 2021, cross-fitting). Raises TrainingError if there is an image that all
+    have seen.
+    """
+    parts = [cast(Part, teacher.left_out).of(len(images)) for teacher in outsiders]
+    asked = np.sum(parts, axis=0)
+    if not asked.all():
+        missing = np.count_nonzero(asked == 0)
+        raise TrainingError(
+            f"the teachers have seen {missing} of the images: give those of the other parts (--teacher)"
+        )
+    total: Tensor | None = None
+    for teacher, part in zip(outsiders, parts, strict=True):
+        unseen = torch.from_numpy(part).to(images.device)
+        answers = teacher.all_answers(images[unseen], batch)
+        total = answers.new_zeros(len(images), answers.shape[1]) if total is None else total
+        total[unseen] += answers
+    return cast(Tensor, total) / torch.from_numpy(asked).to(images.device)[:, None]

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One training run, step by step. Everything random follows from the seed and the step's number."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.parallel import DistributedDataParallel
+
+from model.checkpoint import load_weights
+from model.errors import CheckpointError, TrainingError
+from model.networks import Network
+from model.networks.adjust import binarize_weights, constrain, leak_gradients
+from model.training.batches import make_batches
+from model.training.distributed import World, share_statistics
+from model.training.job import Job
+from model.training.recipe import Adam, Phase, Recipe
+from model.training.restriction import restricted_loss
+from model.training.schedule import Position, Schedule
+from model.training.state import State, copied_tensors, read_state
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step showed, over all processes.
+
+    `loss` and `accuracy` (0 .. 1) are the batch's; `erased` is the share of pixels that information restriction
+    erased, None where it did nothing.
+    """
+
+    learning_rate: float
+    loss: float
+    accuracy: float
+    erased: float | None
+
+
+class Objective(nn.Module):
+    """The loss of a batch, as one module: so that its gradients are averaged once over several processes."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor, targets: Tensor, threshold: float | None) -> tuple[Tensor, Tensor, float | None]:
+        """Return loss, logits and the share erased; `targets` are labels (n,) or probabilities (n, classes).
+
+        Without a `threshold` there is no information restriction.
+        """
+        if threshold is not None:
+            return restricted_loss(self.network, images, targets, threshold)
+        logits: Tensor = self.network(images)
+        values = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return functional.cross_entropy(values, targets), logits, None
+
+
+class Trainer:
+    """A run: network, optimizer, schedule and the number of steps done.
+
+    `good` is the newest state whose loss is known to be a number. `compiled` is for long runs: after a
+    minute or two at the start, steps are shorter, and equal but for roundings.
+    """
+
+    def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
+        self.network = network
+        self.job = job
+        self.world = World() if world is None else world
+        self.schedule = Schedule(job.recipe, len(job.data), job.begin)
+        self.step = job.begin
+        self._identity = job.identity(network)
+        self._batches = make_batches(job.data, self.schedule, job.seed, self.world)
+        if self.world.size > 1:
+            share_statistics(network)
+        network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network.train()
+        leak_gradients(network, job.recipe.leak)
+        self.optimizer = _fresh_optimizer(job.recipe, network)
+        self._objective = _shared_objective(network, self.world, compiled=compiled)
+        self._targets = job.targets.begin(job.recipe, job.data, self.world, compiled=compiled)
+        self.good = self._state()
+
+    @property
+    def finished(self) -> bool:
+        """True when every step of the schedule is done."""
+        return self.schedule.steps is not None and self.step >= self.schedule.steps
+
+    @property
+    def epoch(self) -> float:
+        """Passes over the training images so far."""
+        return self.step / self.schedule.steps_per_epoch
+
+    @property
+    def ends_epoch(self) -> bool:
+        """True after the last step of an epoch."""
+        return self.step % self.schedule.steps_per_epoch == 0
+
+    def advance(self) -> StepResult:
+        """Do one step; raises TrainingError, and leaves `good` alone, if the loss is not a number."""
+        position = self.schedule.at(self.step)
+        before = self._enter(position)
+        images, labels = self._batches.at(self.step)
+        loss, logits, erased = self._loss(images, labels, position.phase)
+        correct = float((logits.argmax(1) == labels).float().mean())
+        value, accuracy, share = self.world.means((loss.item(), correct, erased or 0.0))
+        if not math.isfinite(value):
+            raise TrainingError(
+                f"the loss is {value} at step {self.step} (learning rate {position.learning_rate:.2e}); "
+                "lower the recipe's learning rates"
+            )
+        self.good = before
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        constrain(self.network)
+        self.step += 1
+        return StepResult(position.learning_rate, value, accuracy, None if erased is None else share)
+
+    def _enter(self, position: Position) -> State:
+        """Set network and optimizer up for a step; return the state in front of it."""
+        if position.is_first and position.phase.fresh_optimizer:
+            self.optimizer.state.clear()
+        for group in self.optimizer.param_groups:
+            group["lr"], group["weight_decay"] = position.learning_rate, position.phase.weight_decay
+        binarize_weights(self.network, position.phase.weights == "binary")
+        return self._state()
+
+    def _loss(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor, float | None]:
+        interval = phase.restriction_interval
+        threshold = phase.restriction_threshold if interval and self.step % interval == 0 else None
+        with self.world.arithmetic(phase.precision):
+            targets = self._targets.of(images, labels, self._batches.picks(self.step))
+            loss, logits, erased = self._objective(images, targets, threshold)
+        return loss, logits, erased
+
+    def save(self, path: Path) -> None:
+        """Write the newest state that is known to be good, at once or not at all."""
+        self.good.write(path)
+
+    def restore(self, path: Path) -> None:
+        """Go on from a saved state; raises CheckpointError if it is damaged or belongs to another run."""
+        state = read_state(path)
+        if state.run != self._identity:
+            raise CheckpointError(
+                f"{path} belongs to a run with other settings (recipe, seed, data set or --init); "
+                "repeat them or use --restart"
+            )
+        self.adopt(state, path)
+
+    def adopt(self, state: State, path: Path) -> None:
+        """Take weights, moments and step from a state, which was read from `path`; raises CheckpointError."""
+        load_weights(self.network, state.weights(), path, self.network.spec.name)
+        names = [name for name, _ in self.network.named_parameters()]
+        groups: dict[str, Any] = self.optimizer.state_dict()
+        groups["state"] = state.moments(self.job.recipe.optimizer.name, names)
+        self.optimizer.load_state_dict(groups)
+        self.step = state.step
+        self.good = self._state()
+
+    def _state(self) -> State:
+        tensors = copied_tensors(self.network, self.optimizer, self.job.recipe.optimizer.name)
+        return State(self._identity, self.step, self.job.begin, tensors)
+
+
+def _shared_objective(network: Network, world: World, *, compiled: bool) -> nn.Module:
+    objective = Objective(network)
+    if compiled:
+        # The loss, not the network: what is measured and exported stays as it is, to the last bit.
+        objective.compile(dynamic=False)
+    return DistributedDataParallel(objective, broadcast_buffers=False) if world.size > 1 else objective
+
+
+def _fresh_optimizer(recipe: Recipe, network: Network) -> torch.optim.Optimizer:
+    settings, rate = recipe.optimizer, recipe.phases[0].lr_start
+    if isinstance(settings, Adam):
+        return torch.optim.Adam(network.parameters(), lr=rate)
+    return torch.optim.SGD(network.parameters(), lr=rate, momentum=settings.momentum)

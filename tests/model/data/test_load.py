@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Data sets: splits, shapes, and clear errors."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from model.data import DATA_VARIABLE, Part, check_folder, load_data, load_images, sample_images
+from model.errors import DataError
+
+
+def write_parquet(
+    folder: Path, split: str, *, kind: str = "PNG", labels: tuple[int, ...] = (3, 9), size: int = 32
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for index in range(len(labels)):
+        buffer = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (size, size, 3), np.uint8)).save(buffer, kind)
+        rows.append({"bytes": buffer.getvalue(), "path": f"{index}"})
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table({"img": rows, "label": list(labels)}), folder / f"{split}-0.parquet")
+
+
+def test_digits_split_is_fixed_and_disjoint() -> None:
+    train, test = load_images("tiny", "train"), load_images("tiny", "test")
+    assert (len(train), len(test)) == (1437, 360)
+    assert train.images.shape[1:] == (1, 16, 16)
+    assert train.images.dtype == np.uint8
+    assert train.images.max() == 240
+    assert np.array_equal(test.images, load_images("tiny", "test").images)
+
+
+def test_every_image_is_in_one_part() -> None:
+    train = load_images("tiny", "train")
+    parts = [Part(index, 3) for index in (1, 2, 3)]
+    assert sum(part.of(len(train)).astype(int) for part in parts).tolist() == [1] * len(train)
+    assert [len(train.without(part)) for part in parts] == [958, 958, 958]
+    rest = train.without(parts[0])
+    assert rest.dataset == f"{train.dataset} without part 1/3" and rest.labels is not None and train.labels is not None
+    assert np.array_equal(rest.images, train.images[~parts[0].of(len(train))])
+    assert np.array_equal(rest.labels, train.labels[~parts[0].of(len(train))])
+    assert np.flatnonzero(Part(1, 2).of(12)).tolist() == [4, 5, 6, 8, 9, 11]  # cards name parts: they stay the same
+
+
+@pytest.mark.parametrize("text", ["", "1", "0/3", "4/3", "1/1", "1/3 ", "a/b", "-1/3"])
+def test_what_is_no_part(text: str) -> None:
+    with pytest.raises(DataError, match="the first of three is written 1/3"):
+        Part.read(text)
+    assert str(Part.read("2/3")) == "2/3"
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet20"])
+def test_sample_images_are_always_the_same(name: str) -> None:
+    few, many = sample_images(name, 3), sample_images(name, 5)
+    assert np.array_equal(few.images, many.images[:3])
+    assert few.images.std() > 10
+    assert (few.labels is not None) == (name == "tiny")
+
+
+def test_photo_patches_have_the_shape_of_cifar10() -> None:
+    assert sample_images("resnet20", 4).images.shape == (4, 3, 32, 32)
+
+
+@pytest.mark.parametrize("place", ["", "cifar10"])
+def test_cifar10_from_a_folder(place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / place, "test")
+    found = load_images("resnet20", "test", tmp_path)
+    assert found.images.shape == (2, 3, 32, 32)
+    assert found.labels is not None
+    assert found.labels.tolist() == [3, 9]
+    assert found.dataset == "CIFAR-10"
+    expected = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    assert np.array_equal(found.images[0], expected.transpose(2, 0, 1))
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert np.array_equal(load_images("resnet20", "test").images, found.images)
+
+
+def test_jpeg_copy_is_named(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "train", kind="JPEG")
+    assert load_images("resnet20", "train", tmp_path).dataset == "CIFAR-10 (JPEG copy)"
+
+
+def test_missing_data_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    with pytest.raises(DataError, match="--data-dir"):
+        load_images("resnet20", "test")
+    with pytest.raises(DataError, match="no such data folder"):
+        load_images("resnet20", "test", tmp_path / "nowhere")
+    with pytest.raises(DataError, match=r"no test\*\.parquet"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_bad_files_are_explained(tmp_path: Path) -> None:
+    (tmp_path / "test.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"cannot read .*not a parquet file"):
+        load_images("resnet20", "test", tmp_path)
+    rows = [{"bytes": b"no picture", "path": "0"}]
+    pq.write_table(pa.table({"img": rows, "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="cannot read the picture 0 of CIFAR-10"):
+        load_images("resnet20", "test", tmp_path)
+    pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="lacks the column img"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_wrong_sizes_are_explained(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test", size=16)
+    with pytest.raises(DataError, match=r"images \(3, 16, 16\), resnet20 takes \(3, 32, 32\)"):
+        load_images("resnet20", "test", tmp_path)
+    write_parquet(tmp_path, "test-more")
+    with pytest.raises(DataError, match=r"different sizes: \(16, 16\) and \(32, 32\)"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_imagenet_is_not_loaded_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    with pytest.raises(DataError, match="does not fit into memory"):
+        load_images("birealnet18_A", "test", tmp_path)
+    with pytest.raises(DataError, match="no ImageNet: give its folder"):
+        load_data("birealnet18_A", "test")
+    (tmp_path / "val" / "n01").mkdir(parents=True)
+    for read in (lambda: load_data("birealnet18_A", "test", tmp_path), lambda: check_folder("birealnet18_A", tmp_path)):
+        with pytest.raises(DataError, match="1 folders of classes, the network has 1000"):
+            read()
+
+
+def test_a_folder_without_images_is_noticed_without_reading_it(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        for network in ("resnet20", "tiny"):
+            with pytest.raises(DataError, match=str(folder)):
+                check_folder(network, folder)
+    (tmp_path / "test.parquet").touch()
+    check_folder("resnet20", tmp_path)
+    check_folder("tiny", tmp_path)
+
+
+def test_label_out_of_range(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test", labels=(3, 10))
+    with pytest.raises(DataError, match="labels outside"):
+        load_images("resnet20", "test", tmp_path)

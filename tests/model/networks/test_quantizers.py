@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Quantizers against their formulas, and their gradients."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from model.networks.quantizers import (
+    BRANCH,
+    HEAD,
+    LINEAR_WEIGHT,
+    RESIDUAL,
+    Formats,
+    IntegerFormat,
+    Quantize,
+    ResidualAdd,
+    ShiftedSign,
+    Sign,
+    SignWeight,
+    ZeroSignWeight,
+    floor_to,
+)
+
+FORMATS = Formats()
+
+
+@pytest.mark.parametrize(
+    ("fmt", "lo", "hi"), [(RESIDUAL, -8, 7), (BRANCH, -16, 15), (HEAD, -128, 127), (LINEAR_WEIGHT, -127, 127)]
+)
+def test_ranges(fmt: IntegerFormat, lo: int, hi: int) -> None:
+    assert (fmt.lo, fmt.hi) == (lo, hi)
+
+
+def test_sign_of_zero_is_plus_one() -> None:
+    x = torch.tensor([-1e-9, -0.0, 0.0, 1e-9])
+    assert (ShiftedSign.apply(x) - 1).tolist() == [-1, 1, 1, 1]
+    assert SignWeight.apply(x).tolist() == [-1, 1, 1, 1]
+
+
+def test_the_paper_s_sign_of_zero_is_zero() -> None:
+    x = torch.tensor([-1e-9, -0.0, 0.0, 1e-9])
+    assert Sign.apply(x).tolist() == ZeroSignWeight.apply(x).tolist() == [-1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(("activation", "weight"), [(ShiftedSign, SignWeight), (Sign, ZeroSignWeight)])
+def test_sign_gradients(activation: type[torch.autograd.Function], weight: type[torch.autograd.Function]) -> None:
+    x = torch.tensor([-2.0, -0.75, 0.0, 0.5, 1.5], requires_grad=True)
+    activation.apply(x).sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [0, 0.5, 2, 1, 0]
+    w = torch.tensor([-1.5, -1.0, 0.2, 1.0, 1.1], requires_grad=True)
+    weight.apply(w).sum().backward()
+    assert w.grad is not None
+    assert w.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("fmt", [RESIDUAL, HEAD, LINEAR_WEIGHT])
+def test_quantize_is_round_and_clip(fmt: IntegerFormat) -> None:
+    integers = torch.linspace(fmt.lo - 3, fmt.hi + 3, 1001)
+    x = (integers * fmt.scale).requires_grad_()
+    found = Quantize.apply(x, fmt)
+    rounded = torch.round(integers)
+    assert torch.equal(found, rounded.clamp(fmt.lo, fmt.hi) * fmt.scale)
+    found.sum().backward()
+    inside = (rounded >= fmt.lo) & (rounded <= fmt.hi)
+    assert x.grad is not None
+    assert torch.equal(x.grad, inside.float())
+
+
+def test_residual_add_clips_the_branch_first_and_the_sum_next() -> None:
+    branch = torch.tensor([3.0, 3.0, -5.0, 0.3, 0.06], requires_grad=True)
+    shortcut = torch.tensor([-1.0, 0.5, 0.875, 0.25, 0.0], requires_grad=True)
+    found = ResidualAdd.apply(branch, shortcut, Formats())
+    assert found.tolist() == [0.875, 0.875, -1.0, 0.5, 0.0]
+    found.sum().backward()
+    # 15 - 8 = 7 is inside, 15 + 4 and -16 + 7 are clipped.
+    assert branch.grad is not None
+    assert shortcut.grad is not None
+    assert branch.grad.tolist() == shortcut.grad.tolist() == [1, 0, 0, 1, 1]
+
+
+def test_a_share_of_the_gradient_passes_where_values_are_clipped() -> None:
+    x = torch.tensor([-1.5, -1.0, 0.875, 0.9374, 0.9376], requires_grad=True)  # the range ends at 0.9375
+    r = torch.zeros_like(x).requires_grad_()
+    results = [Quantize.apply(x, RESIDUAL, 0.25), ResidualAdd.apply(x, r, FORMATS, 0.25)]
+    for result in results:
+        assert result.tolist() == [-1, -1, 0.875, 0.875, 0.875]
+        (grad,) = torch.autograd.grad(result.sum(), x)
+        assert grad.tolist() == [0.25, 1, 1, 1, 0.25]
+    (grad,) = torch.autograd.grad(ResidualAdd.apply(x, r, FORMATS, 0.25).sum(), r)
+    assert grad.tolist() == [0.25, 1, 1, 1, 0.25]
+
+
+def test_floor_to_rounds_down_and_lets_the_gradient_through() -> None:
+    x = torch.tensor([-0.01, 0.124, 0.125, -0.125], requires_grad=True)
+    found = floor_to(x, RESIDUAL)
+    assert found.tolist() == [-0.125, 0.0, 0.125, -0.125]
+    found.sum().backward()
+    assert x.grad is not None
+    assert x.grad.tolist() == [1, 1, 1, 1]
+
+
+def _signs_and_sums(y: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
+    """Compute what a residual block does besides convolution and batch norm."""
+    # A leak of a power of two takes no rounding; compiled, gradients between two functions are not rounded.
+    total = ResidualAdd.apply(ResidualAdd.apply(y, None, FORMATS), r, FORMATS, 0.5)
+    return total, ShiftedSign.apply(total)
+
+
+def _values_and_gradients(block: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    y = (4 * torch.randn(2, 4, 6, 6, generator=generator)).to(torch.bfloat16).to(memory_format=torch.channels_last)
+    r = torch.randint(-8, 8, y.shape, generator=generator).to(torch.bfloat16) / 8
+    y, r = y.requires_grad_(), r.requires_grad_()
+    total, signs = block(y, r)
+    signs.backward(torch.linspace(-1, 1, signs.numel()).to(signs.dtype).view_as(signs))
+    assert y.grad is not None
+    assert r.grad is not None
+    return [total, signs, y.grad, r.grad]
+
+
+def test_compiled_quantizers_are_equal_bit_for_bit() -> None:
+    found = _values_and_gradients(torch.compile(_signs_and_sums, dynamic=False, fullgraph=True))
+    for one, other in zip(_values_and_gradients(_signs_and_sums), found, strict=True):
+        assert torch.equal(one, other)
