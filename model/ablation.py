@@ -5,8 +5,6 @@ A network is trained on one schedule without means, with information restriction
 with both, once for each seed. Every run is kept as soon as it ends, and is not repeated.
 """
 
-from collections.abc import Callable
-from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
@@ -16,21 +14,19 @@ import torch
 import typer
 from pydantic import BaseModel, ConfigDict, ValidationError
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import track
 from rich.table import Table
 
 from model.checkpoint import replace_file
 from model.cli import DataDir, Epochs, RecipeSource, Threads, run
 from model.data import TestSet, TrainingData, load_data
-from model.errors import TrainingError
+from model.errors import RecipeError, TrainingError
 from model.networks import Recovery, create_network, network_spec
 from model.training.evaluation import accuracy
 from model.training.job import Job
 from model.training.recipe import Recipe, load_recipe
 from model.training.restriction import THRESHOLD
 from model.training.trainer import Trainer
-
-Show = Callable[[float], None]
 
 MEANS: dict[str, tuple[bool, bool]] = {
     "none": (False, False),
@@ -68,7 +64,7 @@ class Ablation(BaseModel):
     trials: list[Trial] = []
 
     def of(self, means: str) -> list[Trial]:
-        """Return the runs of one row, a seed each."""
+        """Return the runs of one row, one per seed."""
         return [trial for trial in self.trials if trial.means == means]
 
     def table(self) -> Table:
@@ -94,19 +90,15 @@ def restricted(recipe: Recipe, threshold: float | None) -> Recipe:
     return recipe.model_copy(update={"phases": tuple(phase.model_copy(update=change) for phase in recipe.phases)})
 
 
-def train(
-    means: str, recipe: Recipe, threshold: float, *, seed: int, data: TrainingData, test: TestSet, show: Show
-) -> Trial:
-    """Train a network from nothing with these means; `show` is told the share that is done."""
+def train(means: str, recipe: Recipe, threshold: float, *, seed: int, data: TrainingData, test: TestSet) -> Trial:
+    """Train a network from nothing with these means; raises RecipeError for a recipe without an end."""
     restriction, recovery = MEANS[means]
     network = create_network(recipe.network, recovery=None if recovery else "none", seed=seed)
     trainer = Trainer(network, Job(restricted(recipe, threshold if restriction else None), data, seed))
-    erased = []
-    while not trainer.finished:
-        share = trainer.advance().erased
-        if share is not None:
-            erased.append(share)
-        show(trainer.epoch / recipe.epochs)
+    if trainer.schedule.steps is None:
+        raise RecipeError("runs without an end cannot be compared: give another recipe")
+    steps = track(range(trainer.schedule.steps), f"{means}, seed {seed}", transient=True)
+    erased = [share for _ in steps if (share := trainer.advance().erased) is not None]
     top1 = accuracy(network, test).top1
     return Trial(means=means, seed=seed, top1=top1, erased=mean(erased) if erased else None)
 
@@ -122,10 +114,6 @@ def load(path: Path, wanted: Ablation) -> Ablation:
     if found.model_copy(update={"trials": []}) != wanted:
         raise TrainingError(f"{path} was measured with other settings: give another --output, or move it away")
     return found
-
-
-def _show(progress: Progress, task: TaskID, share: float) -> None:
-    progress.update(task, completed=share)
 
 
 def main(
@@ -161,10 +149,7 @@ def main(
     for seed, means in product(range(seeds), MEANS):
         if any(trial.seed == seed for trial in results.of(means)):
             continue
-        with Progress(console=console, transient=True) as progress:
-            show = partial(_show, progress, progress.add_task(f"{means}, seed {seed}", total=1.0))
-            trial = train(means, plan, threshold, seed=seed, data=data, test=test, show=show)
-        results.trials.append(trial)
+        results.trials.append(train(means, plan, threshold, seed=seed, data=data, test=test))
         replace_file(path, (results.model_dump_json(indent=2) + "\n").encode())
     console.print(results.table())
     console.print(f"-> {path}", soft_wrap=True)

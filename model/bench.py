@@ -119,8 +119,8 @@ def profiled(step: Step, images: Tensor, labels: Tensor, rounds: int) -> dict[st
 def main(
     *,
     output: Annotated[Path, typer.Option(help="JSON to write")] = Path("bench/train.json"),
-    batch: Annotated[int, typer.Option(min=1, help="images a step")] = 128,
-    size: Annotated[int, typer.Option(min=8, help="pixels a side")] = 32,
+    batch: Annotated[int, typer.Option(min=1, help="images per step")] = 128,
+    size: Annotated[int, typer.Option(min=8, help="pixels per side")] = 32,
     rounds: Annotated[int, typer.Option(min=1, help="steps in each way")] = 20,
     threads: Annotated[int, typer.Option(min=1, help="processor threads")] = 2,
 ) -> None:

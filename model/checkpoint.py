@@ -29,21 +29,24 @@ class Card(BaseModel):
 
     network: str
     precision: Precision = "hardware"
-    recovery: Recovery | None = Field(default=None, description="information recovery; null: the network's own")
-    formats: Formats | None = Field(
-        default=None, description="integer formats of hardware precision; null: the default ones"
-    )
-    dataset: str = Field(description="name of the data set it was trained on")
-    images: int = Field(ge=0, description="number of training images")
-    left_out: str | None = Field(
-        default=None, pattern=r"^\d+/\d+$", description="part of the data set that it has not seen (model.data.Part)"
-    )
-    epochs: float = Field(ge=0, description="passes over the training images")
+    # information recovery; null: the network's own
+    recovery: Recovery | None = None
+    # integer formats of hardware precision; null: the default ones
+    formats: Formats | None = None
+    # name of the data set it was trained on, and the number of its images
+    dataset: str
+    images: int = Field(ge=0)
+    # part of the data set that it has not seen (model.data.Part)
+    left_out: str | None = Field(default=None, pattern=r"^\d+/\d+$")
+    # passes over the training images
+    epochs: float = Field(ge=0)
     seed: int
-    top1: float | None = Field(None, ge=0, le=1, description="share of test images answered rightly")
-    test_images: int | None = Field(None, ge=1, description="number of test images")
+    # share of the test images answered rightly, and their number
+    top1: float | None = Field(default=None, ge=0, le=1)
+    test_images: int | None = Field(default=None, ge=1)
     command: str
-    sha256: str = Field(description="digest of the .safetensors file")
+    # digest of the .safetensors file
+    sha256: str
     date: str
 
 

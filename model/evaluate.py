@@ -2,7 +2,7 @@
 """Measures the top-1 accuracy of a checkpoint: python -m model.evaluate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -10,7 +10,7 @@ from rich.console import Console
 from model.checkpoint import load_checkpoint, shipped_checkpoint, write_card
 from model.cli import DataDir, Download, run
 from model.data import load_data
-from model.networks import Backend, to_brevitas
+from model.networks import to_brevitas
 from model.training.evaluation import accuracy
 
 
@@ -20,7 +20,7 @@ def main(
     network: Annotated[str | None, typer.Option(help="network the checkpoint has to be of")] = None,
     data_dir: DataDir = None,
     download: Download = False,
-    backend: Annotated[Backend, typer.Option(help="layers to compute with")] = "light",
+    backend: Annotated[Literal["light", "brevitas"], typer.Option(help="layers to compute with")] = "light",
     update_card: Annotated[bool, typer.Option("--update-card", help="write the result into the card")] = False,
 ) -> None:
     """Print the top-1 accuracy over all test images."""

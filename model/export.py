@@ -23,7 +23,7 @@ INPUT_NAME = "global_in"
 OUTPUT_NAME = "global_out"
 
 PAPER_TOLERANCE = 1e-3
-"""Sums of real numbers depend on their order, and a sign behind them may then flip."""
+"""Sums of real numbers depend on their order, and a sign after them may then flip."""
 
 Float32 = npt.NDArray[np.float32]
 

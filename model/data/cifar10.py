@@ -5,9 +5,8 @@ from pathlib import Path
 
 import torch
 
-from model.data.images import Images, Split
+from model.data.images import Images, Pictures, Split
 from model.data.parquet import file_rows, hub_rows, labels_of
-from model.data.pictures import Pictures
 from model.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.data.images import Split
+from model.data.images import Pictures, Split
 from model.data.parquet import file_rows, labels_of
-from model.data.pictures import Pictures
 from model.errors import DataError
 
 FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}

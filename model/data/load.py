@@ -8,15 +8,12 @@ import numpy as np
 
 from model.data import cifar10
 from model.data.imagenet import load_pictures
-from model.data.images import Images, Split
-from model.data.pictures import Pictures
+from model.data.images import Images, Split, TrainingData
 from model.data.samples import load_digits, photo_patches
 from model.errors import DataError
 from model.networks import network_spec
 
 DATA_VARIABLE = "IR2NET_DATA"
-
-TrainingData = Images | Pictures
 
 
 def load_data(network: str, split: Split, data_dir: Path | None = None, *, download: bool = False) -> TrainingData:

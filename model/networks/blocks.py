@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from model.networks.kit import Kit
 from model.networks.quantizers import Formats, IntegerFormat
+from model.networks.registry import Family
 
 Norm = nn.BatchNorm1d | nn.BatchNorm2d
 
@@ -35,13 +36,17 @@ class QuantizedNorm:
     reach: Tensor | None = None
 
 
-def reach_of(conv: nn.Module, fmt: IntegerFormat) -> Tensor:
-    """Return a bound of the magnitude of each output of a convolution of values in [-1, 1].
+def norm_after(
+    conv: nn.Module, norm: nn.Module, activation: nn.Module, *, scale: float, weight: IntegerFormat, formats: Formats
+) -> QuantizedNorm:
+    """Describe the batch norm between a convolution and an activation.
 
-    `fmt` is the format that its weights are rounded to.
+    The convolution's inputs are multiples of `scale` in [-1, 1], and its weights are rounded to the format `weight`.
     """
     rows = conv.get_parameter("weight").detach().flatten(1)
-    return (rows.abs() + fmt.scale / 2).sum(1)
+    reach = (rows.abs() + weight.scale / 2).sum(1)
+    slopes = getattr(activation, "weight", None)
+    return QuantizedNorm(as_norm(norm), scale * weight.scale, formats.residual.thresholds, slopes, reach)
 
 
 def as_norm(module: nn.Module) -> Norm:
@@ -190,3 +195,6 @@ class BiRealBlock(nn.Module):
 def _shortcut_norm(norm: nn.Module, formats: Formats) -> QuantizedNorm:
     step = formats.residual.scale * formats.shortcut_weight.scale
     return QuantizedNorm(as_norm(norm), step, formats.residual.thresholds)
+
+
+BLOCKS: dict[Family, type[nn.Module]] = {"double": DoubleBlock, "basic": BasicBlock, "bireal": BiRealBlock}

@@ -253,7 +253,7 @@ class QuantPReLUSum(QuantJoin):
 
 
 class QuantPReLU(nn.PReLU):
-    """PReLU with a slope a channel, quantized to the residual format."""
+    """PReLU with one slope per channel, quantized to the residual format."""
 
     def __init__(self, formats: Formats, channels: int) -> None:
         super().__init__(channels)

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks are made here: with fresh weights, or as the Brevitas twin of another one."""
 
-from typing import Literal
-
 import torch
 from torch import nn
 
@@ -14,8 +12,6 @@ from model.networks.paper import paper_kit
 from model.networks.quantizers import Formats
 from model.networks.registry import NetworkSpec, Recovery, network_spec
 
-Backend = Literal["light", "brevitas"]
-
 
 def create_network(
     name: str | NetworkSpec,
@@ -23,15 +19,12 @@ def create_network(
     precision: Precision = "hardware",
     recovery: Recovery | None = None,
     formats: Formats | None = None,
-    backend: Backend = "light",
     seed: int | None = None,
 ) -> Network:
     """Build a network with fresh weights; the same seed gives the same weights.
 
     `recovery` is by default what the paper uses for the network. `formats` are the bit widths of hardware
-    precision. `backend` selects the layers of hardware precision: plain torch ("light") or Brevitas, which only
-    then has to be installed. Raises UnknownNetworkError, or PrecisionError for a precision that
-    the network, or Brevitas, does not have.
+    precision. Raises UnknownNetworkError, or PrecisionError for a precision that the network does not have.
     """
     spec = network_spec(name) if isinstance(name, str) else name
     prelu = spec.family == "bireal"
@@ -43,7 +36,7 @@ def create_network(
             torch.manual_seed(seed)
         network = CLASSES[spec.family](spec, kit, recovery or spec.recovery)
         _initialise(network)
-    return network if backend == "light" else to_brevitas(network)
+    return network
 
 
 def _precisions(spec: NetworkSpec) -> str:

@@ -12,22 +12,12 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from model.errors import DataError
-from model.networks.blocks import (
-    SIGN_THRESHOLDS,
-    BasicBlock,
-    BiRealBlock,
-    DoubleBlock,
-    QuantizedNorm,
-    RealBlock,
-    add_stages,
-    as_norm,
-    reach_of,
-    stage_outputs,
-)
+from model.networks import blocks
+from model.networks.blocks import QuantizedNorm, RealBlock, add_stages, as_norm, norm_after, stage_outputs
 from model.networks.kit import Kit, Precision
 from model.networks.pixels import normalised
 from model.networks.quantizers import INPUT_SCALE, Formats
-from model.networks.recovery import CompactRecovery, GatherStages, fusion_norm
+from model.networks.recovery import CompactRecovery, GatherStages
 from model.networks.registry import Family, NetworkSpec, Recovery
 
 
@@ -80,7 +70,8 @@ class Network(nn.Module):
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms outside blocks and compact recovery."""
         if self.recovery == "full":
-            yield fusion_norm(self.fusion, self.fbn, self.fprelu, formats)
+            scale, weight = formats.residual.scale, formats.fusion_weight
+            yield norm_after(self.fusion, self.fbn, self.fprelu, scale=scale, weight=weight, formats=formats)
 
     def _add_recovery(self, kit: Kit, widths: Sequence[int], pools: Sequence[int]) -> None:
         """Add the recovery of feature maps with `widths` channels; map i is `pools[i]` times the last one's size."""
@@ -117,7 +108,7 @@ class ResidualNetwork(Network):
         self.add_module(self.activation_name, kit.activation(first))
         # After the stem, the picture of ImageNet's networks is halved once more.
         self.stem_pool: nn.Module = nn.Identity() if self.stem_stride == 1 else nn.MaxPool2d(3, stride=2, padding=1)
-        add_stages(self, partial(BLOCKS[spec.family], kit), spec.widths, [spec.blocks] * len(spec.widths))
+        add_stages(self, partial(blocks.BLOCKS[spec.family], kit), spec.widths, [spec.blocks] * len(spec.widths))
         shrink = [2**index for index in reversed(range(len(spec.widths)))]
         self.shrink = shrink[0] * self.stem_stride**2
         self._add_recovery(kit, (first, *spec.widths), (shrink[0] * self.stem_stride, *shrink))
@@ -196,7 +187,7 @@ class VggNetwork(Network):
         for index in range(1, self.depth + 1):
             last = index == self.depth
             norm = as_norm(self.get_submodule(f"bn{index}"))
-            yield QuantizedNorm(norm, 1.0, formats.residual.thresholds if last else SIGN_THRESHOLDS)
+            yield QuantizedNorm(norm, 1.0, formats.residual.thresholds if last else blocks.SIGN_THRESHOLDS)
 
 
 class RealNetwork(Network):
@@ -222,7 +213,6 @@ class RealNetwork(Network):
         return logits
 
 
-BLOCKS: dict[Family, type[nn.Module]] = {"double": DoubleBlock, "basic": BasicBlock, "bireal": BiRealBlock}
 CLASSES: dict[Family, type[Network]] = {
     "double": ResidualNetwork,
     "basic": ResidualNetwork,
@@ -232,6 +222,5 @@ CLASSES: dict[Family, type[Network]] = {
 }
 
 
-def _stem_norm(conv: nn.Module, norm: nn.BatchNorm2d, activation: nn.Module, formats: Formats) -> QuantizedNorm:
-    step, reach = INPUT_SCALE * formats.stem_weight.scale, reach_of(conv, formats.stem_weight)
-    return QuantizedNorm(norm, step, formats.residual.thresholds, getattr(activation, "weight", None), reach)
+def _stem_norm(conv: nn.Module, norm: nn.Module, activation: nn.Module, formats: Formats) -> QuantizedNorm:
+    return norm_after(conv, norm, activation, scale=INPUT_SCALE, weight=formats.stem_weight, formats=formats)

@@ -31,53 +31,37 @@ class Kit:
     "Residual" below is the format between binary convolutions: 4 bits in hardware, real numbers in the paper.
     """
 
+    # The integer formats of a hardware kit.
     formats: Formats | None
-    """The integer formats of a hardware kit."""
-
+    # What pixel values are multiplied with in front of the stem; None: they come normalised.
     input_scale: float | None
-    """What pixel values are multiplied with in front of the stem; None: they come normalised."""
-
+    # (inputs, outputs, kernel, stride): a convolution of pixels, padded with zeros to the same size.
     stem: Callable[[int, int, int, int], nn.Module]
-    """(inputs, outputs, kernel, stride): a convolution of pixels, padded with zeros to the same size."""
-
+    # (inputs, outputs, stride): a 3x3 convolution of signs with binary weights.
     binary_conv: Callable[[int, int, int], nn.Module]
-    """(inputs, outputs, stride): a 3x3 convolution of signs with binary weights."""
-
+    # (channels, gamma): a batch norm; a hardware kit lets its scale start at `gamma`.
     norm: Callable[[int, float], nn.BatchNorm2d]
-    """(channels, gamma): a batch norm; a hardware kit lets its scale start at `gamma`."""
-
+    # (channels): the nonlinearity, Hardtanh or PReLU, that gives the residual format.
     activation: Callable[[int], nn.Module]
-    """(channels): the nonlinearity, Hardtanh or PReLU, that gives the residual format."""
-
+    # (channels): a module of (branch, shortcut): addition, then the nonlinearity.
     join: Callable[[int], nn.Module]
-    """(channels): a module of (branch, shortcut): addition, then the nonlinearity."""
-
+    # (): quantizes a shortcut to the residual format.
     requantize: Callable[[], nn.Module]
-    """A module that quantizes a shortcut to the residual format."""
-
+    # (inputs, outputs): the option-A shortcut: every second pixel, zero channels before and after.
     subsample: Callable[[int, int], nn.Module]
-    """(inputs, outputs): the option-A shortcut: every second pixel, zero channels before and after."""
-
+    # (size): an average pool of size x size windows, in the residual format.
     pool: Callable[[int], nn.Module]
-    """(size): an average pool of size x size windows, in the residual format."""
-
+    # (inputs, outputs, stride): the 1x1 convolution of a shortcut.
     shortcut_conv: Callable[[int, int, int], nn.Module]
-    """(inputs, outputs, stride): the 1x1 convolution of a shortcut."""
-
+    # (inputs, outputs): a 1x1 convolution of the recovery.
     fusion_conv: Callable[[int, int], nn.Module]
-    """(inputs, outputs): a 1x1 convolution of the recovery."""
-
+    # (inputs, outputs, groups, kept): the grouped 3x3 convolution of the recovery, of which `kept` outputs are used. A
+    # hardware kit leaves the other outputs out, so `out_channels` says how many there are.
     cheap_conv: Callable[[int, int, int, int], nn.Conv2d]
-    """(inputs, outputs, groups, kept): the grouped 3x3 convolution of the recovery, of which `kept` outputs are used.
-
-    A hardware kit leaves the other outputs out, so `out_channels` says how many there are.
-    """
-
+    # (): quantizes the pooled features.
     head_quantizer: Callable[[], nn.Module]
-    """A module that quantizes the pooled features."""
-
+    # (inputs, outputs): the classifier; only the paper's has a bias.
     linear: Callable[[int, int], nn.Module]
-    """(inputs, outputs): the classifier; only the paper's has a bias."""
 
 
 class BinaryWeights:

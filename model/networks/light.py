@@ -107,7 +107,7 @@ class ResidualSum(ClippedResidual, nn.Module):
 
 
 class QuantPReLU(ClippedResidual, nn.PReLU):
-    """PReLU with a slope a channel, quantized to the residual format."""
+    """PReLU with one slope per channel, quantized to the residual format."""
 
     def __init__(self, formats: Formats, channels: int) -> None:
         super().__init__(channels)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from model.networks.blocks import QuantizedNorm, as_norm, reach_of
+from model.networks.blocks import QuantizedNorm, norm_after
 from model.networks.kit import Concat, Kit
 from model.networks.quantizers import Formats
 
@@ -57,11 +57,5 @@ class CompactRecovery(nn.Module):
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms."""
         for conv, norm, activation in (self.primary_conv, self.cheap_operation):
-            yield fusion_norm(conv, norm, activation, formats)
-
-
-def fusion_norm(conv: nn.Module, norm: nn.Module, activation: nn.Module, formats: Formats) -> QuantizedNorm:
-    """Describe the batch norm after a convolution of residual features with fusion weights."""
-    step, reach = formats.residual.scale * formats.fusion_weight.scale, reach_of(conv, formats.fusion_weight)
-    slopes = getattr(activation, "weight", None)
-    return QuantizedNorm(as_norm(norm), step, formats.residual.thresholds, slopes, reach)
+            scale, weight = formats.residual.scale, formats.fusion_weight
+            yield norm_after(conv, norm, activation, scale=scale, weight=weight, formats=formats)

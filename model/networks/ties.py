@@ -47,7 +47,7 @@ class TieReport:
 
 
 def quantized_norms(network: Network) -> Iterator[QuantizedNorm]:
-    """Yield every batch norm of a hardware network with the grid in front of it and the thresholds behind it."""
+    """Yield every batch norm of a hardware network with the grid in front of it and the thresholds after it."""
     if network.formats is None:
         return
     for module in network.modules():
@@ -87,7 +87,7 @@ def channel_thresholds(described: QuantizedNorm, channel: int) -> Float64:
 
 @dataclass(frozen=True)
 class _Channel:
-    """value = slope * (sum - mean) + bias of a batch norm, the sums' step and reach, and the thresholds behind."""
+    """value = slope * (sum - mean) + bias of a batch norm, the sums' step and reach, and the thresholds after it."""
 
     slope: float
     bias: float

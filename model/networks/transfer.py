@@ -88,7 +88,7 @@ def _fold_pixels(state: State, stem: str, channels: int) -> None:
 
 
 def _norm_of(conv: str) -> str:
-    """Return the name of the batch norm behind a real-valued convolution."""
+    """Return the name of the batch norm after a real-valued convolution."""
     single = {"conv0": "bn0", "conv1": "bn1", "fusion": "fbn"}
     if conv in single:
         return single[conv]
@@ -97,7 +97,7 @@ def _norm_of(conv: str) -> str:
 
 
 def _fit_range(state: State, conv: str, fmt: IntegerFormat) -> None:
-    """Scale every output channel of a convolution to the format's range, and undo it in the batch norm behind."""
+    """Scale every output channel of a convolution to the format's range, and undo it in the batch norm after it."""
     weight, norm = state[f"{conv}.weight"], _norm_of(conv)
     flat = weight.flatten(1)
     peak = flat.abs().amax(1)

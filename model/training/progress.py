@@ -9,14 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 
 from model.training.trainer import StepResult, Trainer
 
@@ -45,9 +38,8 @@ class ProgressLine:
     """The line that shows where a run is; silent in all processes but the first."""
 
     def __init__(self, trainer: Trainer, console: Console) -> None:
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        text = TextColumn("{task.description}")
-        self.progress = Progress(text, *columns, console=console, disable=not trainer.world.is_first)
+        columns = (*Progress.get_default_columns(), MofNCompleteColumn(), TimeElapsedColumn())
+        self.progress = Progress(*columns, console=console, disable=not trainer.world.is_first)
         self._task = self.progress.add_task("training", total=trainer.schedule.steps, completed=trainer.step)
         self._watched = "test" if trainer.job.data.left_out is None else "left out"
         self._loss = self._correct = float("nan")

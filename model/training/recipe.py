@@ -16,6 +16,10 @@ from model.networks import Precision, network_spec
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0)]
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -36,24 +40,29 @@ class Sgd(_Part):
 class Phase(_Part):
     """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
 
-    epochs: float = Field(gt=0, description=".inf: until the run is stopped; only for a last phase of one rate")
+    # .inf: until the run is stopped; only for a last phase of one rate
+    epochs: float = Field(gt=0)
     size: int = Field(gt=0, multiple_of=4)
-    shift: int | None = Field(default=None, ge=0, description="in place of the recipe's")
-    varied: bool = Field(default=False, description="views of images in memory are zoomed, turned and coloured as well")
-    restriction_interval: int = Field(ge=0, description="erase in every n-th step; 0: never")
-    restriction_threshold: float = Field(default=0.15, ge=0, description="the paper's lambda")
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32",
-        description="of activations and their gradients, where the device has it; weights are always float32",
-    )
+    # in place of the recipe's
+    shift: int | None = Field(default=None, ge=0)
+    # views of images in memory are zoomed, turned and coloured as well
+    varied: bool = False
+    # erase in every n-th step; 0: never
+    restriction_interval: int = Field(ge=0)
+    # the paper's lambda
+    restriction_threshold: Amount = 0.15
+    # of activations and their gradients, where the device has it; weights are always float32
+    precision: Literal["float32", "bfloat16"] = "float32"
     lr_start: float = Field(gt=0)
-    lr_end: float = Field(ge=0)
-    decay: Literal["cosine", "linear"] = Field(default="cosine", description="how lr_start becomes lr_end")
-    weight_decay: float = Field(default=0.0, ge=0, description="L2 penalty on every parameter")
-    weights: Literal["binary", "real"] = Field(
-        default="binary", description="of the binary convolutions; real: only activations are binary"
-    )
-    fresh_optimizer: bool = Field(default=False, description="forget the moments of the phases before")
+    lr_end: Amount
+    # how lr_start becomes lr_end
+    decay: Literal["cosine", "linear"] = "cosine"
+    # L2 penalty on every parameter
+    weight_decay: Amount = 0.0
+    # of the binary convolutions; real: only activations are binary
+    weights: Literal["binary", "real"] = "binary"
+    # forget the moments of the phases before
+    fresh_optimizer: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -69,43 +78,31 @@ class Phase(_Part):
 class Recipe(_Part):
     """How a network is trained: the optimizer, random crops and flips, and phases one after the other."""
 
-    network: str = Field(description="a network, or the family of networks NETWORK_A, NETWORK_B ...")
-    batch_size: int = Field(gt=0, description="of all processes together")
+    # a network, or the family of networks NETWORK_A, NETWORK_B ...
+    network: str
+    # of all processes together
+    batch_size: int = Field(gt=0)
     warmup_steps: int = Field(ge=0)
-    shift: int = Field(ge=0, description="largest shift of a whole picture, in pixels")
-    flip: bool = Field(description="mirror half of the pictures")
+    # largest shift of a whole picture, in pixels
+    shift: int = Field(ge=0)
+    # mirror half of the pictures
+    flip: bool
     phases: tuple[Phase, ...] = Field(min_length=1)
     optimizer: Annotated[Adam | Sgd, Field(discriminator="name")] = Adam()
-    smallest_crop: float = Field(
-        default=0.08, gt=0, le=1, description="ImageNet: least share of a picture's area that a random crop shows"
-    )
-    teacher: Literal["resnet34", "real"] | None = Field(
-        default=None, description="whose answers take the place of labels; real: a checkpoint of real precision"
-    )
-    teacher_sees: Literal["views", "images"] = Field(
-        default="views", description="the views that the network sees; or each image of the data set once, and mirrored"
-    )
-    outsiders: float = Field(
-        default=0.0,
-        ge=0,
-        le=1,
-        description="weight, among the answers to an image, of teachers that were trained without it (--leave-out)",
-    )
-    label_weight: float = Field(
-        default=0.0,
-        ge=0,
-        lt=1,
-        validation_alias=AliasChoices("label_weight", "truth"),
-        description="weight of the labels beside the teacher's answers; truth was its name",
-    )
-    leak: float = Field(
-        default=0.0, ge=0, lt=1, description="share of the gradient that passes where hardware clips its residuals"
-    )
-    cooldown: tuple[Phase, ...] = Field(
-        default=(),
-        validation_alias=AliasChoices("cooldown", "release"),
-        description="the branch that --cooldown trains from a saved state; release was its name",
-    )
+    # ImageNet: least share of a picture's area that a random crop shows
+    smallest_crop: float = Field(default=0.08, gt=0, le=1)
+    # whose answers take the place of labels; real: a checkpoint of real precision
+    teacher: Literal["resnet34", "real"] | None = None
+    # the views that the network sees; or each image of the data set once, and mirrored
+    teacher_sees: Literal["views", "images"] = "views"
+    # weight, among the answers to an image, of teachers that were trained without it (--leave-out)
+    outsiders: Share = 0.0
+    # weight of the labels beside the teacher's answers; was called truth
+    label_weight: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("label_weight", "truth"))
+    # share of the gradient that passes where hardware clips its residuals
+    leak: float = Field(default=0.0, ge=0, lt=1)
+    # the branch that --cooldown trains from a saved state; was called release
+    cooldown: tuple[Phase, ...] = Field(default=(), validation_alias=AliasChoices("cooldown", "release"))
 
     @model_validator(mode="after")
     def _outsiders_see_images(self) -> Self:

@@ -193,7 +193,7 @@ def test_constrain_reaches_every_bound(make_network: MakeNetwork) -> None:
 
 def test_paper_precision_has_no_brevitas_layers() -> None:
     with pytest.raises(PrecisionError, match="paper precision"):
-        create_network("tiny", precision="paper", backend="brevitas")
+        to_brevitas(create_network("tiny", precision="paper"))
 
 
 def test_wrong_number_of_channels_is_named() -> None:
