@@ -124,8 +124,8 @@ class Sign(torch.autograd.Function):
     """The paper's binary activation: sign(x), with sign(0) = 0. Gradient: max(2 - 2|x|, 0)."""
 
     @staticmethod
-    @override
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return a tensor of -1, 0 and +1 with the shape and type of `x`."""
         ctx.save_for_backward(x)
         return torch.sign(x)
 
@@ -158,8 +158,8 @@ class ShiftedSign(Sign):
     """
 
     @staticmethod
-    @override
     def forward(ctx: Any, x: Tensor) -> Tensor:
+        """Return a tensor of 0 and 2 with the shape and type of `x`."""
         ctx.save_for_backward(x)
         return _shifted_sign(x)
 
@@ -168,8 +168,8 @@ class SignWeight(ZeroSignWeight):
     """Binary weight: +1 where w >= 0, else -1; gradient of clamp(w, -1, 1)."""
 
     @staticmethod
-    @override
     def forward(ctx: Any, w: Tensor) -> Tensor:
+        """Return a tensor of -1 and +1 with the shape of `w`."""
         ctx.save_for_backward(w)
         return torch.where(w >= 0, 1.0, -1.0)
 
@@ -182,8 +182,8 @@ class ResidualAdd(torch.autograd.Function):
     """
 
     @staticmethod
-    @override
     def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
+        """Return multiples of the residual scale within the residual range."""
         residual = formats.residual
         total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
         if r is not None:
@@ -204,8 +204,8 @@ class Quantize(torch.autograd.Function):
     """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, `leak` outside."""
 
     @staticmethod
-    @override
     def forward(ctx: Any, x: Tensor, fmt: IntegerFormat, leak: float = 0.0) -> Tensor:
+        """Return multiples of the format's scale with the shape of `x`."""
         integers = torch.round(x / fmt.scale)
         ctx.save_for_backward(integers)
         ctx.range, ctx.leak = fmt.range, leak

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -39,11 +39,10 @@ class World:
         found = torch.cpu.get_capabilities()
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one: of ARM
 
-    def arithmetic(self, precision: Literal["float32", "bfloat16"]) -> torch.autocast:
-        """Return the context of a phase's arithmetic: bfloat16, where it is asked for and the device has it."""
+    def arithmetic(self, *, bfloat16: bool) -> torch.autocast:
+        """Return the context of a step's arithmetic: bfloat16, where it is asked for and the device has it."""
         # It is a quarter faster there; signs and small integers are exact in it.
-        enabled = precision == "bfloat16" and self.has_bfloat16
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16 and self.has_bfloat16)
 
     def sums(self, values: Sequence[float]) -> list[float]:
         """Return the sums over all processes."""

@@ -5,23 +5,44 @@ import hashlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
+from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
-
+TeacherKind = Literal["resnet34", "real"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 
+FROM_THE_START = {"restriction_threshold", "precision"}
+"""Fields with a default that every recipe is saved with; all others joined later."""
+
 
 class _Part(BaseModel):
+    """A part of a recipe. What joined later, and is not used, is not saved: it changes no digest."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        unused = {name for name, field in fields.items() if getattr(self, name) == field.default} - FROM_THE_START
+        return {name: value for name, value in handler(self).items() if name not in unused}
 
 
 class Adam(_Part):
@@ -50,7 +71,7 @@ class Phase(_Part):
     # erase in every n-th step; 0: never
     restriction_interval: int = Field(ge=0)
     # the paper's lambda
-    restriction_threshold: Amount = 0.15
+    restriction_threshold: Amount = THRESHOLD
     # of activations and their gradients, where the device has it; weights are always float32
     precision: Literal["float32", "bfloat16"] = "float32"
     lr_start: float = Field(gt=0)
@@ -92,7 +113,7 @@ class Recipe(_Part):
     # ImageNet: least share of a picture's area that a random crop shows
     smallest_crop: float = Field(default=0.08, gt=0, le=1)
     # whose answers take the place of labels; real: a checkpoint of real precision
-    teacher: Literal["resnet34", "real"] | None = None
+    teacher: TeacherKind | None = None
     # the views that the network sees; or each image of the data set once, and mirrored
     teacher_sees: Literal["views", "images"] = "views"
     # weight, among the answers to an image, of teachers that were trained without it (--leave-out)
@@ -142,8 +163,8 @@ class Recipe(_Part):
         return self.model_copy(update={"phases": phases, "cooldown": (), "warmup_steps": 0})
 
     def digest(self) -> str:
-        """Return a digest that differs where two recipes differ; a field at its default is as if it did not exist."""
-        return hashlib.sha256(self.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        """Return a digest that differs where two recipes differ."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 def _stretched(phases: Iterable[Phase], epochs: float) -> tuple[Phase, ...]:

@@ -67,7 +67,7 @@ class Targets:
         answers = None
         if recipe.teacher_sees == "images":
             images = torch.from_numpy(cast(Images, data).images).to(world.device)  # check refuses others
-            with world.arithmetic(recipe.phases[0].precision):
+            with world.arithmetic(bfloat16=recipe.phases[0].precision == "bfloat16"):
                 answers = self._all_answers(images, recipe)
         return BatchTargets(recipe.label_weight, self.teacher, answers)
 

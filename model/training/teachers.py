@@ -7,7 +7,6 @@ ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-crossed f
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -20,8 +19,7 @@ from model.errors import CheckpointError
 from model.networks import NetworkSpec
 from model.networks.blocks import RealBlock, add_stages, stage_outputs
 from model.networks.pixels import normalised
-
-TeacherKind = Literal["resnet34", "real"]
+from model.training.recipe import TeacherKind
 
 BLOCKS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)

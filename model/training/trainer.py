@@ -130,7 +130,7 @@ class Trainer:
     def _loss(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor, float | None]:
         interval = phase.restriction_interval
         threshold = phase.restriction_threshold if interval and self.step % interval == 0 else None
-        with self.world.arithmetic(phase.precision):
+        with self.world.arithmetic(bfloat16=phase.precision == "bfloat16"):
             targets = self._targets.of(images, labels, self._batches.picks(self.step))
             loss, logits, erased = self._objective(images, targets, threshold)
         return loss, logits, erased
