@@ -3,21 +3,12 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    ValidationError,
-    model_serializer,
-    model_validator,
-)
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
@@ -39,7 +30,7 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @model_serializer(mode="wrap")
-    def _without_unused(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unused(self, handler: Callable[[Self], dict[str, Any]]) -> dict[str, Any]:
         fields = type(self).model_fields
         unused = {name for name, field in fields.items() if getattr(self, name) == field.default} - FROM_THE_START
         return {name: value for name, value in handler(self).items() if name not in unused}
