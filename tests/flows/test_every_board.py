@@ -18,11 +18,10 @@ from flows.pipeline import Context
 from flows.steps import bitfile, package, synthesise
 from hw import finn_env
 from hw.boards.board import Board, available
-from hw.deploy import flowcheck, tclcheck
 from hw.driver import Accelerator
 from hw.ops import generate
 from model.checkpoint import shipped_checkpoint
-from tests.hw.deploy import fake_tools
+from tests.hw.deploy import fake_tools, flowcheck, tclcheck
 from tests.tools import needs_tclsh
 
 pytestmark = needs_tclsh

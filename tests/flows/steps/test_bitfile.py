@@ -16,12 +16,11 @@ from flows.pipeline import Context, Skipped
 from flows.report.summary import Summary, Vivado
 from flows.steps import bitfile, report
 from hw.boards.board import load
-from hw.deploy import flowcheck
 from hw.driver.device import read_record
 from hw.driver.settings import Settings
 from model.checkpoint import shipped_checkpoint
 from tests.flows.command import build
-from tests.hw.deploy import fake_tools
+from tests.hw.deploy import fake_tools, flowcheck
 from tests.tools import needs_tclsh
 
 pytestmark = needs_tclsh

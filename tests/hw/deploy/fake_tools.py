@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hw.deploy.tclcheck import RECORDER
 from tests.hw.deploy import reports
+from tests.hw.deploy.tclcheck import RECORDER
 
 FINN = "finn.transformation.fpgadataflow"
 TOOLS = {

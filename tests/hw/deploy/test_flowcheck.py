@@ -17,10 +17,9 @@ from flows.pipeline import Context
 from flows.steps import bitfile
 from hw import finn_env, ops
 from hw.boards.board import load
-from hw.deploy import flowcheck
-from hw.deploy.tclcheck import ScriptError
 from hw.transforms.specialise import specialise
-from tests.hw.deploy import fake_tools
+from tests.hw.deploy import fake_tools, flowcheck
+from tests.hw.deploy.tclcheck import ScriptError
 from tests.hw.ops import nodes
 from tests.tools import needs_tclsh
 

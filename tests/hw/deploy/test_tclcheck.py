@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.deploy import tclcheck
-from hw.deploy.tclcheck import ScriptError
+from tests.hw.deploy import tclcheck
+from tests.hw.deploy.recorded import RecordedDesign
+from tests.hw.deploy.tclcheck import ScriptError
 from tests.tools import needs_tclsh
 
 pytestmark = needs_tclsh
@@ -36,7 +37,7 @@ make_bd_intf_pins_external [get_bd_intf_pins b/out0_V]
 """
 
 
-def check(folder: Path, script: str) -> tclcheck.Recorded:
+def check(folder: Path, script: str) -> RecordedDesign:
     (folder / "stage.v").write_text(MODULE)
     (folder / "script.tcl").write_text(script)
     return tclcheck.check(tclcheck.run(folder / "script.tcl", folder), folder)

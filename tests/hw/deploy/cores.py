@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hw.deploy.blockdesign import BlockDesign, Kind
+from tests.hw.deploy.recorded import Kind, RecordedDesign
 
 # Vivado's own cores as FINN's shell sets them up: interfaces; pins; pins that may stay open. "M##" is one for each of
 # the core's NUM_MI masters, "S##" of its NUM_SI slaves.
@@ -73,7 +73,7 @@ def _each(name: str, sizes: Mapping[str, int]) -> list[str]:
     return [name.replace("##", f"{index:02d}") for index in range(count)]
 
 
-def of_kernel(design: BlockDesign, repository: Path) -> Core:
+def of_kernel(design: RecordedDesign, repository: Path) -> Core:
     """A block design that was packaged as a core."""
     return Core(dict(design.ports), frozenset(design.ports) - {*_TOOLS_OWN}, repository)
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from hw.deploy import cores, tclcheck
-from hw.deploy.blockdesign import BlockDesign
-from hw.deploy.cores import Core
-from hw.deploy.tclcheck import ScriptError
+from tests.hw.deploy import cores, tclcheck
+from tests.hw.deploy.cores import Core
+from tests.hw.deploy.recorded import RecordedDesign
+from tests.hw.deploy.tclcheck import ScriptError
 
 _CONTROL = "s_axi_control"
 """The port of a kernel that v++ connects unasked."""
@@ -78,7 +78,7 @@ def _hls(commands: Commands, folder: Path, flow: Flow) -> None:
     flow.cores[f"xilinx.com:hls:{names['set_top']}:1.0"] = cores.of_hls(source.read_text(), repository)
 
 
-def _design(commands: Commands, folder: Path, flow: Flow) -> BlockDesign:
+def _design(commands: Commands, folder: Path, flow: Flow) -> RecordedDesign:
     """A block design of cells and of cores that were made before."""
     design = tclcheck.check(commands, folder, flow.cores)
     flow.cells += len(design.cells)

@@ -17,7 +17,7 @@ _SIZE = re.compile(r"CONFIG\.(NUM_[SM]I) \{?(\d+)")
 
 
 @dataclass
-class BlockDesign:
+class RecordedDesign:
     """What a script makes.
 
     Attributes:
@@ -45,7 +45,7 @@ class BlockDesign:
         return self.wires if kind == "pin" else self.streams
 
 
-def replay(commands: Iterable[Sequence[str]], folder: Path) -> BlockDesign:
+def replay(commands: Iterable[Sequence[str]], folder: Path) -> RecordedDesign:
     """What recorded commands make; relative names of files begin in `folder`."""
     player = _Player(folder)
     for verb, *words in commands:
@@ -67,7 +67,7 @@ class _Player:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.design = BlockDesign()
+        self.design = RecordedDesign()
 
     def add_files(self, words: Sequence[str]) -> None:
         self.design.files += [self.folder / name for word in plain(words) for name in word.split()]

@@ -19,10 +19,10 @@ from pyslang import Bag
 from pyslang.ast import Compilation, CompilationFlags, CompilationOptions
 from pyslang.syntax import SyntaxTree
 
-from hw.deploy import cores
-from hw.deploy.blockdesign import BlockDesign, Kind, replay
-from hw.deploy.cores import Core
 from hw.errors import ToolFailure
+from tests.hw.deploy import cores
+from tests.hw.deploy.cores import Core
+from tests.hw.deploy.recorded import Kind, RecordedDesign, replay
 
 RECORDER = Path(__file__).with_name("recorder.tcl")
 _CLOCKS_AND_RESETS = ("ap_clk", "ap_clk2x", "ap_rst_n")
@@ -54,7 +54,7 @@ def run(script: Path, folder: Path) -> list[list[str]]:
         return [line.split("\t") for line in records.read_text().splitlines()]
 
 
-def check(commands: Iterable[Sequence[str]], folder: Path, known: Mapping[str, Core] | None = None) -> BlockDesign:
+def check(commands: Iterable[Sequence[str]], folder: Path, known: Mapping[str, Core] | None = None) -> RecordedDesign:
     """Check a recorded script.
 
     Args:
@@ -76,7 +76,7 @@ def check(commands: Iterable[Sequence[str]], folder: Path, known: Mapping[str, C
     return design
 
 
-def _cores(design: BlockDesign, known: Mapping[str, Core]) -> dict[str, Core]:
+def _cores(design: RecordedDesign, known: Mapping[str, Core]) -> dict[str, Core]:
     """What each cell is connected by."""
     modules = _modules(design, sorted({name for name in design.cells.values() if ":" not in name}))
     found = {cell: Core(pins, frozenset(pins)) for cell, pins in design.hierarchies.items()}
@@ -90,7 +90,7 @@ def _cores(design: BlockDesign, known: Mapping[str, Core]) -> dict[str, Core]:
     return found
 
 
-def _modules(design: BlockDesign, names: Sequence[str]) -> dict[str, Core]:
+def _modules(design: RecordedDesign, names: Sequence[str]) -> dict[str, Core]:
     """The modules that cells are made of, as the script's files define them."""
     options = CompilationOptions()
     options.topModules = {"every_module"}
@@ -119,7 +119,7 @@ def _module(name: str, ports: set[str]) -> Core:
     return Core(cores.named(interfaces, ports), frozenset(streams | ports & {*_CLOCKS_AND_RESETS}))
 
 
-def _check_ends(design: BlockDesign, found: Mapping[str, Core]) -> None:
+def _check_ends(design: RecordedDesign, found: Mapping[str, Core]) -> None:
     """Whatever is connected is there."""
     kinds: tuple[Kind, ...] = ("pin", "interface")
     for kind in kinds:
@@ -134,7 +134,7 @@ def _check_ends(design: BlockDesign, found: Mapping[str, Core]) -> None:
                 raise ScriptError(f"{end} is connected, but {design.cells.get(cell, cell)} has no {kind} {name}")
 
 
-def _check_needs(design: BlockDesign, found: Mapping[str, Core]) -> None:
+def _check_needs(design: RecordedDesign, found: Mapping[str, Core]) -> None:
     """Clocks, resets and streams of every cell are connected; those of a hierarchy on both of its sides."""
     outside, inside = set[str](), set[str]()
     for one, other in (*design.wires, *design.streams):
