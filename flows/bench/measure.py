@@ -26,12 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 FRAMES = 100
 """Simulated for the speed of the simulation: of this many, filling and draining the design are a few per cent."""
 
+UNIT = "xnor_mvu_axi"
 UNITS = ((16, 72), (32, 144))  # PE, SIMD
 UNIT_FOLD = (8, 4)  # of inputs and neurons: so many words of weights that no bit of them is constant, and saved
 PACKED = (("UINT8", 3), ("INT18", 1), ("INT4", 16), ("BINARY", 64), ("INT12", 10), ("INT5", 7))
 """Type and elements of a beat: pixels, logits, and folded streams of other widths."""
 PACKED_BYTES = 4_000_000
-UNIT_SOURCES = ("popcount_chain", "popcount", "popcount_xnor", "xnor_mvu", "xnor_mvu_axi")
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,11 @@ def simulation(build: Path, folder: Path) -> dict[str, Figure]:
 
 def xnor_units(folder: Path) -> dict[str, Figure]:
     """LUTs of the XNOR-popcount unit for each multiplication (an XNOR and its count) that it does in a cycle."""
+    from hw.ops.wrapper import sources
     from hw.ops.xnor_mvau import weight_words
     from hw.synth import yosys
 
-    rtl, modules = ROOT / "hw" / "rtl", {}
+    modules = {}
     for pe, simd in UNITS:
         mw, mh = UNIT_FOLD[0] * simd, UNIT_FOLD[1] * pe
         weights = np.random.default_rng(0).integers(0, 2, (mw, mh))
@@ -127,8 +128,8 @@ def xnor_units(folder: Path) -> dict[str, Figure]:
         rom.write_text("\n".join(weight_words(weights, pe, simd)) + "\n")
         shape: dict[str, int | str] = {"MW": mw, "MH": mh, "PE": pe, "SIMD": simd, "AccWidth": mw.bit_length()}
         modules[f"{pe}x{simd}"] = yosys.Module(
-            UNIT_SOURCES[-1],
-            tuple(rtl / f"{name}.sv" for name in UNIT_SOURCES),
+            UNIT,
+            sources(UNIT),
             shape | {"InitFile": str(rom), "RamStyle": "block"},
         )
     found = yosys.synthesise_all(modules, cache_dir=folder / "cache")

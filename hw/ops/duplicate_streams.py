@@ -31,12 +31,12 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
         )
         outputs = [f"out{i}_V" for i in range(count)]
         connections = {
-            "s_tdata": low_bits("in0_V", bits),
-            "s_tvalid": "in0_V_TVALID",
-            "s_tready": "in0_V_TREADY",
-            "m_tdata": bundle([low_bits(name, bits) for name in outputs]),
-            "m_tvalid": bundle([f"{name}_TVALID" for name in outputs]),
-            "m_tready": bundle([f"{name}_TREADY" for name in outputs]),
+            "data_i": low_bits("in0_V", bits),
+            "valid_i": "in0_V_TVALID",
+            "ready_o": "in0_V_TREADY",
+            "data_o": bundle([low_bits(name, bits) for name in outputs]),
+            "valid_o": bundle([f"{name}_TVALID" for name in outputs]),
+            "ready_i": bundle([f"{name}_TREADY" for name in outputs]),
         }
         padding = tuple(line for name in outputs for line in zero_padding(name, bits, padded))
         return Cell("stream_duplicate", {"Width": bits, "NumOutputs": count}, connections, padding)

@@ -39,12 +39,12 @@ class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
             "OutWidth": self.out_bits(),
         }
         connections = {
-            "s_tdata": bundle([self._widened(i, out_bits) for i in range(count)]),
-            "s_tvalid": bundle([f"in{i}_V_TVALID" for i in range(count)]),
-            "s_tready": bundle([f"in{i}_V_TREADY" for i in range(count)]),
-            "m_tdata": low_bits("out0_V", out_bits),
-            "m_tvalid": "out0_V_TVALID",
-            "m_tready": "out0_V_TREADY",
+            "data_i": bundle([self._widened(i, out_bits) for i in range(count)]),
+            "valid_i": bundle([f"in{i}_V_TVALID" for i in range(count)]),
+            "ready_o": bundle([f"in{i}_V_TREADY" for i in range(count)]),
+            "data_o": low_bits("out0_V", out_bits),
+            "valid_o": "out0_V_TVALID",
+            "ready_i": "out0_V_TREADY",
         }
         padding = zero_padding("out0_V", out_bits, self.get_outstream_width_padded())
         return Cell("stream_concat", parameters, connections, padding)

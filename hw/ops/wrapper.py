@@ -19,7 +19,8 @@ class Cell:
     Attributes:
         module: name of the module.
         parameters: parameter name -> Verilog expression (an int is written as it is).
-        connections: port name -> Verilog expression; empty for a cell that has FINN's port names itself.
+        connections: port name -> Verilog expression, for a cell with ports of its own beside clk_i and rst_ni; empty
+            for one that has FINN's port names.
         assignments: right after the instance, e.g. the padding bits of outputs that the cell does not drive.
     """
 
@@ -100,8 +101,10 @@ def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str
     for name, bits in outputs.items():
         ports[-1] += ","
         ports += [f"output [{bits - 1}:0] {name}_TDATA,", f"output {name}_TVALID,", f"input {name}_TREADY"]
-    same_name = {f"{s}_{suffix}": f"{s}_{suffix}" for s in streams for suffix in ("TDATA", "TVALID", "TREADY")}
-    connections = {"ap_clk": "ap_clk", "ap_rst_n": "ap_rst_n", **(cell.connections or same_name)}
+    connections = {"clk_i": "ap_clk", "rst_ni": "ap_rst_n", **cell.connections}
+    if not cell.connections:
+        names = [f"{stream}_{suffix}" for stream in streams for suffix in ("TDATA", "TVALID", "TREADY")]
+        connections = {name: name for name in ("ap_clk", "ap_rst_n", *names)}
     lines = [
         "// SPDX-License-Identifier: Apache-2.0",
         f"// Generated: binds the parameters of {cell.module}.",

@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bitwise complement of some channels: of a bit its inverse, of a two's complement v the number -1 - v.
+// The bitwise complement of some channels: of a bit its inverse, of a two's complement v the number
+// -1 - v.
 //
 // Bit c of Mask says whether channel c is complemented. Latency 1 cycle, one beat a cycle.
 
 `default_nettype none
 
 module channel_complement #(
-    parameter int unsigned PE = 1,
-    parameter int unsigned Width = 1,  // bits of an element
-    parameter int unsigned Channels = 16,
-    parameter logic [Channels-1:0] Mask = '0
+  parameter int unsigned PE = 1,
+  parameter int unsigned Width = 1,  // bits of an element
+  parameter int unsigned Channels = 16,
+  parameter logic [Channels-1:0] Mask = '0
 ) (
-    input  logic                          ap_clk,
-    input  logic                          ap_rst_n,
-    input  logic [8*((PE*Width+7)/8)-1:0] in0_V_TDATA,
-    input  logic                          in0_V_TVALID,
-    output logic                          in0_V_TREADY,
-    output logic [8*((PE*Width+7)/8)-1:0] out0_V_TDATA,
-    output logic                          out0_V_TVALID,
-    input  logic                          out0_V_TREADY
+  input  wire                           ap_clk,
+  input  wire                           ap_rst_n,
+  input  wire  [8*((PE*Width+7)/8)-1:0] in0_V_TDATA,
+  input  wire                           in0_V_TVALID,
+  output logic                          in0_V_TREADY,
+  output logic [8*((PE*Width+7)/8)-1:0] out0_V_TDATA,
+  output logic                          out0_V_TVALID,
+  input  wire                           out0_V_TREADY
 );
+
   localparam int unsigned Beats = PE == 0 ? 1 : Channels / PE;
   localparam int unsigned CountWidth = Beats > 1 ? $clog2(Beats) : 1;
 
@@ -47,18 +49,33 @@ module channel_complement #(
     end
   end
 
-  stream_register #(
-      .Width(PE * Width)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (data),
-      .valid_i(in0_V_TVALID),
-      .ready_o(in0_V_TREADY),
-      .data_o (held),
-      .valid_o(out0_V_TVALID),
-      .ready_i(out0_V_TREADY)
+  stream_register #(.Width(PE * Width)) i_out (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (data),
+    .valid_i(in0_V_TVALID),
+    .ready_o(in0_V_TREADY),
+    .data_o (held),
+    .valid_o(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge ap_clk) begin
+    if (ap_rst_n) begin
+      assert_beat_range : assert (32'(beat_q) < Beats)
+      else $error("%m: more beats than a pixel has");
+    end
+  end
+  beat_ledger i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(in0_V_TVALID && in0_V_TREADY),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

@@ -8,21 +8,22 @@
 `default_nettype none
 
 module channel_pad #(
-    parameter int unsigned PE = 1,
-    parameter int unsigned Width = 4,    // bits of an element
-    parameter int unsigned ChIn = 16,
-    parameter int unsigned ChOut = 32,
-    parameter int unsigned Offset = 8    // zero channels before the input
+  parameter int unsigned PE = 1,
+  parameter int unsigned Width = 4,    // bits of an element
+  parameter int unsigned ChIn = 16,
+  parameter int unsigned ChOut = 32,
+  parameter int unsigned Offset = 8    // zero channels before the input
 ) (
-    input  logic                          ap_clk,
-    input  logic                          ap_rst_n,
-    input  logic [8*((PE*Width+7)/8)-1:0] in0_V_TDATA,
-    input  logic                          in0_V_TVALID,
-    output logic                          in0_V_TREADY,
-    output logic [8*((PE*Width+7)/8)-1:0] out0_V_TDATA,
-    output logic                          out0_V_TVALID,
-    input  logic                          out0_V_TREADY
+  input  wire                           ap_clk,
+  input  wire                           ap_rst_n,
+  input  wire  [8*((PE*Width+7)/8)-1:0] in0_V_TDATA,
+  input  wire                           in0_V_TVALID,
+  output logic                          in0_V_TREADY,
+  output logic [8*((PE*Width+7)/8)-1:0] out0_V_TDATA,
+  output logic                          out0_V_TVALID,
+  input  wire                           out0_V_TREADY
 );
+
   localparam int unsigned InBeats = PE == 0 ? 1 : ChIn / PE;
   localparam int unsigned OutBeats = PE == 0 ? 1 : ChOut / PE;
   localparam int unsigned LeadBeats = PE == 0 ? 0 : Offset / PE;
@@ -57,18 +58,40 @@ module channel_pad #(
     end
   end
 
-  stream_register #(
-      .Width(PE * Width)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (data),
-      .valid_i(valid),
-      .ready_o(ready),
-      .data_o (held),
-      .valid_o(out0_V_TVALID),
-      .ready_i(out0_V_TREADY)
+  stream_register #(.Width(PE * Width)) i_out (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (data),
+    .valid_i(valid),
+    .ready_o(ready),
+    .data_o (held),
+    .valid_o(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge ap_clk) begin
+    if (ap_rst_n) begin
+      assert_beat_range : assert (32'(beat_q) < OutBeats)
+      else $error("%m: more beats than a pixel has");
+      assert_lead_waits : assert (!valid || tail || in0_V_TVALID)
+      else $error("%m: zeros before their pixel");
+    end
+  end
+  beat_ledger #(
+    .InBeats(InBeats),
+    .OutBeats(OutBeats),
+    .First(LeadBeats == 0 ? 1 : 0),
+    .Most(InBeats)
+  ) i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(in0_V_TVALID && in0_V_TREADY),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

@@ -9,22 +9,23 @@
 `default_nettype none
 
 module global_acc_pool #(
-    parameter int unsigned Channels = 64,
-    parameter int unsigned PE = 1,
-    parameter int unsigned InWidth = 4,    // bits of an input element
-    parameter int unsigned OutWidth = 10,  // bits of a sum
-    parameter bit Signed = 1'b1,           // elements are two's complement
-    parameter int unsigned Pixels = 64     // pixels of a frame
+  parameter int unsigned Channels = 64,
+  parameter int unsigned PE = 1,
+  parameter int unsigned InWidth = 4,    // bits of an input element
+  parameter int unsigned OutWidth = 10,  // bits of a sum
+  parameter bit Signed = 1'b1,           // elements are two's complement
+  parameter int unsigned Pixels = 64     // pixels of a frame
 ) (
-    input  logic                             ap_clk,
-    input  logic                             ap_rst_n,
-    input  logic [8*((PE*InWidth+7)/8)-1:0]  in0_V_TDATA,
-    input  logic                             in0_V_TVALID,
-    output logic                             in0_V_TREADY,
-    output logic [8*((PE*OutWidth+7)/8)-1:0] out0_V_TDATA,
-    output logic                             out0_V_TVALID,
-    input  logic                             out0_V_TREADY
+  input  wire                              ap_clk,
+  input  wire                              ap_rst_n,
+  input  wire  [8*((PE*InWidth+7)/8)-1:0]  in0_V_TDATA,
+  input  wire                              in0_V_TVALID,
+  output logic                             in0_V_TREADY,
+  output logic [8*((PE*OutWidth+7)/8)-1:0] out0_V_TDATA,
+  output logic                             out0_V_TVALID,
+  input  wire                              out0_V_TREADY
 );
+
   // Bits of the largest sum (of the most negative one, when signed).
   localparam int unsigned SumWidth = Signed ?
       InWidth + $clog2(Pixels) : $clog2(Pixels * ((64'd1 << InWidth) - 64'd1) + 64'd1);
@@ -83,18 +84,41 @@ module global_acc_pool #(
     end
   end
 
-  stream_register #(
-      .Width(PE * OutWidth)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (result),
-      .valid_i(in0_V_TVALID && last),
-      .ready_o(ready),
-      .data_o (held),
-      .valid_o(out0_V_TVALID),
-      .ready_i(out0_V_TREADY)
+  stream_register #(.Width(PE * OutWidth)) i_out (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (result),
+    .valid_i(in0_V_TVALID && last),
+    .ready_o(ready),
+    .data_o (held),
+    .valid_o(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge ap_clk) begin
+    if (ap_rst_n) begin
+      assert_fold_range : assert (32'(fold_q) < Folds)
+      else $error("%m: more beats than a pixel has");
+      assert_pixel_range : assert (32'(pixel_q) < Pixels)
+      else $error("%m: more pixels than a frame has");
+    end
+  end
+  beat_ledger #(
+    .InBeats(Pixels * Folds),
+    .OutBeats(Folds),
+    .First((Pixels - 1) * Folds + 1),
+    .Step(1),
+    .Most((2 * Pixels - 1) * Folds)
+  ) i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(step),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

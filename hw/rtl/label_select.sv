@@ -8,21 +8,23 @@
 `default_nettype none
 
 module label_select #(
-    parameter int unsigned Labels = 10,
-    parameter int unsigned PE = 1,
-    parameter int unsigned InWidth = 16,  // bits of a value
-    parameter bit Signed = 1'b1,          // values are two's complement
-    parameter int unsigned IdxWidth = 8   // bits of the index
+  parameter int unsigned Labels = 10,
+  parameter int unsigned PE = 1,
+  parameter int unsigned InWidth = 16,  // bits of a value
+  parameter bit Signed = 1'b1,          // values are two's complement
+  parameter int unsigned IdxWidth = 8   // bits of the index
 ) (
-    input  logic                            ap_clk,
-    input  logic                            ap_rst_n,
-    input  logic [8*((PE*InWidth+7)/8)-1:0] in0_V_TDATA,
-    input  logic                            in0_V_TVALID,
-    output logic                            in0_V_TREADY,
-    output logic [8*((IdxWidth+7)/8)-1:0]   out0_V_TDATA,
-    output logic                            out0_V_TVALID,
-    input  logic                            out0_V_TREADY
+  input  wire                             ap_clk,
+  input  wire                             ap_rst_n,
+  input  wire  [8*((PE*InWidth+7)/8)-1:0] in0_V_TDATA,
+  input  wire                             in0_V_TVALID,
+  output logic                            in0_V_TREADY,
+  output logic [8*((IdxWidth+7)/8)-1:0]   out0_V_TDATA,
+  output logic                            out0_V_TVALID,
+  input  wire                             out0_V_TREADY
 );
+
+  localparam int unsigned Beats = PE == 0 ? 1 : Labels / PE;
   localparam int unsigned LabelWidth = Labels > 1 ? $clog2(Labels) : 1;
 
   if (PE == 0 || InWidth == 0 || Labels == 0) begin : gen_check_size
@@ -52,11 +54,11 @@ module label_select #(
       key[p]   = in0_V_TDATA[p*InWidth+:InWidth] ^ Flip;
       index[p] = base_q + LabelWidth'(p);
     end
-    for (int stride = 1; stride < int'(PE); stride *= 2) begin
-      for (int p = 0; p + stride < int'(PE); p += 2 * stride) begin
-        if (key[p+stride] > key[p]) begin
-          key[p]   = key[p+stride];
-          index[p] = index[p+stride];
+    for (int apart = 1; apart < int'(PE); apart *= 2) begin
+      for (int p = 0; p + apart < int'(PE); p += 2 * apart) begin
+        if (key[p+apart] > key[p]) begin
+          key[p]   = key[p+apart];
+          index[p] = index[p+apart];
         end
       end
     end
@@ -89,18 +91,33 @@ module label_select #(
     end
   end
 
-  stream_register #(
-      .Width(IdxWidth)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (IdxWidth'(index_d)),
-      .valid_i(in0_V_TVALID && last),
-      .ready_o(ready),
-      .data_o (held),
-      .valid_o(out0_V_TVALID),
-      .ready_i(out0_V_TREADY)
+  stream_register #(.Width(IdxWidth)) i_out (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (IdxWidth'(index_d)),
+    .valid_i(in0_V_TVALID && last),
+    .ready_o(ready),
+    .data_o (held),
+    .valid_o(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge ap_clk) begin
+    if (ap_rst_n) begin
+      assert_base_range : assert (32'(base_q) + PE <= Labels)
+      else $error("%m: more values than there are labels");
+    end
+  end
+  beat_ledger #(.InBeats(Beats), .Most(2 * Beats - 1)) i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(step),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

@@ -3,17 +3,20 @@
 // Number of ones in a vector, pipelined, in each of several lanes: one chain of compressing adders,
 // or two halves and an adder.
 //
-// Latency   : P(N) = 1 for N <= 13, 2 for N <= 25, 1 + P(ceil(N / 2)) above; in cycles with en_i.
+// Latency   : popcount_pkg::tree_latency(N) cycles with en_i.
 // Bit order : lane l in bits l*Stride and up, of which those that are not needed are zero. Within
 //             bits_i of no importance.
+
+`default_nettype none
+
 module popcount #(
   parameter int unsigned N      = 25,
   parameter int unsigned Lanes  = 1,
   parameter int unsigned Stride = 25
 ) (
-  input  logic                    clk_i,
-  input  logic                    en_i,
-  input  logic [Lanes*Stride-1:0] bits_i,
+  input  wire                     clk_i,
+  input  wire                     en_i,
+  input  wire  [Lanes*Stride-1:0] bits_i,
   output logic [Lanes*Stride-1:0] count_o
 );
 
@@ -26,7 +29,7 @@ module popcount #(
 
   typedef logic [Lanes*Stride-1:0] word_t;
 
-  if (N <= 25) begin : gen_chain
+  if (N <= popcount_pkg::ChainBits + 1) begin : gen_chain
     localparam word_t First = {Lanes{Stride'(1)}};
     localparam word_t Rest  = {Lanes{(Stride'(1) << (N - 1)) - Stride'(1)}};
     popcount_chain #(.N(N - 1), .Lanes(Lanes), .Stride(Stride)) i_chain (
@@ -64,3 +67,5 @@ module popcount #(
   end
 
 endmodule
+
+`default_nettype wire

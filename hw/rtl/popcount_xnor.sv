@@ -7,31 +7,35 @@
 //               once for many such units it is one LUT4. Two LUTs for three positions. Group g of G
 //               holds positions g, g + G and g + 2G: a simulator then works on whole words.
 // Then        : count = sums + 2 * carries, in one chain over both or in two side by side.
-// Latency     : 1 for N <= 3, else 2 + latency of popcount #(ceil(N / 3)); in cycles with en_i.
+// Latency     : popcount_pkg::xnor_latency(N) cycles with en_i.
 // Bit order   : of no importance, the same in all vectors; b_i[lane*N+:N], and
 //               count_o[lane*Stride+:Stride], of which the bits that are not needed are zero.
 // Lanes       : beside a_i they share only words, so that a simulator counts for all at once.
+
+`default_nettype none
+
 module popcount_xnor #(
   parameter int unsigned N      = 64,
   parameter int unsigned Lanes  = 1,
   parameter int unsigned Stride = 22
 ) (
-  input  logic                    clk_i,
-  input  logic                    en_i,
-  input  logic [N-1:0]            a_i,
-  input  logic [(N+2)/3-1:0]      a_parity_i,  // of group g
-  input  logic [Lanes*N-1:0]      b_i,
-  output logic [Lanes*Stride-1:0] count_o
+  input  wire                                clk_i,
+  input  wire                                en_i,
+  input  wire  [N-1:0]                       a_i,
+  input  wire  [popcount_pkg::groups(N)-1:0] a_parity_i,  // of group g
+  input  wire  [Lanes*N-1:0]                 b_i,
+  output logic [Lanes*Stride-1:0]            count_o
 );
+
+  localparam int unsigned Groups = popcount_pkg::groups(N);
 
   if (N == 0 || Lanes == 0) begin : gen_check_n
     $error("popcount_xnor: N and Lanes must be at least 1");
   end
-  if (Stride < (N + 2) / 3 || Stride <= $clog2(N + 1)) begin : gen_check_stride
+  if (Stride < Groups || Stride <= $clog2(N + 1)) begin : gen_check_stride
     $error("popcount_xnor: Stride must hold a bit for each group, and one bit more than the count");
   end
 
-  localparam int unsigned Groups = (N + 2) / 3;
   typedef logic [Lanes*Stride-1:0] word_t;
 
   word_t sum_d, sum_q, carry_d, carry_q;
@@ -77,7 +81,7 @@ module popcount_xnor #(
     end
     assign count_o = (upper << 1) | lowest_q;
 
-    if (Groups <= 12) begin : gen_on
+    if (Groups <= popcount_pkg::StageBits) begin : gen_on
       // The chain goes on over the carries, which wait a cycle for the sums.
       word_t late_q;
       always_ff @(posedge clk_i) begin
@@ -89,7 +93,7 @@ module popcount_xnor #(
         .clk_i, .en_i, .base_i(halves), .bits_i(late_q), .count_o(upper)
       );
     end else begin : gen_apart
-      localparam int unsigned Upper = $clog2(N + 1) - 1;
+      localparam int unsigned UpperWidth = $clog2(N + 1) - 1;
       word_t carries, upper_q;
       logic  unused_too;
       assign unused_too = &{1'b0, carries};
@@ -100,7 +104,8 @@ module popcount_xnor #(
         always_ff @(posedge clk_i) begin
           if (en_i) begin
             upper_q[l*Stride+:Stride] <=
-                Stride'(Upper'(carries[l*Stride+:SumWidth]) + Upper'(halves[l*Stride+:SumWidth]));
+                Stride'(UpperWidth'(carries[l*Stride+:SumWidth])
+                      + UpperWidth'(halves[l*Stride+:SumWidth]));
           end
         end
       end
@@ -109,3 +114,5 @@ module popcount_xnor #(
   end
 
 endmodule
+
+`default_nettype wire

@@ -6,28 +6,29 @@
 // Inputs may differ in element width and sign: input i has elements of ElemWidths[i] bits, sign-
 // or zero-extended to OutWidth. Latency 1 cycle, one beat a cycle.
 //
-// s_tdata, s_tvalid, s_tready: input i is element i of the packed vector. Element i of s_tdata has
+// data_i, valid_i, ready_o: input i is element i of the packed vector. Element i of data_i has
 // PE*OutWidth bits, of which the low PE*ElemWidths[i] are read (tie the others to zero).
 
 `default_nettype none
 
 module stream_concat #(
-    parameter int unsigned NumInputs = 2,
-    parameter int unsigned PE = 1,                                        // elements of a beat
-    parameter bit [NumInputs-1:0][31:0] Beats = {NumInputs{32'd1}},       // beats a pixel (C_i/PE)
-    parameter bit [NumInputs-1:0][31:0] ElemWidths = {NumInputs{32'd4}},  // bits of an element
-    parameter bit [NumInputs-1:0] Signed = {NumInputs{1'b1}},             // input i is signed
-    parameter int unsigned OutWidth = 4                                   // bits of an output element
+  parameter int unsigned NumInputs = 2,
+  parameter int unsigned PE = 1,                                        // elements of a beat
+  parameter bit [NumInputs-1:0][31:0] Beats = {NumInputs{32'd1}},       // beats a pixel (C_i/PE)
+  parameter bit [NumInputs-1:0][31:0] ElemWidths = {NumInputs{32'd4}},  // bits of an element
+  parameter bit [NumInputs-1:0] Signed = {NumInputs{1'b1}},             // input i is signed
+  parameter int unsigned OutWidth = 4                                   // bits of an output element
 ) (
-    input  logic                                  ap_clk,
-    input  logic                                  ap_rst_n,
-    input  logic [NumInputs-1:0][PE*OutWidth-1:0] s_tdata,
-    input  logic [NumInputs-1:0]                  s_tvalid,
-    output logic [NumInputs-1:0]                  s_tready,
-    output logic [PE*OutWidth-1:0]                m_tdata,
-    output logic                                  m_tvalid,
-    input  logic                                  m_tready
+  input  wire                                   clk_i,
+  input  wire                                   rst_ni,
+  input  wire  [NumInputs-1:0][PE*OutWidth-1:0] data_i,
+  input  wire  [NumInputs-1:0]                  valid_i,
+  output logic [NumInputs-1:0]                  ready_o,
+  output logic [PE*OutWidth-1:0]                data_o,
+  output logic                                  valid_o,
+  input  wire                                   ready_i
 );
+
   function automatic int unsigned max_beats();
     max_beats = 1;
     for (int i = 0; i < int'(NumInputs); i++) begin
@@ -64,7 +65,7 @@ module stream_concat #(
     end else begin : gen_extend
       for (genvar p = 0; p < int'(PE); p++) begin : gen_element
         logic [ElemWidth-1:0] element;
-        assign element = s_tdata[i][p*ElemWidth+:ElemWidth];
+        assign element = data_i[i][p*ElemWidth+:ElemWidth];
         assign elements[i][p*OutWidth+:OutWidth] =
             Signed[i] ? OutWidth'($signed(element)) : OutWidth'(element);
       end
@@ -77,12 +78,12 @@ module stream_concat #(
     for (int i = 0; i < int'(NumInputs); i++) data |= elements[i] & {PE*OutWidth{turn_q[i]}};
   end
 
-  assign valid    = |(turn_q & s_tvalid);
+  assign valid    = |(turn_q & valid_i);
   assign done     = |(turn_q & last);
-  assign s_tready = turn_q & {NumInputs{ready}};
+  assign ready_o = turn_q & {NumInputs{ready}};
 
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) begin
       turn_q <= NumInputs'(1);
       beat_q <= '0;
     end else if (valid && ready) begin
@@ -91,18 +92,35 @@ module stream_concat #(
     end
   end
 
-  stream_register #(
-      .Width(PE * OutWidth)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (data),
-      .valid_i(valid),
-      .ready_o(ready),
-      .data_o (m_tdata),
-      .valid_o(m_tvalid),
-      .ready_i(m_tready)
+  stream_register #(.Width(PE * OutWidth)) i_out (
+    .clk_i,
+    .rst_ni,
+    .data_i (data),
+    .valid_i(valid),
+    .ready_o(ready),
+    .data_o,
+    .valid_o,
+    .ready_i
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      assert_one_turn : assert ($onehot(turn_q))
+      else $error("%m: not exactly one input has its turn");
+      assert_beat_range : assert (32'(beat_q) < max_beats())
+      else $error("%m: more beats than any input has");
+    end
+  end
+  beat_ledger i_ledger (
+    .clk_i  (clk_i),
+    .rst_ni (rst_ni),
+    .taken_i(|(valid_i & ready_o)),
+    .valid_i(valid_o),
+    .ready_i(ready_i)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

@@ -6,23 +6,24 @@
 // last output takes the current one. Latency 1 cycle, one beat a cycle while nobody stalls.
 // The data is stored once: Width + NumOutputs flip-flops.
 //
-// m_tdata, m_tvalid, m_tready: output i is element i of the packed vector.
+// data_o, valid_o, ready_i: output i is element i of the packed vector.
 
 `default_nettype none
 
 module stream_duplicate #(
-    parameter int unsigned Width = 8,      // bits of a beat
-    parameter int unsigned NumOutputs = 2  // 2..8
+  parameter int unsigned Width = 8,      // bits of a beat
+  parameter int unsigned NumOutputs = 2  // 2..8
 ) (
-    input  logic                             ap_clk,
-    input  logic                             ap_rst_n,
-    input  logic [Width-1:0]                 s_tdata,
-    input  logic                             s_tvalid,
-    output logic                             s_tready,
-    output logic [NumOutputs-1:0][Width-1:0] m_tdata,
-    output logic [NumOutputs-1:0]            m_tvalid,
-    input  logic [NumOutputs-1:0]            m_tready
+  input  wire                              clk_i,
+  input  wire                              rst_ni,
+  input  wire  [Width-1:0]                 data_i,
+  input  wire                              valid_i,
+  output logic                             ready_o,
+  output logic [NumOutputs-1:0][Width-1:0] data_o,
+  output logic [NumOutputs-1:0]            valid_o,
+  input  wire  [NumOutputs-1:0]            ready_i
 );
+
   if (Width == 0) begin : gen_check_width
     $error("stream_duplicate: Width must be at least 1");
   end
@@ -33,33 +34,45 @@ module stream_duplicate #(
   logic [NumOutputs-1:0] pending_q;  // outputs that have not taken the stored beat
   logic [Width-1:0] data_q;
 
-  assign s_tready = &(~pending_q | m_tready);
-  assign m_tvalid = pending_q;
-  assign m_tdata  = {NumOutputs{data_q}};
+  assign ready_o = &(~pending_q | ready_i);
+  assign valid_o = pending_q;
+  assign data_o  = {NumOutputs{data_q}};
 
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) pending_q <= '0;
-    else if (s_tready) pending_q <= {NumOutputs{s_tvalid}};
-    else pending_q <= pending_q & ~m_tready;
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) pending_q <= '0;
+    else if (ready_o) pending_q <= {NumOutputs{valid_i}};
+    else pending_q <= pending_q & ~ready_i;
   end
 
-  always_ff @(posedge ap_clk) begin
-    if (s_tready) data_q <= s_tdata;
+  always_ff @(posedge clk_i) begin
+    if (ready_o) data_q <= data_i;
   end
 
 `ifndef SYNTHESIS
-  // Not a concurrent assertion: for one, a simulator copies the data at every edge of the clock.
-  logic stalled_q;
-  logic [Width-1:0] stalled_data_q;
-  always_ff @(posedge ap_clk) begin
-    stalled_q <= ap_rst_n && |(m_tvalid & ~m_tready);
-    if (|(m_tvalid & ~m_tready)) stalled_data_q <= data_q;
-    if (ap_rst_n && stalled_q) begin
-      assert_held : assert (data_q == stalled_data_q)
-      else $error("stream_duplicate: beat changed before every output took it");
+  always_ff @(posedge clk_i) begin
+    if (rst_ni) begin
+      assert_no_overwrite : assert (!ready_o || (pending_q & ~ready_i) == '0)
+      else $error("%m: beat replaced before every output took it");
     end
   end
+  for (genvar i = 0; i < int'(NumOutputs); i++) begin : gen_monitor
+    stream_monitor #(.Width(Width)) i_monitor (
+      .clk_i,
+      .rst_ni,
+      .data_i (data_o[i]),
+      .valid_i(valid_o[i]),
+      .ready_i(ready_i[i])
+    );
+    beat_ledger i_ledger (
+      .clk_i,
+      .rst_ni,
+      .taken_i(valid_i && ready_o),
+      .valid_i(valid_o[i]),
+      .ready_i(ready_i[i])
+    );
+  end
 `endif
+
 endmodule
 
 `default_nettype wire

@@ -13,24 +13,25 @@
 `default_nettype none
 
 module window_pool #(
-    parameter int unsigned PE = 1,
-    parameter int unsigned InWidth = 4,      // bits of an input element
-    parameter int unsigned OutWidth = 4,     // bits of an output element
-    parameter bit Signed = 1'b1,             // elements are two's complement
-    parameter int unsigned WindowBeats = 4,  // K*K
-    parameter int unsigned Channels = 1,
-    parameter int unsigned Func = 0,         // 0 average or sum, 1 maximum
-    parameter int unsigned Shift = 2         // right shift of the sum (Func 0)
+  parameter int unsigned PE = 1,
+  parameter int unsigned InWidth = 4,      // bits of an input element
+  parameter int unsigned OutWidth = 4,     // bits of an output element
+  parameter bit Signed = 1'b1,             // elements are two's complement
+  parameter int unsigned WindowBeats = 4,  // K*K
+  parameter int unsigned Channels = 1,
+  parameter int unsigned Func = 0,         // 0 average or sum, 1 maximum
+  parameter int unsigned Shift = 2         // right shift of the sum (Func 0)
 ) (
-    input  logic                             ap_clk,
-    input  logic                             ap_rst_n,
-    input  logic [8*((PE*InWidth+7)/8)-1:0]  in0_V_TDATA,
-    input  logic                             in0_V_TVALID,
-    output logic                             in0_V_TREADY,
-    output logic [8*((PE*OutWidth+7)/8)-1:0] out0_V_TDATA,
-    output logic                             out0_V_TVALID,
-    input  logic                             out0_V_TREADY
+  input  wire                              ap_clk,
+  input  wire                              ap_rst_n,
+  input  wire  [8*((PE*InWidth+7)/8)-1:0]  in0_V_TDATA,
+  input  wire                              in0_V_TVALID,
+  output logic                             in0_V_TREADY,
+  output logic [8*((PE*OutWidth+7)/8)-1:0] out0_V_TDATA,
+  output logic                             out0_V_TVALID,
+  input  wire                              out0_V_TREADY
 );
+
   // Bits of the largest sum (of the most negative one, when signed).
   localparam int unsigned SumWidth = Signed ?
       InWidth + $clog2(WindowBeats) : $clog2(WindowBeats * ((64'd1 << InWidth) - 64'd1) + 64'd1);
@@ -95,18 +96,33 @@ module window_pool #(
     end
   end
 
-  stream_register #(
-      .Width(PE * OutWidth)
-  ) i_out (
-      .clk_i  (ap_clk),
-      .rst_ni (ap_rst_n),
-      .data_i (result),
-      .valid_i(in0_V_TVALID && last),
-      .ready_o(ready),
-      .data_o (held),
-      .valid_o(out0_V_TVALID),
-      .ready_i(out0_V_TREADY)
+  stream_register #(.Width(PE * OutWidth)) i_out (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (result),
+    .valid_i(in0_V_TVALID && last),
+    .ready_o(ready),
+    .data_o (held),
+    .valid_o(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
   );
+
+`ifndef SYNTHESIS
+  always_ff @(posedge ap_clk) begin
+    if (ap_rst_n) begin
+      assert_beat_range : assert (32'(beat_q) < WindowBeats)
+      else $error("%m: more beats than a window has");
+    end
+  end
+  beat_ledger #(.InBeats(WindowBeats), .Most(2 * WindowBeats - 1)) i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(step),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+`endif
+
 endmodule
 
 `default_nettype wire

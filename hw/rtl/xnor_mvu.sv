@@ -4,30 +4,32 @@
 // beats of SIMD activation bits agree with as many weight bits.
 //
 // Folding   : a neuron takes SF beats, marked first_i .. last_i; valid_i = 0 is a gap.
-// Latency   : counts_o is there L cycles (with en_i) after the last beat, L = latency of
-//             popcount_xnor #(SIMD), and one more for the accumulator where SF > 1. It stays for
-//             one such cycle.
+// Latency   : counts_o is there popcount_pkg::xnor_latency(SIMD) cycles (with en_i) after the last
+//             beat, and one more for the accumulator where SF > 1. It stays for one such cycle.
 //             soon_o: valid_o will be set after the next cycle with en_i.
 // parities_i: of the groups of acts_i (popcount_xnor), so that all PE share them.
 // Bit order : weights_i[pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
+
+`default_nettype none
+
 module xnor_mvu #(
   parameter int unsigned PE       = 2,
   parameter int unsigned SIMD     = 64,
   parameter int unsigned SF       = 9,
   parameter int unsigned AccWidth = $clog2(SF * SIMD + 1)
 ) (
-  input  logic                   clk_i,
-  input  logic                   rst_ni,
-  input  logic                   en_i,
-  input  logic                   valid_i,
-  input  logic                   first_i,
-  input  logic                   last_i,
-  input  logic [SIMD-1:0]        acts_i,
-  input  logic [(SIMD+2)/3-1:0]  parities_i,
-  input  logic [PE*SIMD-1:0]     weights_i,
-  output logic                   soon_o,
-  output logic                   valid_o,
-  output logic [PE*AccWidth-1:0] counts_o
+  input  wire                                   clk_i,
+  input  wire                                   rst_ni,
+  input  wire                                   en_i,
+  input  wire                                   valid_i,
+  input  wire                                   first_i,
+  input  wire                                   last_i,
+  input  wire  [SIMD-1:0]                       acts_i,
+  input  wire  [popcount_pkg::groups(SIMD)-1:0] parities_i,
+  input  wire  [PE*SIMD-1:0]                    weights_i,
+  output logic                                  soon_o,
+  output logic                                  valid_o,
+  output logic [PE*AccWidth-1:0]                counts_o
 );
 
   if (PE == 0 || SIMD == 0 || SF == 0) begin : gen_check_positive
@@ -38,20 +40,7 @@ module xnor_mvu #(
   end
 
   localparam int unsigned CountWidth = $clog2(SIMD + 1);
-
-  // The latencies that popcount and popcount_xnor state in their headers.
-  function automatic int unsigned popcount_latency(int unsigned n);
-    int unsigned left;
-    popcount_latency = 0;
-    left = n;
-    while (left > 25) begin
-      left = (left + 1) / 2;
-      popcount_latency++;
-    end
-    popcount_latency += (left > 13) ? 2 : 1;
-  endfunction
-
-  localparam int unsigned Latency = (SIMD <= 3) ? 1 : 2 + popcount_latency((SIMD + 2) / 3);
+  localparam int unsigned Latency    = popcount_pkg::xnor_latency(SIMD);
 
   logic [Latency-1:0] valid_q, first_q, last_q;
   logic               valid, first, last;
@@ -72,7 +61,7 @@ module xnor_mvu #(
   assign last  = last_q[Latency-1];
 
   // As many neurons side by side as fit into a simulator's word of 64 bits.
-  localparam int unsigned Groups  = (SIMD + 2) / 3;
+  localparam int unsigned Groups  = popcount_pkg::groups(SIMD);
   localparam int unsigned Stride  = (Groups > CountWidth) ? Groups : CountWidth + 1;
   localparam int unsigned Abreast = (Stride < 64) ? 64 / Stride : 1;
 
@@ -132,4 +121,24 @@ module xnor_mvu #(
     assign valid_o  = done_q;
   end
 
+`ifndef SYNTHESIS
+  logic between_q;  // the next valid beat begins a neuron
+  always_ff @(posedge clk_i) begin
+    if (!rst_ni) between_q <= 1'b1;
+    else if (en_i && valid) between_q <= last;
+    if (rst_ni && en_i && valid) begin
+      assert_framing : assert (first == between_q)
+      else $error("%m: a neuron begins before the one before it ends, or without its first beat");
+    end
+    if (rst_ni && valid_o) begin
+      for (int p = 0; p < int'(PE); p++) begin
+        assert_count_range : assert (32'(counts_o[p*AccWidth+:AccWidth]) <= SF * SIMD)
+        else $error("%m: more agreeing positions than there are");
+      end
+    end
+  end
+`endif
+
 endmodule
+
+`default_nettype wire

@@ -8,13 +8,15 @@
 //              NF = 1 there is no store.
 // Throughput : a vector every SF * NF cycles, back to back; the next is taken in meanwhile.
 // Latency    : from the last input beat of a vector to its first output beat, both unstalled and
-//              the unit idle: T + 2 cycles, + 1 if NF > 1 (store), + 1 if SF > 1 (accumulator),
-//              T = 1 for SIMD <= 3, else 2 + P(ceil(SIMD / 3)), with P(n) = 1 for n <= 13,
-//              2 for n <= 25, 1 + P(ceil(n / 2)) above. Further output beats: every SF cycles.
+//              the unit idle: popcount_pkg::xnor_latency(SIMD) + 2 cycles, + 1 if NF > 1 (store),
+//              + 1 if SF > 1 (accumulator). Further output beats: every SF cycles.
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
 //              pe * SIMD + simd: neuron nf * PE + pe, input sf * SIMD + simd.
+
+`default_nettype none
+
 module xnor_mvu_axi #(
   parameter int unsigned MW       = 576,
   parameter int unsigned MH       = 64,
@@ -24,14 +26,14 @@ module xnor_mvu_axi #(
   parameter              InitFile = "",
   parameter              RamStyle = "auto"
 ) (
-  input  logic                              ap_clk,
-  input  logic                              ap_rst_n,
-  input  logic [8*((SIMD+7)/8)-1:0]         in0_V_TDATA,
-  input  logic                              in0_V_TVALID,
+  input  wire                               ap_clk,
+  input  wire                               ap_rst_n,
+  input  wire  [8*((SIMD+7)/8)-1:0]         in0_V_TDATA,
+  input  wire                               in0_V_TVALID,
   output logic                              in0_V_TREADY,
   output logic [8*((PE*AccWidth+7)/8)-1:0]  out0_V_TDATA,
   output logic                              out0_V_TVALID,
-  input  logic                              out0_V_TREADY
+  input  wire                               out0_V_TREADY
 );
 
   if (PE == 0 || MH == 0 || MH % PE != 0) begin : gen_check_pe
@@ -139,10 +141,23 @@ module xnor_mvu_axi #(
         end
       end
     end
+
+`ifndef SYNTHESIS
+    always_ff @(posedge ap_clk) begin
+      if (ap_rst_n && write) begin
+        assert_bank_free : assert (!full_q[write_bank_q])
+        else $error("%m: a vector that is still needed is overwritten");
+      end
+      if (ap_rst_n && advance && !full_q[read_bank_q]) begin
+        assert_written : assert (read_bank_q == write_bank_q && write_fold_q > fold_q)
+        else $error("%m: a beat is read that has not come");
+      end
+    end
+`endif
   end
 
   // ---- Activation and weights, a register each.
-  localparam int unsigned Groups = (SIMD + 2) / 3;
+  localparam int unsigned Groups = popcount_pkg::groups(SIMD);
   logic [2:0][Groups-1:0] feed_groups;
   logic [Groups-1:0]      parities_q;
   assign feed_groups = (3*Groups)'(feed);
@@ -217,6 +232,15 @@ module xnor_mvu_axi #(
       if (taken) out_q <= skid_valid_q ? skid_q : core_counts;
       if (enable) skid_q <= core_counts;
     end
+
+`ifndef SYNTHESIS
+    always_ff @(posedge ap_clk) begin
+      if (ap_rst_n) begin
+        assert_skid_order : assert (!skid_valid_q || out_valid_q)
+        else $error("%m: a result waits while the one before it is lost");
+      end
+    end
+`endif
   end else begin : gen_hold
     // Results are at least two cycles apart: stop one cycle before one that finds no room.
     logic enable_q, out_valid_d, core_valid_d;
@@ -239,22 +263,41 @@ module xnor_mvu_axi #(
   end
 
 `ifndef SYNTHESIS
-  // Not concurrent assertions: for those, a simulator copies the data at every edge of the clock.
-  logic                stalled, stalled_q;
-  logic [OutWidth-1:0] stalled_data_q;
-  assign stalled = out0_V_TVALID && !out0_V_TREADY;
+  // Beats that the pipeline holds, popcounts, accumulator and output registers, are less than this.
+  localparam int unsigned Inside = popcount_pkg::xnor_latency(SIMD) + 6;
+
   always_ff @(posedge ap_clk) begin
-    stalled_q <= ap_rst_n && stalled;
-    if (stalled) stalled_data_q <= out_q;
-    if (ap_rst_n && stalled_q) begin
-      assert_payload_stable : assert (out0_V_TVALID && out_q == stalled_data_q)
-      else $error("xnor_mvu_axi: output dropped or changed while stalled");
-    end
-    if (ap_rst_n && load && SF > 1) begin
-      assert_no_overrun : assert (!stalled)
-      else $error("xnor_mvu_axi: result lost");
+    if (ap_rst_n) begin
+      assert_fold_range : assert (32'(fold_q) < SF)
+      else $error("%m: more beats than a neuron has");
+      assert_address_range : assert (32'(address_q) < Depth)
+      else $error("%m: address beyond the weights");
+      assert_fold_end : assert (!address_last || fold_last)
+      else $error("%m: the weights end within a neuron");
+      assert_no_overrun : assert (SF == 1 || !load || !out_valid_q || out0_V_TREADY)
+      else $error("%m: result lost");
     end
   end
+  stream_monitor #(.Width(OutWidth)) i_monitor (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .data_i (out_q),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
+  beat_ledger #(
+    .InBeats(SF),
+    .OutBeats(NF),
+    .Most(SF * ((NF == 1 ? 0 : 2) + 2 + Inside / Depth))
+  ) i_ledger (
+    .clk_i  (ap_clk),
+    .rst_ni (ap_rst_n),
+    .taken_i(in0_V_TVALID && in0_V_TREADY),
+    .valid_i(out0_V_TVALID),
+    .ready_i(out0_V_TREADY)
+  );
 `endif
 
 endmodule
+
+`default_nettype wire

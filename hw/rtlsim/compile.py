@@ -39,7 +39,7 @@ _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vlt"})
 # repeatable runs.
 _VERILATOR_FLAGS = (
     "--cc", "--no-timing", "-Wno-fatal", "-Wno-lint", "-Wno-style", "-Werror-USERERROR", "--output-split", "10000",
-    "--x-assign", "fast", "--x-initial", "fast", "--prefix", _PREFIX,
+    "--assert", "--x-assign", "fast", "--x-initial", "fast", "--prefix", _PREFIX,
 )  # fmt: skip
 _CXX_FLAGS = ("-fPIC", "-fvisibility=hidden", "-std=gnu++17", "-w", "-DVM_TRACE=0", "-DVM_COVERAGE=0")
 _RUNTIME_FLAGS = (

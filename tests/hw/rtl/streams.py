@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from hw.ops.wrapper import sources
 from hw.rtlsim.compile import build
 from hw.rtlsim.sim import Simulation, StallError
 
@@ -72,7 +73,7 @@ class Case:
         inputs, outputs: traffic of in0, in1, ... and out0, out1, ...
         full_at: the cycle from which nothing moves when no output is ever ready; until then the cell behaves
             as if nobody stalled.
-        slot: 0 for a cell with FINN's port names; otherwise the bits of one element of its s_tdata/m_tdata.
+        slot: 0 for a cell with FINN's port names; otherwise the bits of one element of its data_i/data_o.
     """
 
     parameters: Mapping[str, int | str]
@@ -80,11 +81,6 @@ class Case:
     outputs: Sequence[Stream]
     full_at: int
     slot: int = 0
-
-
-def sources(cell: str) -> list[Path]:
-    """The cell and what cells share."""
-    return [RTL / "stream_register.sv", RTL / f"{cell}.sv"]
 
 
 def bench_text(cell: str, cases: Sequence[Case]) -> str:
@@ -97,9 +93,8 @@ def bench_text(cell: str, cases: Sequence[Case]) -> str:
             top = 8 * stream.beats.shape[1] - 1
             ports += [f"{forward} [{top}:0] {name}_TDATA", f"{forward} {name}_TVALID"]
             ports += [f"{backward} {name}_TREADY"]
-        connect = _packed_connections if case.slot else _named_connections
+        connections = _packed_connections(number, case) if case.slot else _named_connections(number, case)
         parameters = ", ".join(f".{name}({value})" for name, value in case.parameters.items())
-        connections = {"ap_clk": "ap_clk", "ap_rst_n": "ap_rst_n", **connect(number, case)}
         wires = ", ".join(f".{port}({expression})" for port, expression in connections.items())
         body.append(f"  {cell} #({parameters}) i_{number} ({wires});")
         body += _padding(number, case)
@@ -111,7 +106,8 @@ def bench_text(cell: str, cases: Sequence[Case]) -> str:
 def _named_connections(number: int, case: Case) -> dict[str, str]:
     names = [f"in{i}" for i in range(len(case.inputs))] + [f"out{i}" for i in range(len(case.outputs))]
     signals = ("TDATA", "TVALID", "TREADY")
-    return {f"{name}_V_{signal}": f"c{number}_{name}_{signal}" for name in names for signal in signals}
+    streams = {f"{name}_V_{signal}": f"c{number}_{name}_{signal}" for name in names for signal in signals}
+    return {"ap_clk": "ap_clk", "ap_rst_n": "ap_rst_n"} | streams
 
 
 def _packed_connections(number: int, case: Case) -> dict[str, str]:
@@ -120,13 +116,16 @@ def _packed_connections(number: int, case: Case) -> dict[str, str]:
 
     slots = [f"{case.slot}'(c{number}_in{i}_TDATA[{s.bits - 1}:0])" for i, s in enumerate(case.inputs)]
     lanes = [f"c{number}_out{i}_TDATA[{s.bits - 1}:0]" for i, s in enumerate(case.outputs)]
+    inputs, outputs = len(case.inputs), len(case.outputs)
     handshakes = {
-        f"{side}_{signal.lower()}": joined(name, signal, count)
-        for side, name, count in (("s", "in", len(case.inputs)), ("m", "out", len(case.outputs)))
-        for signal in ("TVALID", "TREADY")
+        "valid_i": joined("in", "TVALID", inputs),
+        "ready_o": joined("in", "TREADY", inputs),
+        "valid_o": joined("out", "TVALID", outputs),
+        "ready_i": joined("out", "TREADY", outputs),
     }
-    data = {"s_tdata": slots, "m_tdata": lanes}
-    return {port: "{" + ", ".join(reversed(parts)) + "}" for port, parts in data.items()} | handshakes
+    data = {"data_i": slots, "data_o": lanes}
+    packed = {port: "{" + ", ".join(reversed(parts)) + "}" for port, parts in data.items()}
+    return {"clk_i": "ap_clk", "rst_ni": "ap_rst_n"} | packed | handshakes
 
 
 def _padding(number: int, case: Case) -> list[str]:

@@ -12,10 +12,11 @@ import pytest
 
 from hw.rtlsim.compile import build
 from hw.rtlsim.sim import Simulation, StallError
-from tests.hw.rtl.streams import RTL, Case, Ints, Stream, bench_text, lint, pack, run_free, run_stalled
+from tests.hw.rtl.popcounts import xnor_latency
+from tests.hw.rtl.streams import Case, Ints, Stream, bench_text, lint, pack, run_free, run_stalled, sources
 
 CELL = "xnor_mvu_axi"
-SOURCES = [RTL / f"{name}.sv" for name in ("popcount_chain", "popcount", "popcount_xnor", "xnor_mvu", CELL)]
+SOURCES = sources(CELL)
 VECTORS = 12
 
 
@@ -44,20 +45,13 @@ class Fold:
 
     @property
     def pipeline(self) -> int:
-        """Cycles from the read of a neuron's last beat to its output beat: the header's T + 2 (+ 1)."""
-        core = 1 if self.simd <= 3 else 2 + _popcount_latency(-(-self.simd // 3))
-        return core + 2 + (self.sf > 1)
+        """Cycles from the read of a neuron's last beat to its output beat."""
+        return xnor_latency(self.simd) + 2 + (self.sf > 1)
 
     @property
     def first_read(self) -> int:
         """Cycle in which the first beat is read: it is stored first, unless there is nothing to replay."""
         return int(self.nf > 1)
-
-
-def _popcount_latency(bits: int) -> int:
-    if bits > 25:
-        return 1 + _popcount_latency(-(-bits // 2))
-    return 2 if bits > 13 else 1
 
 
 FOLDS = [

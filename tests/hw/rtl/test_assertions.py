@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fault of each kind in a copy of a cell, and the assertion that stops the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hw.ops.wrapper import sources
+from hw.rtlsim.compile import build
+from hw.rtlsim.sim import Simulation, SimulationError
+from tests.hw.rtl import (
+    test_channel_complement,
+    test_channel_pad,
+    test_global_acc_pool,
+    test_label_select,
+    test_stream_add,
+    test_stream_concat,
+    test_stream_duplicate,
+    test_width_converter,
+    test_window_pool,
+    test_xnor_mvu,
+)
+from tests.hw.rtl.streams import Case, bench_text, run_stalled
+
+
+@dataclass(frozen=True)
+class Plant:
+    """In the source of `module`, `old` becomes `new`; a test of `cell` then ends with `message`."""
+
+    cell: str
+    case: Case
+    module: str
+    old: str
+    new: str
+    message: str
+
+
+def unit(number: int) -> Case:
+    return test_xnor_mvu.CASES[number]
+
+
+PLANTS = {
+    "valid falls": Plant(
+        "channel_complement", test_channel_complement.CASES[0], "stream_register",
+        "else if (ready_o) valid_q <= valid_i;", "else valid_q <= valid_i;",
+        "i_out.i_monitor.*: valid fell before the beat was taken",
+    ),
+    "data changes": Plant(
+        "stream_add", test_stream_add.CASES[0], "stream_register",
+        "if (ready_o) data_q <= data_i;", "data_q <= data_i;",
+        "i_out.i_monitor.*: beat changed before it was taken",
+    ),
+    "a widened word changes": Plant(
+        "width_converter", test_width_converter.CASES[0], "width_converter",
+        "if (step) word_q <= {in0", "if (in0_V_TVALID) word_q <= {in0",
+        "i_0.i_monitor.*: beat changed before it was taken",
+    ),
+    "half a pair": Plant(
+        "stream_add", test_stream_add.CASES[0], "stream_add",
+        "assign in0_V_TREADY = in1_V_TVALID && ready;", "assign in0_V_TREADY = ready;",
+        "a beat is taken without the other of its pair",
+    ),
+    "overwritten": Plant(
+        "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
+        "assign ready_o = &(", "assign ready_o = |(",
+        "beat replaced before every output took it",
+    ),
+    "lost": Plant(
+        "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
+        "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold",
+    ),
+    "early": Plant(
+        "label_select", test_label_select.CASES[0], "label_select",
+        ".valid_i(in0_V_TVALID && last),", ".valid_i(in0_V_TVALID),",
+        "output beat before the input beats that it needs",
+    ),
+    "too far": Plant(
+        "channel_pad", test_channel_pad.CASES[3], "channel_pad",
+        "CountWidth'(OutBeats - 32'd1)", "CountWidth'(OutBeats)",
+        "more beats than a pixel has",
+    ),
+    "a window too long": Plant(
+        "window_pool", test_window_pool.CASES[2], "window_pool",
+        "CountWidth'(WindowBeats - 32'd1)", "CountWidth'(WindowBeats)",
+        "more beats than a window has",
+    ),
+    "two turns": Plant(
+        "stream_concat", test_stream_concat.CASES[0], "stream_concat",
+        "if (done) turn_q <= {", "if (done) turn_q <= turn_q | {",
+        "not exactly one input has its turn",
+    ),
+    "no room for a result": Plant(
+        "xnor_mvu_axi", unit(10), "xnor_mvu_axi",
+        "enable_q    <= !(core_valid_d && out_valid_d);", "enable_q    <= 1'b1;",
+        "result lost",
+    ),
+    "a vector overwritten": Plant(
+        "xnor_mvu_axi", unit(10), "xnor_mvu_axi",
+        "assign in0_V_TREADY = !full_q[write_bank_q];", "assign in0_V_TREADY = 1'b1;",
+        "a vector that is still needed is overwritten",
+    ),
+    "a beat that has not come": Plant(
+        "xnor_mvu_axi", unit(10), "xnor_mvu_axi",
+        "|| write_fold_q != fold_q;", "|| 1'b1;",
+        "a beat is read that has not come",
+    ),
+    "counts out of step": Plant(
+        "xnor_mvu_axi", unit(10), "xnor_mvu_axi",
+        "first_q    <= fold_q == '0;", "first_q    <= 1'b0;",
+        "a neuron begins before the one before it ends, or without its first beat",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def planted(tmp_path: Path) -> Callable[[Plant], Simulation]:
+    def compile_planted(plant: Plant) -> Simulation:
+        (file,) = (path for path in sources(plant.cell) if path.stem == plant.module)
+        text = file.read_text()
+        assert text.count(plant.old) == 1
+        changed, bench = tmp_path / file.name, tmp_path / "bench.sv"
+        changed.write_text(text.replace(plant.old, plant.new))
+        bench.write_text(bench_text(plant.cell, [plant.case]))
+        files = [changed if path == file else path for path in sources(plant.cell)]
+        return Simulation(build("bench", [*files, bench]))
+
+    return compile_planted
+
+
+@pytest.mark.parametrize("name", PLANTS)
+def test_an_assertion_stops_it(
+    name: str, planted: Callable[[Plant], Simulation], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, fold in enumerate(test_xnor_mvu.FOLDS):
+        Path(f"weights_{number}.hex").write_text(test_xnor_mvu.rom_lines(fold))
+    plant = PLANTS[name]
+    with pytest.raises(SimulationError, match=plant.message):
+        run_stalled(planted(plant), [plant.case], 0)
