@@ -62,7 +62,7 @@ module channel_complement #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && in0_V_TVALID && in0_V_TREADY) begin
       assert_beat_range : assert (32'(beat_q) < Beats)
       else $error("%m: more beats than a pixel has");
     end

@@ -71,10 +71,10 @@ module channel_pad #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && valid && ready) begin
       assert_beat_range : assert (32'(beat_q) < OutBeats)
       else $error("%m: more beats than a pixel has");
-      assert_lead_waits : assert (!valid || tail || in0_V_TVALID)
+      assert_lead_waits : assert (tail || in0_V_TVALID)
       else $error("%m: zeros before their pixel");
     end
   end

@@ -97,7 +97,7 @@ module global_acc_pool #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && step) begin
       assert_fold_range : assert (32'(fold_q) < Folds)
       else $error("%m: more beats than a pixel has");
       assert_pixel_range : assert (32'(pixel_q) < Pixels)

@@ -104,7 +104,7 @@ module label_select #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && step) begin
       assert_base_range : assert (32'(base_q) + PE <= Labels)
       else $error("%m: more values than there are labels");
     end

@@ -105,7 +105,7 @@ module stream_concat #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk_i) begin
-    if (rst_ni) begin
+    if (rst_ni && valid && ready) begin
       assert_one_turn : assert ($onehot(turn_q))
       else $error("%m: not exactly one input has its turn");
       assert_beat_range : assert (32'(beat_q) < max_beats())

@@ -93,7 +93,7 @@ module width_converter #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && step) begin
       assert_beat_range : assert (32'(beat_q) < Ratio)
       else $error("%m: more beats than a word has");
     end

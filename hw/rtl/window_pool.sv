@@ -109,7 +109,7 @@ module window_pool #(
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && step) begin
       assert_beat_range : assert (32'(beat_q) < WindowBeats)
       else $error("%m: more beats than a window has");
     end

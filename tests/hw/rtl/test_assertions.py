@@ -24,7 +24,7 @@ from tests.hw.rtl import (
     test_window_pool,
     test_xnor_mvu,
 )
-from tests.hw.rtl.streams import Case, bench_text, run_stalled
+from tests.hw.rtl.streams import DEFINES, Case, bench_text, run_stalled
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def planted(tmp_path: Path) -> Callable[[Plant], Simulation]:
         changed.write_text(text.replace(plant.old, plant.new))
         bench.write_text(bench_text(plant.cell, [plant.case]))
         files = [changed if path == file else path for path in sources(plant.cell)]
-        return Simulation(build("bench", [*files, bench]))
+        return Simulation(build("bench", [*files, bench], defines=DEFINES))
 
     return compile_planted
 

@@ -13,7 +13,7 @@ import pytest
 from hw.rtlsim.compile import build
 from hw.rtlsim.sim import Simulation, StallError
 from tests.hw.rtl.popcounts import xnor_latency
-from tests.hw.rtl.streams import Case, Ints, Stream, bench_text, lint, pack, run_free, run_stalled, sources
+from tests.hw.rtl.streams import DEFINES, Case, Ints, Stream, bench_text, lint, pack, run_free, run_stalled, sources
 
 CELL = "xnor_mvu_axi"
 SOURCES = sources(CELL)
@@ -138,7 +138,7 @@ def library(weight_folder: Path) -> Path:
     bench.write_text(bench_text(CELL, CASES))
     findings = lint("bench", [*SOURCES, bench])
     assert not findings, findings
-    return build("bench", [*SOURCES, bench])
+    return build("bench", [*SOURCES, bench], defines=DEFINES)
 
 
 @pytest.fixture
