@@ -7,41 +7,17 @@ for a distant one is a labelled stub. FIFOs and width converters are left out: t
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from flows.report.summary import NodeRow
 
-_HIDDEN = ("StreamingFIFO", "StreamingDataWidthConverter", "WidthConverter")
 _COLUMNS = 8  # boxes side by side before a row is wrapped
 _BOX = (98, 46)
 _GAP = (18, 16)
 _ROW_GAP = 22
 _MARGIN = 14
-
-# operator -> (label, class of the colour)
-_KINDS: Mapping[str, tuple[str, str]] = {
-    "ConvolutionInputGenerator": ("window", "move"),
-    "FMPadding": ("pad", "move"),
-    "ChannelPad": ("channel pad", "move"),
-    "ChannelComplement": ("complement", "quantise"),
-    "Thresholding": ("threshold", "quantise"),
-    "XnorMVAU": ("xnor mvu", "compute"),
-    "MVAU": ("mvu", "compute"),
-    "VVAU": ("vvu", "compute"),
-    "StreamAdd": ("add", "join"),
-    "ElementwiseAdd": ("add", "join"),
-    "StreamingConcat": ("concat", "join"),
-    "DuplicateStreams": ("duplicate", "join"),
-    "Pool": ("pool", "compute"),
-    "GlobalAccPool": ("global pool", "compute"),
-    "LabelSelect": ("top-1", "compute"),
-    "StreamingFIFO": ("fifo", "store"),
-    "StreamingDataWidthConverter": ("width", "store"),
-    "WidthConverter": ("width", "store"),
-}
 
 
 @dataclass(frozen=True)
@@ -53,15 +29,15 @@ class Place:
     lane: int
 
 
-def is_hidden(op: str) -> bool:
-    """Whether nodes of this operator are left out of the picture."""
-    return op.startswith(_HIDDEN)
+def short(node: NodeRow) -> str:
+    """What a node is called in the pictures, e.g. "concat 0" for "StreamingConcat_rtl_0"."""
+    number = node.name.rpartition("_")[2]
+    return f"{node.label} {number}" if node.label and number.isdecimal() else node.name
 
 
-def label(op: str) -> tuple[str, str]:
-    """Short name of an operator, and the class of its colour."""
-    base = re.sub(r"_(rtl|hls)$", "", op)
-    return _KINDS.get(base, (base, "store"))
+def is_hidden(node: NodeRow) -> bool:
+    """Whether a node is left out of the picture of the graph."""
+    return node.role == "store"
 
 
 def visible_edges(nodes: Sequence[NodeRow]) -> list[tuple[str, str]]:
@@ -69,7 +45,7 @@ def visible_edges(nodes: Sequence[NodeRow]) -> list[tuple[str, str]]:
     by_name = {node.name: node for node in nodes}
 
     def shown(name: str) -> str | None:
-        while name in by_name and is_hidden(by_name[name].op):
+        while name in by_name and is_hidden(by_name[name]):
             sources = by_name[name].inputs
             name = sources[0] if sources else ""
         return name if name in by_name else None
@@ -77,7 +53,7 @@ def visible_edges(nodes: Sequence[NodeRow]) -> list[tuple[str, str]]:
     edges = [
         (source, node.name)
         for node in nodes
-        if not is_hidden(node.op)
+        if not is_hidden(node)
         for source in map(shown, node.inputs)
         if source is not None
     ]
@@ -129,7 +105,7 @@ def _lanes(
 
 def draw(nodes: Sequence[NodeRow]) -> str:
     """The picture as SVG text; empty where there is nothing to show."""
-    shown = [node for node in nodes if not is_hidden(node.op)]
+    shown = [node for node in nodes if not is_hidden(node)]
     if not shown:
         return ""
     edges = visible_edges(nodes)
@@ -157,7 +133,7 @@ def draw(nodes: Sequence[NodeRow]) -> str:
         if row % 2:
             height = tops[row + 1] - top
             _add(picture, "rect", "band", x=0, y=top - _ROW_GAP // 2, width=width, height=height)
-    _edges(picture, edges, places, corner)
+    _edges(picture, edges, places, corner, {node.name: short(node) for node in shown})
     most_cycles, most_luts = (max(getattr(node, key) or 0 for node in shown) for key in ("cycles", "lut"))
     for node in shown:
         _box(picture, node, corner(node.name), most_cycles, most_luts)
@@ -167,7 +143,13 @@ def draw(nodes: Sequence[NodeRow]) -> str:
 _Corner = Callable[[str], tuple[int, int]]
 
 
-def _edges(picture: ET.Element, edges: Sequence[tuple[str, str]], places: Mapping[str, Place], corner: _Corner) -> None:
+def _edges(
+    picture: ET.Element,
+    edges: Sequence[tuple[str, str]],
+    places: Mapping[str, Place],
+    corner: _Corner,
+    names: Mapping[str, str],
+) -> None:
     """Lines inside a row; stubs on both ends of an edge between rows."""
     leaving: dict[str, list[str]] = {}
     entering: dict[str, list[str]] = {}
@@ -183,13 +165,13 @@ def _edges(picture: ET.Element, edges: Sequence[tuple[str, str]], places: Mappin
             spot.row == places[source].row and spot.lane == places[source].lane and spot.column > places[source].column
             for spot in places.values()
         )
-        _stub_out(picture, x, y, ", ".join(f"→ {short(sink)}" for sink in sinks), below=right)
+        _stub_out(picture, x, y, ", ".join(f"→ {names[sink]}" for sink in sinks), below=right)
     for sink, sources in entering.items():
         x, y = corner(sink)
         for index, source in enumerate(sources):
             level = y + _BOX[1] / 2 + 11 * (index - (len(sources) - 1) / 2)
             _add(picture, "path", "edge", d=f"M{x - 12},{level} H{x}")
-            _text(picture, x - 15, level + 3, short(source), "stub end")
+            _text(picture, x - 15, level + 3, names[source], "stub end")
 
 
 def _stub_out(picture: ET.Element, x: int, y: int, text: str, *, below: bool) -> None:
@@ -223,13 +205,12 @@ def _line(picture: ET.Element, start: Place, end: Place, a: tuple[int, int], b: 
 
 
 def _box(picture: ET.Element, node: NodeRow, corner: tuple[int, int], most_cycles: int, most_luts: int) -> None:
-    kind = label(node.op)[1]
     x, y = corner
     slowest = bool(most_cycles) and node.cycles == most_cycles
-    group = ET.SubElement(picture, "g", {"class": f"node {kind}{' slowest' if slowest else ''}"})
+    group = ET.SubElement(picture, "g", {"class": f"node {node.role}{' slowest' if slowest else ''}"})
     ET.SubElement(group, "title").text = _tooltip(node)
     _add(group, "rect", "box", x=x, y=y, width=_BOX[0], height=_BOX[1], rx=5)
-    _text(group, x + _BOX[0] / 2, y + 15, short(node.name), "op middle")
+    _text(group, x + _BOX[0] / 2, y + 15, short(node), "op middle")
     _text(group, x + _BOX[0] / 2, y + 28, node.folding, "detail middle")
     _load(group, "cycles", (x + 8, y + 33), node.cycles, most_cycles)
     _load(group, "luts", (x + 8, y + 39), node.lut, most_luts)
@@ -247,12 +228,6 @@ def _tooltip(node: NodeRow) -> str:
     figures = {"cycles": node.cycles, "LUT": node.lut, "FF": node.ff, "BRAM36": node.bram36, "DSP": node.dsp}
     known = ", ".join(f"{value:,} {name}" for name, value in figures.items() if value is not None)
     return "\n".join(line for line in (f"{node.name} ({node.op})", node.folding, known) if line)
-
-
-def short(name: str) -> str:
-    """What a node is called in the pictures, e.g. "concat 0" for "StreamingConcat_rtl_0"."""
-    match = re.fullmatch(r"(.+?)(?:_(?:rtl|hls))?_(\d+)", name)
-    return f"{label(match[1])[0]} {match[2]}" if match else name
 
 
 def _add(parent: ET.Element, tag: str, style: str, **attributes: float | str) -> None:

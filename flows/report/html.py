@@ -15,7 +15,7 @@ import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from flows.report.drawing import draw, is_hidden, label, short
+from flows.report.drawing import draw, is_hidden, short
 from flows.report.summary import NodeRow, Summary
 
 _LARGEST = 24  # nodes in the bar charts; the table below them has them all
@@ -96,15 +96,14 @@ def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures) -> st
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
-    environment.filters["short"] = short
     return environment.get_template("report.html.j2").render(
         summary=summary,
         nodes=nodes,
-        hidden=sum(is_hidden(node.op) for node in nodes),
+        hidden=sum(is_hidden(node) for node in nodes),
         utilisation=_utilisation(summary),
         colours=_COLOURS,
         meaning=_MEANING,
-        colour=lambda op: _COLOURS[_kind(op)],
+        short={node.name: short(node) for node in nodes},
         most_cycles=max((node.cycles or 0 for node in nodes), default=0),
         most_luts=max((node.lut or 0 for node in nodes), default=0),
         pictures=pictures,
@@ -127,10 +126,6 @@ def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}{unit}"
 
 
-def _kind(op: str) -> str:
-    return label(op)[1]
-
-
 def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, float | None]]:
     """Name, taken, available and share of each resource."""
     rows = []
@@ -144,8 +139,8 @@ def _bars(nodes: Sequence[NodeRow], key: Literal["cycles", "lut"], unit: str) ->
     """The largest nodes as horizontal bars, as SVG; empty where nothing was measured."""
     known = [(getattr(node, key), node) for node in nodes if getattr(node, key)]
     largest = sorted(known, key=lambda pair: -pair[0])[:_LARGEST]
-    names = [short(node.name) for _, node in largest]
-    return _chart(names, [value for value, _ in largest], [_kind(node.op) for _, node in largest], unit)
+    names, roles = [short(node) for _, node in largest], [node.role for _, node in largest]
+    return _chart(names, [value for value, _ in largest], roles, unit)
 
 
 def _operators(nodes: Sequence[NodeRow]) -> str:
@@ -156,17 +151,18 @@ def _operators(nodes: Sequence[NodeRow]) -> str:
         luts[node.op] = luts.get(node.op, 0) + (node.lut or 0)
         count[node.op] = count.get(node.op, 0) + 1
     ops = sorted((op for op in luts if luts[op]), key=lambda op: -luts[op])
-    return _chart([f"{op}  × {count[op]}" for op in ops], [luts[op] for op in ops], [_kind(op) for op in ops], "LUTs")
+    roles = {node.op: node.role for node in nodes}
+    return _chart([f"{op}  × {count[op]}" for op in ops], [luts[op] for op in ops], [roles[op] for op in ops], "LUTs")
 
 
-def _chart(names: Sequence[str], values: Sequence[float], kinds: Sequence[str], unit: str) -> str:
+def _chart(names: Sequence[str], values: Sequence[float], roles: Sequence[str], unit: str) -> str:
     if not values:
         return ""
     settings = {"svg.fonttype": "none", "svg.hashsalt": unit + names[0], "font.family": "sans-serif", "font.size": 8.5}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(5.4, 0.55 + 0.2 * len(values)), layout="constrained")
         axes = figure.subplots()
-        axes.barh(range(len(values)), values, height=0.68, color=[_COLOURS[kind] for kind in kinds])
+        axes.barh(range(len(values)), values, height=0.68, color=[_COLOURS[role] for role in roles])
         axes.set_yticks(range(len(values)), names, color=_INK)
         axes.invert_yaxis()
         axes.set_ylim(len(values) - 0.4, -0.6)

@@ -153,6 +153,8 @@ class NodeRow(_Strict):
     Attributes:
         name: of the node.
         op: its operator, e.g. "XnorMVAU_rtl".
+        label: what the pictures call such a node, e.g. "xnor mvu".
+        role: its colour there; what stores is left out of the picture of the graph.
         cycles: expected cycles of one frame.
         lut, ff, bram36, dsp: what it takes of the device.
         folding: how it is folded, e.g. "PE 4, SIMD 16".
@@ -161,6 +163,8 @@ class NodeRow(_Strict):
 
     name: str
     op: str
+    label: str = ""
+    role: Literal["compute", "quantise", "move", "join", "store"] = "compute"
     cycles: int | None = Field(default=None, ge=0)
     lut: int | None = Field(default=None, ge=0)
     ff: int | None = Field(default=None, ge=0)

@@ -62,7 +62,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
 
 def _nodes(context: Context) -> list[NodeRow]:
     used = context.results["synthesise"].get("nodes", {})
-    from hw.ops.registry import register
+    from hw.ops.registry import kind_of, register
 
     register()  # where every other step came from the cache
     model = ModelWrapper(str(context.path("stitch", "model.onnx")))
@@ -76,6 +76,8 @@ def _nodes(context: Context) -> list[NodeRow]:
             NodeRow(
                 name=node.name,
                 op=node.op_type,
+                label=kind_of(node).label,
+                role=kind_of(node).role,
                 cycles=int(operator.get_exp_cycles()) or None,  # FINN says 0 where it has no formula
                 folding=", ".join(folding),
                 inputs=tuple(producers),

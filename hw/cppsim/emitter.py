@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
 
+from hw.attributes import Attributes
 from hw.cppsim.errors import UnsupportedOperatorError
 from hw.cppsim.interface import Type
 
@@ -19,7 +20,7 @@ ALIGNMENT = 64
 """Of buffers and constants, in bytes: a cache line, and the widest vector register."""
 
 
-class Node:
+class Node(Attributes):
     """A node of the graph as kernels see it: attributes, shapes, datatypes and constants, all checked."""
 
     def __init__(self, model: Any, node: Any, outside: str = "") -> None:
@@ -30,30 +31,12 @@ class Node:
         producer = model.find_producer(node.input[0])
         self.producer: str = outside if producer is None else producer.op_type
         self._model, self._node = model, node
-        self._operator = None
-
-    @property
-    def operator(self) -> Any:
-        """FINN's operator for this node."""
-        if self._operator is None:
-            self._operator = getHWCustomOp(self._node)
-        return self._operator
+        self.operator = getHWCustomOp(node)
+        self.get_nodeattr = self.operator.get_nodeattr
 
     def refuse(self, problem: str, hint: str = "") -> UnsupportedOperatorError:
         """The error to raise when this node cannot be computed."""
         return UnsupportedOperatorError(self.name, problem, hint)
-
-    def number(self, attribute: str) -> int:
-        """An integer attribute."""
-        return int(self.operator.get_nodeattr(attribute))
-
-    def numbers(self, attribute: str) -> list[int]:
-        """An attribute that is a list of integers."""
-        return [int(value) for value in self.operator.get_nodeattr(attribute)]
-
-    def text(self, attribute: str) -> str:
-        """A string attribute."""
-        return str(self.operator.get_nodeattr(attribute))
 
     def input_type(self, index: int) -> str:
         """Datatype of a streamed input."""
@@ -78,6 +61,16 @@ class Node:
     def output_shape(self, index: int) -> tuple[int, ...]:
         """Shape of an output; the last extent are the channels."""
         return tuple(int(extent) for extent in self.operator.get_normal_output_shape(index))
+
+    def pixels(self) -> int:
+        """Vectors of its first input: the product of all extents but the channels."""
+        return math.prod(self.input_shape(0)[:-1])
+
+    def sum_bits(self, datatype: str) -> int:
+        """Bits that the hardware keeps of a sum of ``datatype``."""
+        if datatype in ("BIPOLAR", "TERNARY"):
+            raise self.refuse(f"a sum is {datatype}", "it must be an integer type")
+        return Type.of(datatype).bits
 
     def constant(self, index: int, attribute: str = "weightDataType") -> npt.NDArray[np.int64]:
         """A constant input, whose values must be integers of the datatype that ``attribute`` names."""
@@ -216,13 +209,13 @@ class Emitter:
         self._to_pack[id(target)] = plain
         return plain
 
-    def alias(self, node: Node, index: int) -> None:
-        """Let an output be the node's input."""
+    def pass_on(self, node: Node) -> None:
+        """Let every output be the node's input."""
         source = node.inputs[0]
-        self.buffers[node.outputs[index]] = self.buffers[source]
-        self.ready[node.outputs[index]] = self.ready[source]
-        if source in self._plain:
-            self._plain[node.outputs[index]] = self._plain[source]
+        for name in node.outputs:
+            self.buffers[name], self.ready[name] = self.buffers[source], self.ready[source]
+            if source in self._plain:
+                self._plain[name] = self._plain[source]
 
     def constant(self, values: npt.NDArray[Any]) -> Constant:
         """Store an array."""
@@ -239,6 +232,11 @@ class Emitter:
             if isinstance(argument, Buffer):
                 argument.born = argument.born or number
                 argument.dies = number
+
+    def compute(self, node: Node, kernel: str, parameters: list[Any], *constants: npt.NDArray[Any]) -> None:
+        """Add the call of a kernel from all inputs and then ``constants`` to output 0, all with one element a value."""
+        inputs = [self.read_plain(node, index) for index in range(len(node.inputs))]
+        self.call(node, kernel, parameters, *inputs, *map(self.constant, constants), self.write_plain(node, 0))
 
     def finish(self, node: Node) -> None:
         """After a node's calls: pack its BINARY outputs, and note that its outputs are there."""

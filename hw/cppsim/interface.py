@@ -37,7 +37,7 @@ class Type:
             ValueError: it is no integer of at most 32 bits.
         """
         if name == "BINARY":
-            return Type(0, 1, "std::uint8_t", "|u1", 8, packed=True)
+            return Type(0, 1, "std::uint8_t", "|u1", 1, packed=True)
         if name in ("BIPOLAR", "TERNARY"):
             return Type(-1, 1, "std::int8_t", "|i1", 8)
         match = _INTEGER.fullmatch(name)

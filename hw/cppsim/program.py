@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from finn.util.fpgadataflow import is_fpgadataflow_node
+from qonnx.transformation.general import SortGraph
 
 from hw.cppsim.emitter import Emitter, Node
 from hw.cppsim.errors import UnsupportedOperatorError
 from hw.cppsim.interface import Interface, TensorInfo, Type
-from hw.cppsim.kernels import kernel
+from hw.ops.registry import kind_of
 
 HERE = Path(__file__).parent
 MAGIC = b"cppsim01"
@@ -62,10 +62,13 @@ def generate(model: Any, *, scale: float | None = None, producer: str = "") -> P
         producer: operator that writes the graph's inputs, for a part of a graph.
 
     Raises:
-        UnsupportedOperatorError: a node that no kernel computes, or whose datatypes contradict each other.
+        UnsupportedNodeError: a node of a kind that is not known.
+        UnsupportedOperatorError: a node that its kernel cannot compute, or whose datatypes contradict each other.
     """
-    nodes = [Node(model, node, producer) for node in _sorted(model)]
-    kernels = [kernel(node) for node in nodes]
+    _check_written(model)
+    model = model.transform(SortGraph())
+    kinds = [kind_of(node) for node in model.graph.node]
+    nodes = [Node(model, node, producer) for node in model.graph.node]
     inputs, outputs = ([tensor.name for tensor in side] for side in (_streams(model), model.graph.output))
     emit, tensors = Emitter(), []
     for name in inputs:
@@ -74,9 +77,9 @@ def generate(model: Any, *, scale: float | None = None, producer: str = "") -> P
         emit.add_input(name, stream, datatype)
         tensors.append(TensorInfo(name, "", "", _shape(model, name, stream), datatype))
     written = {info.name: info for info in tensors}
-    for node, compute in zip(nodes, kernels, strict=True):
+    for node, kind in zip(nodes, kinds, strict=True):
         _check_types(node, written)
-        compute(node, emit)
+        kind.kernel(node, emit)
         emit.finish(node)
         for index, name in enumerate(node.outputs):
             shape = _shape(model, name, node.output_shape(index))
@@ -90,24 +93,14 @@ def generate(model: Any, *, scale: float | None = None, producer: str = "") -> P
     return Program(source, _with_header(tag, bytes(emit.constants)), interface)
 
 
-def _sorted(model: Any) -> list[Any]:
-    """The graph's nodes, each after those that it reads from."""
-    ready = {tensor.name for tensor in [*model.graph.input, *model.graph.initializer]}
-    waiting, ordered = list(model.graph.node), []
-    while waiting:
-        found = [node for node in waiting if all(name in ready for name in node.input)]
-        if not found:
-            raise UnsupportedOperatorError(
-                waiting[0].name, "reads a tensor that nothing writes", "the graph is damaged"
-            )
-        ordered += found
-        ready |= {name for node in found for name in node.output}
-        waiting = [node for node in waiting if not any(node is other for other in found)]
-    strays = [node for node in ordered if not is_fpgadataflow_node(node)]
-    if strays:
-        hint = "compile the partition that `convert` makes, or add a kernel to hw/cppsim/kernels.py"
-        raise UnsupportedOperatorError(strays[0].name, f"no kernel for operator {strays[0].op_type}", hint)
-    return ordered
+def _check_written(model: Any) -> None:
+    """SortGraph would drop a node whose input comes from nowhere."""
+    written = {tensor.name for tensor in [*model.graph.input, *model.graph.initializer]}
+    written |= {name for node in model.graph.node for name in node.output}
+    for node in model.graph.node:
+        for name in node.input:
+            if name not in written:
+                raise UnsupportedOperatorError(node.name, f"reads {name}, which nothing writes", "the graph is damaged")
 
 
 def _streams(model: Any) -> list[Any]:

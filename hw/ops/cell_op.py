@@ -5,47 +5,72 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from onnx import NodeProto
+from qonnx.core.datatype import BaseDataType
 
 from hw.ops.errors import UnsupportedNodeError
+from hw.ops.operator import Cost, Emitter, Node, Operator, pass_on
 from hw.ops.wrapper import Cell, render, sources
 
+__all__ = ["GENERIC_DOMAIN", "RTL_DOMAIN", "Cell", "CellOp", "Cost", "Emitter", "Node", "pass_on"]
+GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"
+RTL_DOMAIN = f"{GENERIC_DOMAIN}.rtl"
 
-class CellOp(RTLBackend):
+
+class CellOp(Operator, RTLBackend):
     """Mixin to be named before FINN's generic class: ``class X_rtl(CellOp, X)``.
 
-    Attributes, shapes, datatypes, stream widths and Python execution are the generic class's. A subclass says
-    which cell it is, what it cannot do, and what it costs.
+    Shapes, datatypes, stream widths and Python execution are the generic class's. A subclass says which cell it is,
+    what it cannot do, and what the flow asks of every operator.
+
+    Attributes:
+        constant: whether a second input holds constants; the others take streams only.
     """
+
+    constant: ClassVar[bool] = False
 
     @abstractmethod
     def cell(self) -> Cell:
         """The cell and its parameters for this node's attributes."""
 
     def check(self) -> None:
+        """Refuse what the cell cannot serve, beyond foldings that do not divide; see `validate`."""
+
+    def validate(self) -> None:
         """Refuse attributes that the cell cannot serve.
 
         Raises:
             UnsupportedNodeError: naming the node and the attribute.
         """
+        for part, whole in self.divides:
+            if self.number(part) < 1 or self.whole(part) % self.number(part):
+                raise self.refuse(f"{part} = {self.number(part)} does not divide {whole} = {self.get_nodeattr(whole)}")
+        self.check()
 
     def write_memories(self, model: Any, directory: Path) -> None:
         """Write the contents of the cell's ROMs into ``directory``; most cells have none."""
 
-    def number(self, attribute: str) -> int:
-        """An integer attribute."""
-        return int(self.get_nodeattr(attribute))
+    @classmethod
+    def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
+        """The node of this type that does what ``node``, of one of the ``generic`` types, does.
 
-    def numbers(self, attribute: str) -> list[int]:
-        """An attribute that is a list of integers."""
-        return [int(value) for value in self.get_nodeattr(attribute)]
+        None where it does not fit: another operator has to take it. An operator that FINN lacks overrides this.
+        """
+        return cls.replacing(node)
 
-    def text(self, attribute: str) -> str:
-        """A string attribute."""
-        return str(self.get_nodeattr(attribute))
+    @classmethod
+    def replacing(cls, node: NodeProto, without: tuple[str, ...] = ()) -> NodeProto:
+        """``node`` as one of this type, with its attributes but those that it is to be ``without``."""
+        own = NodeProto()
+        own.CopyFrom(node)
+        own.op_type, own.domain = cls.__name__, RTL_DOMAIN
+        del own.attribute[:]
+        own.attribute.extend(a for a in node.attribute if a.name not in ("preferred_impl_style", *without))
+        return own
 
     def in_bits(self, index: int = 0) -> int:
         """Bits of an element of input ``index``."""
@@ -63,16 +88,16 @@ class CellOp(RTLBackend):
         """The error to raise when this node cannot be built."""
         return UnsupportedNodeError(self.onnx_node.name or self.onnx_node.op_type, problem)
 
-    def check_divides(self, part: str, whole: str) -> None:
-        """Attribute ``part`` must be positive and divide attribute ``whole``."""
-        if self.number(part) < 1 or self.number(whole) % self.number(part):
-            raise self.refuse(f"{part} = {self.number(part)} does not divide {whole} = {self.number(whole)}")
+    def check_integer(self, datatype: BaseDataType, role: str) -> None:
+        """``datatype`` must be a type of integers; ``role`` says what is of that type, e.g. "sums"."""
+        if not datatype.is_integer() or datatype.name == "BIPOLAR":
+            raise self.refuse(f"{role} {datatype.name}; it can only be integers")
 
     # --- FINN's side -------------------------------------------------------------------------------------
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """Write the wrapper and the ROMs into the node's ``code_gen_dir_ipgen`` (see RTLBackend)."""
-        self.check()
+        self.validate()
         directory = Path(self.text("code_gen_dir_ipgen"))
         top = self.get_verilog_top_module_name()
         # FINN renames nodes later on; the module keeps the name it was generated with.
@@ -119,7 +144,3 @@ class CellOp(RTLBackend):
     def get_exp_cycles(self) -> int:
         """Cycles between two frames; the first output comes a few cycles (the cell's latency) later."""
         return int(super(RTLBackend, self).get_exp_cycles())
-
-    def dsp_estimation(self, fpgapart: str) -> int:
-        """DSP blocks: none of the cells multiplies."""
-        return 0

@@ -6,24 +6,29 @@ from __future__ import annotations
 import math
 
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.wrapper import Cell, bundle, low_bits, zero_padding
+from hw.ops.cell_op import Cell, CellOp, Cost, pass_on
+from hw.ops.wrapper import bundle, low_bits, zero_padding
 
 
 class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's naming
     """Two to eight copies of a stream; each is taken when its reader likes."""
 
+    generic = ("DuplicateStreams",)
+    label, role = "duplicate", "join"
+    divides = (("PE", "NumChannels"),)
+    kernel = staticmethod(pass_on)
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
         if self.number("NumOutputStreams") != len(self.onnx_node.output):
             raise self.refuse(f"NumOutputStreams differs from the {len(self.onnx_node.output)} outputs")
         if not 2 <= self.number("NumOutputStreams") <= 8:
             raise self.refuse(f"NumOutputStreams = {self.number('NumOutputStreams')}; 2 to 8 can be made")
-        self.check_divides("PE", "NumChannels")
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         count, bits, padded = (
             self.number("NumOutputStreams"),
             self.get_instream_width(),
@@ -46,6 +51,6 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
         beats = math.prod(int(dim) for dim in self.get_folded_output_shape()[:-1])
         return {f"out{i}": beats for i in range(self.number("NumOutputStreams"))}
 
-    def lut_estimation(self, fpgapart: str) -> int:
+    def cost(self, part: str) -> Cost:
         """The pending bits and the common ready; the data passes through flip-flops."""
-        return 3 * (self.number("NumOutputStreams") - 1)
+        return Cost(lut=3 * (self.number("NumOutputStreams") - 1))

@@ -4,26 +4,27 @@
 from __future__ import annotations
 
 from finn.custom_op.fpgadataflow.globalaccpool import GlobalAccPool
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.estimates import lut_ram
-from hw.ops.wrapper import Cell
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.cost import lut_ram
 
 
 class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
     """Sum of every channel over the pixels of a frame."""
 
+    generic = ("GlobalAccPool",)
+    label, role = "global pool", "compute"
+    divides = (("PE", "NumChannels"),)
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
-        self.check_divides("PE", "NumChannels")
         if len(self.numbers("numInputVectors")) != 3:
             raise self.refuse("numInputVectors must be (batch, height, width)")
-        datatype = self.get_input_datatype()
-        if not datatype.is_integer() or datatype.name == "BIPOLAR":
-            raise self.refuse(f"sums {datatype.name}; only integers can be summed")
+        self.check_integer(self.get_input_datatype(), "sums")
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         _, height, width = self.numbers("numInputVectors")
         parameters = {
             "Channels": self.number("NumChannels"),
@@ -39,7 +40,14 @@ class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
         """One cycle an input beat: the sums leave while the last pixel enters."""
         return self.vectors() * (self.number("NumChannels") // self.number("PE"))
 
-    def lut_estimation(self, fpgapart: str) -> int:
+    def cost(self, part: str) -> Cost:
         """An adder for each channel of a beat, the accumulators in LUT RAM, and two counters."""
         width = self.number("PE") * self.out_bits()
-        return width + lut_ram(width, self.number("NumChannels") // self.number("PE")) + 16
+        return Cost(lut=width + lut_ram(width, self.number("NumChannels") // self.number("PE")) + 16)
+
+    @override
+    @staticmethod
+    def kernel(node: Node, emit: Emitter) -> None:
+        frames, height, width = node.numbers("numInputVectors")
+        parameters = [frames, height * width, node.number("NumChannels"), node.sum_bits(node.output_type(0))]
+        emit.compute(node, "global_sum", parameters)

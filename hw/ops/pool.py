@@ -8,12 +8,16 @@ from typing import Any
 
 from finn.custom_op.fpgadataflow.pool import Pool
 from finn.util.basic import getHWCustomOp
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
+from hw.attributes import Attributes
+from hw.cppsim.interface import Type
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 from hw.ops.width_converter import KINDS as CONVERTERS
-from hw.ops.wrapper import Cell
 
 FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}
+IM2COL = ("Im2Col", "ConvolutionInputGenerator")
+"""Generic nodes whose windows have im2col's order."""
 
 
 class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
@@ -23,12 +27,15 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
     the order (Channels/PE, kernel height * width, PE), not im2col's (height * width, Channels).
     """
 
+    generic = ("Pool",)
+    label, role = "pool", "compute"
+    divides = (("PE", "Channels"),)
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
         function = self.text("Function")
         if function not in FUNCTION_CODES:
             raise self.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
-        self.check_divides("PE", "Channels")
         idt, odt = self.get_input_datatype(), self.get_output_datatype()
         if not (idt.is_integer() and odt.is_integer()):
             raise self.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
@@ -36,12 +43,12 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
             return
         if "BIPOLAR" in (idt.name, odt.name):
             raise self.refuse("sums bipolar values; only integers can be summed")
-        window, shift = self._window(), self._shift()
+        window, shift = self._window(), shift_of(self, idt.bitwidth(), odt.bitwidth())
         if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
             raise self.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
-        """See CellOp.generate_hdl; the window generator in front must interleave PE channels."""
+        """As any cell, but the window generator in front must interleave PE channels."""
         source = model.find_producer(self.onnx_node.input[0])
         while source is not None and source.op_type.startswith(("StreamingFIFO", *CONVERTERS)):
             source = model.find_producer(source.input[0])
@@ -52,7 +59,7 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         super().generate_hdl(model, fpgapart, clk)
 
     def execute_python(self, context: dict[str, Any], graph: Any) -> None:
-        """See CellOp.execute_python; the input is brought into im2col order first."""
+        """As the generic class does, with the input brought into im2col order first."""
         if _is_im2col(self.onnx_node.input[0], graph):
             super().execute_python(context, graph)
             return
@@ -65,8 +72,8 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         super().execute_python(context, graph)
         context[name] = hardware_order
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         idt = self.get_input_datatype()
         parameters = {
             "PE": self.number("PE"),
@@ -76,7 +83,7 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
             "WindowBeats": self._window(),
             "Channels": self.number("Channels"),
             "Func": FUNCTION_CODES[self.text("Function")],
-            "Shift": self._shift(),
+            "Shift": shift_of(self, idt.bitwidth(), self.out_bits()),
         }
         return Cell("window_pool", parameters)
 
@@ -84,21 +91,36 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         """Elements of one channel in a window."""
         return math.prod(self.numbers("KernelSize"))
 
-    def _shift(self) -> int:
-        """Right shift of the sum: QuantAvgPool drops the bits by which the largest sum exceeds the output."""
-        if self.text("Function") != "QuantAvgPool":
-            return 0
-        largest = ((1 << self.in_bits()) - 1) * self._window()
-        return max(0, largest.bit_length() - self.out_bits())
-
-    def lut_estimation(self, fpgapart: str) -> int:
+    def cost(self, part: str) -> Cost:
         """An adder (or a comparator and a multiplexer) for each channel of a beat, and the beat counter."""
-        if self.text("Function") == "MaxPool":
-            return 2 * self.number("PE") * self.in_bits() + 8
-        return self.number("PE") * (self.in_bits() + (self._window() - 1).bit_length()) + 8
+        maximum = self.text("Function") == "MaxPool"
+        growth = self.in_bits() if maximum else (self._window() - 1).bit_length()
+        return Cost(lut=self.number("PE") * (self.in_bits() + growth) + 8)
+
+    @override
+    @staticmethod
+    def kernel(node: Node, emit: Emitter) -> None:
+        function, channels = node.text("Function"), node.number("Channels")
+        if function not in FUNCTION_CODES:
+            raise node.refuse(f"Function {function} is not exact in integers", "use QuantAvgPool")
+        in_bits, out_bits = (Type.of(name).bits for name in (node.input_type(0), node.output_type(0)))
+        # Pool_rtl reads what a specialised generator writes, everything else im2col's order.
+        im2col = node.op_type == "Pool" or node.producer in IM2COL
+        group = channels if im2col else node.number("PE")
+        kernel, taps = "Maximum" if function == "MaxPool" else "Sum", math.prod(node.numbers("KernelSize"))
+        parameters = [kernel, node.pixels(), channels, taps, group, shift_of(node, in_bits, out_bits), out_bits]
+        emit.compute(node, "pool", parameters)
+
+
+def shift_of(pool: Attributes, in_bits: int, out_bits: int) -> int:
+    """Right shift of the sum: QuantAvgPool drops the bits by which the largest sum exceeds the output."""
+    if pool.text("Function") != "QuantAvgPool":
+        return 0
+    largest = ((1 << in_bits) - 1) * math.prod(pool.numbers("KernelSize"))
+    return max(0, largest.bit_length() - out_bits)
 
 
 def _is_im2col(tensor: str, graph: Any) -> bool:
     """Whether the producer of ``tensor`` is a generic window node, which keeps im2col's order."""
     producers = [node for node in graph.node if tensor in node.output]
-    return bool(producers) and producers[0].op_type in {"Im2Col", "ConvolutionInputGenerator"}
+    return bool(producers) and producers[0].op_type in IM2COL

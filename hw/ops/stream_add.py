@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from finn.custom_op.fpgadataflow.elementwise_binary import ElementwiseAdd
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.wrapper import Cell
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 
 
 class StreamAdd_rtl(CellOp, ElementwiseAdd):  # noqa: N801  FINN's naming
@@ -17,29 +18,34 @@ class StreamAdd_rtl(CellOp, ElementwiseAdd):  # noqa: N801  FINN's naming
     FINN's ElementwiseAdd also broadcasts and adds constants; that is refused here.
     """
 
+    generic = ("ElementwiseAdd",)
+    label, role = "add", "join"
+    divides = (("PE", "lhs_shape"),)
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
         if "const" in (self.text("lhs_style"), self.text("rhs_style")):
             raise self.refuse("adds a constant; only two streams can be added")
         shapes = [self.numbers(name) for name in ("lhs_shape", "rhs_shape", "out_shape")]
         if shapes[0] != shapes[1] or shapes[0] != shapes[2]:
             raise self.refuse(f"broadcasts {shapes[0]} and {shapes[1]}; only equal shapes can be added")
         for name in ("lhs_dtype", "rhs_dtype", "out_dtype"):
-            if not getattr(self, name).is_integer() or self.text(name) == "BIPOLAR":
-                raise self.refuse(f"{name} is {self.text(name)}; only integers can be added")
+            self.check_integer(getattr(self, name), f"{name} is")
         needed = self._derive_out_dtype(None)
         if not (self.out_dtype.min() <= needed.min() and needed.max() <= self.out_dtype.max()):
             raise self.refuse(f"out_dtype {self.out_dtype.name} is narrower than the sum's {needed.name}")
-        if self.number("PE") < 1 or shapes[0][-1] % self.number("PE"):
-            raise self.refuse(f"PE = {self.number('PE')} does not divide the {shapes[0][-1]} channels")
+
+    @override
+    def whole(self, attribute: str) -> int:
+        return self.numbers("lhs_shape")[-1]
 
     def infer_node_datatype(self, model: Any) -> None:
         """Take the inputs' datatypes from the graph and give the output the smallest that holds every sum."""
         super().infer_node_datatype(model)
         self.minimize_accumulator_width(model)
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         parameters = {
             "PE": self.number("PE"),
             "WidthA": self.in_bits(0),
@@ -50,6 +56,14 @@ class StreamAdd_rtl(CellOp, ElementwiseAdd):  # noqa: N801  FINN's naming
         }
         return Cell("stream_add", parameters)
 
-    def lut_estimation(self, fpgapart: str) -> int:
+    def cost(self, part: str) -> Cost:
         """A carry chain an element, and the handshake."""
-        return self.number("PE") * (self.out_bits() - 1) + 4
+        return Cost(lut=self.number("PE") * (self.out_bits() - 1) + 4)
+
+    @override
+    @staticmethod
+    def kernel(node: Node, emit: Emitter) -> None:
+        shapes = [node.input_shape(0), node.input_shape(1), node.output_shape(0)]
+        if len({math.prod(shape) for shape in shapes}) > 1:
+            raise node.refuse(f"broadcasts {shapes[0]} and {shapes[1]}", "only equal shapes can be added")
+        emit.compute(node, "add", [math.prod(shapes[0]), node.sum_bits(node.output_type(0))])

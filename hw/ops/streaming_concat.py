@@ -4,29 +4,30 @@
 from __future__ import annotations
 
 from finn.custom_op.fpgadataflow.concat import StreamingConcat
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.wrapper import Cell, bundle, low_bits, packed, zero_padding
+from hw.cppsim.interface import Type
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.wrapper import bundle, low_bits, packed, zero_padding
 
 
 class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
     """Channels of input 0, then of input 1, ... for each pixel; integers of any width and sign."""
 
+    generic = ("StreamingConcat",)
+    label, role = "concat", "join"
+    divides = (("SIMD", "ChannelsPerStream"),)
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
-        count, simd = self.get_n_inputs(), self.number("SIMD")
+        count = self.get_n_inputs()
         if count < 2 or count != len(self.onnx_node.input):
             raise self.refuse(f"ChannelsPerStream names {count} streams for {len(self.onnx_node.input)} inputs")
-        for index, channels in enumerate(self.numbers("ChannelsPerStream")):
-            if simd < 1 or channels % simd:
-                raise self.refuse(f"SIMD = {simd} does not divide the {channels} channels of input {index}")
         for index in range(count):
-            datatype = self.get_input_datatype(index)
-            if not datatype.is_integer() or datatype.name == "BIPOLAR":
-                raise self.refuse(f"input {index} is {datatype.name}; only integers can be concatenated")
+            self.check_integer(self.get_input_datatype(index), f"input {index} is")
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         count, simd = self.get_n_inputs(), self.number("SIMD")
         datatypes = [self.get_input_datatype(i) for i in range(count)]
         out_bits = self.get_outstream_width()
@@ -55,8 +56,22 @@ class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
         data = low_bits(f"in{index}_V", self.get_instream_width(index))
         return f"{{{missing}'d0, {data}}}" if missing else data
 
-    def lut_estimation(self, fpgapart: str) -> int:
+    def cost(self, part: str) -> Cost:
         """An AND-OR multiplexer for the data, a beat counter and the turn."""
         inputs = len(self.onnx_node.input)
         beats = max(self.numbers("ChannelsPerStream")) // self.number("SIMD")
-        return self.number("SIMD") * self.out_bits() * -(-inputs // 3) + 2 * beats.bit_length() + 2 * inputs
+        multiplexer = self.number("SIMD") * self.out_bits() * -(-inputs // 3)
+        return Cost(lut=multiplexer + 2 * beats.bit_length() + 2 * inputs)
+
+    @override
+    @staticmethod
+    def kernel(node: Node, emit: Emitter) -> None:
+        y = emit.write_plain(node, 0)
+        output, width = Type.of(node.output_type(0)), node.output_shape(0)[-1]
+        first = 0
+        for index in range(len(node.inputs)):
+            kind, channels = Type.of(node.input_type(index)), node.input_shape(index)[-1]
+            if kind.lowest < output.lowest or kind.highest > output.highest:
+                raise node.refuse(f"{node.output_type(0)} does not hold {node.input_type(index)} of input {index}")
+            emit.call(node, "place", [node.pixels(), channels, width, first], emit.read_plain(node, index), y)
+            first += channels

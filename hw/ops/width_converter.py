@@ -7,9 +7,10 @@ import math
 from typing import Any
 
 from finn.custom_op.fpgadataflow.streamingdatawidthconverter import StreamingDataWidthConverter
+from onnx import NodeProto
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.wrapper import Cell
+from hw.ops.cell_op import Cell, CellOp, Cost, pass_on
 
 KINDS = ("StreamingDataWidthConverter", "WidthConverter_rtl")
 """How the types of nodes begin that convert widths: FINN's, for any two widths, and this one."""
@@ -18,8 +19,18 @@ KINDS = ("StreamingDataWidthConverter", "WidthConverter_rtl")
 class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FINN's naming
     """The same elements, Ratio times as many a beat, or as few."""
 
+    generic = ("StreamingDataWidthConverter",)
+    label, role = "width", "store"
+    kernel = staticmethod(pass_on)
+
+    @override
+    @classmethod
+    def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
+        widths = {attribute.name: attribute.i for attribute in node.attribute}
+        return cls.replacing(node) if whole_factor(widths["inWidth"], widths["outWidth"]) else None
+
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
         if not whole_factor(self.number("inWidth"), self.number("outWidth")):
             raise self.refuse(
                 f"converts {self.number('inWidth')} to {self.number('outWidth')} bits; "
@@ -36,13 +47,13 @@ class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FI
         source, sink = self.onnx_node.input[0], self.onnx_node.output[0]
         context[sink] = context[source].reshape(self.get_normal_output_shape())
 
+    @override
     def cell(self) -> Cell:
-        """See CellOp.cell."""
         return Cell("width_converter", {"InWidth": self.number("inWidth"), "OutWidth": self.number("outWidth")})
 
-    def lut_estimation(self, fpgapart: str) -> int:
-        """See `luts`."""
-        return luts(self.number("inWidth"), self.number("outWidth"))
+    @override
+    def cost(self, part: str) -> Cost:
+        return converter(self.number("inWidth"), self.number("outWidth"))
 
 
 def whole_factor(in_width: int, out_width: int) -> bool:
@@ -51,9 +62,11 @@ def whole_factor(in_width: int, out_width: int) -> bool:
     return wide > narrow > 0 and wide % narrow == 0
 
 
-def luts(in_width: int, out_width: int) -> int:
-    """LUTs of the cell: a beat counter, and when narrowing a multiplexer, of which a LUT holds four inputs."""
+def converter(in_width: int, out_width: int) -> Cost:
+    """Of a beat counter, and when narrowing a multiplexer, of which a LUT holds four inputs; none of equal widths."""
+    if in_width == out_width:
+        return Cost()
     narrow, wide = sorted((in_width, out_width))
     ratio = wide // narrow
     multiplexer = narrow * math.ceil(ratio / 4) if in_width > out_width else 0
-    return multiplexer + 4 + ratio.bit_length()
+    return Cost(lut=multiplexer + 4 + ratio.bit_length())

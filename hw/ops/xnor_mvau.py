@@ -10,14 +10,19 @@ import numpy as np
 import numpy.typing as npt
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
+from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType, DataType
+from typing_extensions import override
 
-from hw.ops.cell_op import CellOp
-from hw.ops.estimates import bram18, lut_ram
-from hw.ops.wrapper import Cell, quoted
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.cost import LUT_RAM_DEPTH, lut_ram, rom
+from hw.ops.operator import LUTS_OR_BLOCK_RAM
+from hw.ops.wrapper import quoted
 
 WEIGHT_FILE = "weights.hex"
+RANDOM_ROM = 4.5
+"""How many LUTs Yosys takes for a ROM of random bits and more than 32 words where one would do."""
 
 
 class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
@@ -27,6 +32,18 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     in ROM. Thresholds stay a node of their own.
     """
 
+    generic = ("MVAU",)
+    label, role = "xnor mvu", "compute"
+    divides = (("PE", "MH"), ("SIMD", "MW"))
+    memories = LUTS_OR_BLOCK_RAM
+    constant = True
+
+    @override
+    @classmethod
+    def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
+        binary = getHWCustomOp(node).get_nodeattr("binaryXnorMode")
+        return cls.replacing(node, without=("mem_mode",)) if binary else None
+
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes; the weights can only be embedded."""
         types = super().get_nodeattr_types()
@@ -34,8 +51,8 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         types["ram_style"] = ("s", False, "auto", {"auto", "block", "distributed"})
         return dict(types)
 
+    @override
     def check(self) -> None:
-        """See CellOp.check."""
         if not self.number("binaryXnorMode"):
             raise self.refuse("binaryXnorMode must be 1")
         if not self.number("noActivation"):
@@ -45,8 +62,6 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
                 raise self.refuse(f"{name} is {self.text(name)}; it must be BINARY")
         if self.number("runtime_writeable_weights"):
             raise self.refuse("runtime_writeable_weights = 1; the weights are in ROM")
-        self.check_divides("PE", "MH")
-        self.check_divides("SIMD", "MW")
 
     def minimize_accumulator_width(self, model: Any, datatype_only: bool = False) -> BaseDataType:
         """Set accumulator and output to the type of a popcount 0..MW.
@@ -65,7 +80,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         self.minimize_accumulator_width(model)
 
     def execute_rtl(self, context: dict[str, Any], graph: Any) -> None:
-        """See CellOp.execute_rtl. FINN's rtlsim makes a stream of every input, and the weights are none."""
+        """As any cell, but alone: FINN's rtlsim makes a stream of every input, and the weights are none."""
         streams_only = NodeProto()
         streams_only.CopyFrom(self.onnx_node)
         del streams_only.input[1:]
@@ -86,7 +101,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         (directory / WEIGHT_FILE).write_text("\n".join(words) + "\n")
 
     def cell(self) -> Cell:
-        """See CellOp.cell. The ROM is named by its absolute path, as in FINN's memstream."""
+        """The ROM is named by its absolute path, as in FINN's memstream."""
         parameters: dict[str, int | str] = {
             "MW": self.number("MW"),
             "MH": self.number("MH"),
@@ -98,10 +113,10 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         }
         return Cell("xnor_mvu_axi", parameters)
 
-    def lut_estimation(self, fpgapart: str) -> int:
-        """Popcounts, accumulators, input store and control, without the weights' memory (see bram_estimation).
+    def cost(self, part: str) -> Cost:
+        """Popcounts, accumulators, input store and control, and the weights' memory.
 
-        Within 3 % of Yosys for PE x SIMD from 4x9 to 16x72, 17 % too low for 1x32.
+        Without the memory within 3 % of Yosys for PE x SIMD from 4x9 to 16x72, 17 % too low for 1x32.
         """
         pe, simd = self.number("PE"), self.number("SIMD")
         input_fold, output_fold = self.number("MW") // simd, self.number("MH") // pe
@@ -109,18 +124,35 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         neuron = simd + 5 + (6 if simd > 39 else 0)
         bank = 1 << (input_fold - 1).bit_length()
         store = lut_ram(simd, 2 * bank) if output_fold > 1 else 0
-        return pe * neuron + -(-simd // 3) + store + 8 + 3 * (input_fold * output_fold).bit_length()
+        control = 8 + 3 * (input_fold * output_fold).bit_length()
+        return Cost(lut=pe * neuron + -(-simd // 3) + store + control) + self._weights()
 
-    def bram_estimation(self, fpgapart: str) -> int:
-        """Half block RAMs (18 kbit) for the weights: "auto" leaves up to 128 words in LUTs."""
+    def _weights(self) -> Cost:
+        """The memory of the weights: "auto" leaves up to 128 words in LUTs."""
         words, style = self.calc_wmem(), self.text("ram_style")
-        if style == "distributed" or (style == "auto" and words <= 128):
-            return 0
-        return bram18(self.number("PE") * self.number("SIMD"), words)
+        memory = rom(
+            self.number("PE") * self.number("SIMD"), words, block=style == "block" or (style == "auto" and words > 128)
+        )
+        return memory if words <= LUT_RAM_DEPTH // 2 else Cost(RANDOM_ROM * memory.lut, memory.bram36)
 
-    def uram_estimation(self, fpgapart: str) -> int:
-        """None: UltraRAM cannot be initialised."""
-        return 0
+    @override
+    @staticmethod
+    def kernel(node: Node, emit: Emitter) -> None:
+        weights = node.constant(1)
+        if node.input_type(0) != "BINARY" or not np.isin(weights, (0, 1)).all():
+            raise node.refuse("is an XNOR product of other values than BINARY", "convert the graph to BINARY first")
+        mw, mh = weights.shape
+        padded = np.zeros((mh, -(-mw // 64) * 64), np.uint8)
+        padded[:, :mw] = weights.T
+        packed = np.packbits(padded, axis=1, bitorder="little").view("<u8")
+        emit_product(node, emit, "xnor_mvau", np.ascontiguousarray(packed.T), (mw, mh))
+
+
+def emit_product(node: Node, emit: Emitter, kernel: str, weights: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
+    """The call of a kernel for a product by weights of (MW, MH), as that kernel takes them."""
+    bits = min(node.sum_bits(node.text("accDataType")), node.sum_bits(node.output_type(0)))
+    source = emit.read(node, 0) if kernel == "xnor_mvau" else emit.read_plain(node, 0)
+    emit.call(node, kernel, [node.pixels(), *shape, bits], source, emit.constant(weights), emit.write_plain(node, 0))
 
 
 def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:

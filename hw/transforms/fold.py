@@ -13,11 +13,14 @@ from typing import Any
 
 from onnx import NodeProto, helper
 
-from hw.transforms.costs import FIFOS, Budget, Cost, Shares, converter
+from hw.ops.cost import Budget, Cost, Shares
+from hw.ops.width_converter import converter
 from hw.transforms.fold_options import Edge, Folding, FoldingError, Option, Site, analyse, slowest
 
 __all__ = ["Budget", "FoldResult", "Folding", "FoldingError", "fold"]
 
+FIFOS = 0.1
+"""Share of the other nodes' LUTs that FIFOs add (resnet20: 0.10, tiny: 0.14); only simulation knows them."""
 MISFIT = 1.0
 """Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
 MAX_SWEEPS = 20
@@ -154,7 +157,7 @@ class _Problem:
     def total(self, choice: Choice) -> Cost:
         """Cost of all nodes and width converters, with an allowance for FIFOs."""
         nodes = sum((option.cost for option in choice.values()), Cost())
-        cost = sum((converter(*_widths(choice, edge), edge.bits) for edge in self.edges), nodes)
+        cost = sum((_converter(_widths(choice, edge), edge) for edge in self.edges), nodes)
         return Cost((1 + FIFOS) * cost.lut, cost.bram36, cost.dsp)
 
     def check_widths(self, choice: Choice) -> None:
@@ -175,8 +178,8 @@ class _Problem:
         price = 0.0
         for edge in streams:
             widths = _widths(choice, edge)
-            cost = converter(*widths, edge.bits)
-            price += MISFIT if _misfit(*widths) else _weigh(cost.shares(self.budget), weights)
+            shares = _converter(widths, edge).shares(self.budget)
+            price += MISFIT if _misfit(*widths) else _weigh(shares, weights)
         return price
 
 
@@ -191,6 +194,10 @@ def _named(site: Site, options: tuple[Option, ...]) -> Choice:
 def _widths(choice: Mapping[str, Option], edge: Edge) -> tuple[int, int]:
     """Elements a beat at the two ends of a stream, the producer's first."""
     return choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
+
+
+def _converter(widths: tuple[int, int], edge: Edge) -> Cost:
+    return converter(widths[0] * edge.bits, widths[1] * edge.bits)
 
 
 def _misfit(out: int, taken: int) -> bool:

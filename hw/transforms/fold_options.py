@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import difflib
 import itertools
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,15 +13,13 @@ from finn.util.basic import getHWCustomOp
 from finn.util.fpgadataflow import is_rtl_node
 from onnx import NodeProto
 
-from hw.transforms.costs import Cost, node_cost
+from hw.ops.cost import Cost
+from hw.ops.operator import Operator, Settings
+from hw.ops.registry import describe
 from hw.transforms.specialise import specialise
 
 Folding = Mapping[str, Mapping[str, int]]
 """Node name -> attribute -> value, e.g. {"MVAU_0": {"PE": 8, "SIMD": 3}}."""
-Attributes = dict[str, int | str]
-
-BLOCK_FROM_DEPTH = 65
-"""Threshold memories deeper than one LUT RAM go to block RAM where that is cheaper."""
 
 
 class FoldingError(ValueError):
@@ -33,7 +30,7 @@ class FoldingError(ValueError):
 class Option:
     """One folding of one node: what it takes, and the elements a beat of each of its streams."""
 
-    attributes: Attributes
+    attributes: Settings
     cycles: int
     cost: Cost
     inputs: tuple[int, ...]
@@ -85,9 +82,11 @@ def analyse(model: Any, part: str, folding: Folding) -> tuple[list[Site], list[E
     by_output: dict[str, Site] = {}
     edges = []
     for node in model.graph.node:
-        options = list(_options(node, view[node.name], part, folding.get(node.name, {})))
+        streams = sum(model.get_initializer(name) is None for name in node.input)
+        choices = _choices(node, view[node.name], folding.get(node.name, {}))
+        options = [option for choice in choices for option in _evaluate(node, view[node.name], part, choice, streams)]
         site = by_output.get(node.input[0])
-        if site is not None and _is_depthwise_window(view[site.members[-1].name]):
+        if site is not None and view[site.members[-1].name].interleaves():
             _join(site, node, options)
         else:
             site = Site([node], [(option,) for option in options])
@@ -120,22 +119,18 @@ def _check_names(model: Any, folding: Folding) -> None:
             raise FoldingError(f"there is no node {name} to fold{hint}")
 
 
-def _specialised_view(model: Any, part: str) -> dict[str, Any]:
-    """Operator instances that can tell cycles and widths, by the node's name: generic nodes cannot tell all."""
+def _specialised_view(model: Any, part: str) -> dict[str, Operator]:
+    """Operators that can tell cycles and widths, by the node's name: generic nodes cannot tell all."""
     done = all(is_rtl_node(node) for node in model.graph.node)
     specialised = model if done else specialise(model, part)
     # Specialisation renames nodes but no tensors.
     by_output = {node.output[0]: node for node in specialised.graph.node}
-    return {node.name: getHWCustomOp(by_output[node.output[0]]) for node in model.graph.node}
+    return {node.name: describe(getHWCustomOp(by_output[node.output[0]])) for node in model.graph.node}
 
 
-def _is_depthwise_window(op: Any) -> bool:
-    kind = op.onnx_node.op_type
-    return bool(kind.startswith("ConvolutionInputGenerator") and op.get_nodeattr("depthwise"))
-
-
-def _options(node: NodeProto, op: Any, part: str, wanted: Mapping[str, int]) -> Iterator[Option]:
-    choices = list(_choices(op))
+def _choices(node: NodeProto, op: Operator, wanted: Mapping[str, int]) -> list[dict[str, int]]:
+    """The foldings of a node that have what is ``wanted``."""
+    choices = op.folds()
     known = {name for choice in choices for name in choice}
     for name, value in wanted.items():
         values = sorted({choice[name] for choice in choices if name in choice})
@@ -145,87 +140,18 @@ def _options(node: NodeProto, op: Any, part: str, wanted: Mapping[str, int]) -> 
             )
         if value not in values:
             raise FoldingError(f"{node.name} ({node.op_type}): {name} = {value} does not divide; it can be {values}")
-    for choice in choices:
-        if all(choice.get(name) == value for name, value in wanted.items()):
-            yield from _evaluate(node, op, part, choice)
+    return [choice for choice in choices if all(choice.get(name) == value for name, value in wanted.items())]
 
 
-def _divisors(number: int) -> list[int]:
-    return [d for d in range(1, number + 1) if number % d == 0]
-
-
-def _choices(op: Any) -> Iterator[dict[str, int]]:
-    """Every PE, SIMD and window mode that the node's kind allows."""
-    kind = op.onnx_node.op_type
-    number = op.get_nodeattr
-    if kind.startswith(("MVAU", "XnorMVAU")):
-        widest = number("MW") if kind.startswith("XnorMVAU") else max(number("MW") // 2, 1)
-        for pe, simd in itertools.product(_divisors(number("MH")), _divisors(number("MW"))):
-            # FINN's unit has too short a queue for a result every cycle: back-pressure makes it lose some.
-            if simd <= widest:
-                yield {"PE": pe, "SIMD": simd}
-    elif kind.startswith("ConvolutionInputGenerator"):
-        channels = number("IFMChannels")
-        yield from ({"SIMD": simd, "parallel_window": 0} for simd in _divisors(channels))
-        if _has_parallel_window(op):
-            yield {"SIMD": channels, "parallel_window": 1}
-    elif kind.startswith("FMPadding"):
-        yield from ({"SIMD": simd} for simd in _divisors(number("NumChannels")))
-    elif kind.startswith("StreamingConcat"):
-        yield from ({"SIMD": simd} for simd in _divisors(math.gcd(*number("ChannelsPerStream"))))
-    elif kind == "ChannelPad_rtl":
-        common = math.gcd(number("NumChannels"), number("OutputChannels"), number("Offset"))
-        yield from ({"PE": pe} for pe in _divisors(common))
-    elif kind.startswith("LabelSelect"):
-        yield from ({"PE": pe} for pe in _divisors(number("Labels")))
-    elif kind.startswith("Pool"):
-        yield from ({"PE": pe} for pe in _divisors(number("Channels")))
-    elif "PE" in op.get_nodeattr_types():
-        yield from ({"PE": pe} for pe in _divisors(op.get_normal_input_shape()[-1]))
-    else:
-        yield {}
-
-
-def _has_parallel_window(op: Any) -> bool:
-    """Whether FINN's generator of whole windows works for a node.
-
-    It keeps what lies between two rows of a window in a memory, which must have two words or more: with one word it
-    gives wrong windows. And it counts the windows from two on.
-    """
-    height, width = op.get_nodeattr("ConvKernelDim")
-    spread, columns = op.get_nodeattr("Dilation")[1], op.get_nodeattr("IFMDim")[1]
-    between = columns * op.get_nodeattr("Dilation")[0] - ((width - 1) * spread + 1)
-    windows = math.prod(op.get_nodeattr("OFMDim"))
-    return not op.get_nodeattr("depthwise") and height * width > 1 and windows > 2 and (height == 1 or between > 1)
-
-
-def _evaluate(node: NodeProto, op: Any, part: str, choice: dict[str, int]) -> Iterator[Option]:
-    """The folding ``choice`` with its constants and buffers in LUTs and, where it has any, in block RAM."""
+def _evaluate(node: NodeProto, op: Operator, part: str, choice: dict[str, int], streams: int) -> Iterator[Option]:
+    """The folding ``choice`` with its constants and buffers in each of the memories that there are."""
     for name, value in choice.items():
         op.set_nodeattr(name, value)
     cycles = int(op.get_exp_cycles())
-    streams = range(1 if len(node.input) > 1 and _has_constant(op) else len(node.input))
-    inputs = tuple(int(op.get_folded_input_shape(slot)[-1]) for slot in streams)
+    inputs = tuple(int(op.get_folded_input_shape(slot)[-1]) for slot in range(streams))
     outputs = tuple(int(op.get_folded_output_shape(port)[-1]) for port in range(len(node.output)))
-    attributes: Attributes = dict(choice)
-    if node.op_type == "MVAU" and op.onnx_node.op_type == "ChannelPad_rtl":
-        attributes = {"PE": choice["PE"], "SIMD": choice["PE"]}
-    for block, memory in _memories(op):
-        yield Option({**attributes, **memory}, cycles, node_cost(op, part, block=block), inputs, outputs)
-
-
-def _has_constant(op: Any) -> bool:
-    return str(op.onnx_node.op_type).startswith(("MVAU", "XnorMVAU", "Thresholding"))
-
-
-def _memories(op: Any) -> Iterator[tuple[bool, Attributes]]:
-    """(in block RAM?, attributes that say so) for the kinds of memory that a node may use."""
-    kind = op.onnx_node.op_type
-    if kind.startswith("Thresholding"):
-        yield False, {"depth_trigger_bram": 0}
-        yield True, {"depth_trigger_bram": BLOCK_FROM_DEPTH}
-    elif kind.startswith(("MVAU", "XnorMVAU", "ConvolutionInputGenerator")):
-        yield False, {"ram_style": "distributed"}
-        yield True, {"ram_style": "block"}
-    else:
-        yield False, {}
+    attributes = choice if is_rtl_node(node) else op.on_generic(choice)
+    for memory in op.memories:
+        for name, setting in memory.items():
+            op.set_nodeattr(name, setting)
+        yield Option({**attributes, **memory}, cycles, op.cost(part), inputs, outputs)

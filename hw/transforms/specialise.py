@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,30 +10,17 @@ from finn.transformation.fpgadataflow.specialize_layers import SpecializeLayers
 from finn.transformation.streamline.round_thresholds import RoundAndClipThresholds
 from finn.util.basic import getHWCustomOp
 from finn.util.fpgadataflow import is_rtl_node
-from onnx import NodeProto, helper
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveUniqueNodeNames, RemoveUnusedTensors, SortGraph
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
-from hw.ops.cell_op import CellOp
+from hw.ops.cell_op import GENERIC_DOMAIN, CellOp
 from hw.ops.errors import UnsupportedNodeError
-from hw.ops.registry import register
-from hw.ops.width_converter import whole_factor
+from hw.ops.registry import own_operators, register
 from hw.transforms.passes import apply
-
-GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"
-RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
-SAME_ATTRIBUTES = {
-    "DuplicateStreams": "DuplicateStreams_rtl",
-    "ElementwiseAdd": "StreamAdd_rtl",
-    "GlobalAccPool": "GlobalAccPool_rtl",
-    "LabelSelect": "LabelSelect_rtl",
-    "Pool": "Pool_rtl",
-    "StreamingConcat": "StreamingConcat_rtl",
-}
-"""Generic nodes whose operator here takes the same attributes."""
 
 
 def specialise(model: ModelWrapper, part: str) -> ModelWrapper:
@@ -62,9 +48,7 @@ def specialise(model: ModelWrapper, part: str) -> ModelWrapper:
 class SpecialiseOwn(Transformation):
     """Turn the abstract nodes that FINN has no RTL for into this project's operators.
 
-    A matrix product becomes an ``XnorMVAU_rtl`` when it is binary, and a ``ChannelPad_rtl`` when its weights
-    only place the input among zero channels; an exclusive-or with a constant becomes a ``ChannelComplement_rtl``, a
-    width converter ours where one width is a multiple of the other. Other products and specialised nodes are left
+    Each says in its file of ``hw/ops`` which nodes it takes; nodes that none takes, and specialised ones, are left
     alone.
     """
 
@@ -129,91 +113,10 @@ def _widen_sums(model: Any, node: NodeProto, product: Any) -> bool:
     return True
 
 
-def channel_offset(weights: Any) -> int | None:
-    """Where (MW, MH) ``weights`` place the unchanged input among zero channels; None if they do otherwise."""
-    inputs, outputs = weights.shape
-    offset = int(np.argmax(weights[0]))
-    fits = offset + inputs <= outputs
-    return offset if fits and np.array_equal(weights, np.eye(inputs, outputs, k=offset)) else None
-
-
 def _own_node(model: Any, node: NodeProto) -> NodeProto | None:
-    if node.op_type in SAME_ATTRIBUTES:
-        return _renamed(node, SAME_ATTRIBUTES[node.op_type])
-    if node.op_type == "StreamingDataWidthConverter":
-        converter = getHWCustomOp(node)
-        widths = (int(converter.get_nodeattr(name)) for name in ("inWidth", "outWidth"))
-        return _renamed(node, "WidthConverter_rtl") if whole_factor(*widths) else None
-    if node.op_type in ("ElementwiseXor", "ElementwiseBitwiseXor"):
-        return _channel_complement(model, node)
-    return _own_product(model, node) if node.op_type == "MVAU" else None
-
-
-def _own_product(model: Any, node: NodeProto) -> NodeProto | None:
-    product = getHWCustomOp(node)
-    if product.get_nodeattr("binaryXnorMode"):
-        return _renamed(node, "XnorMVAU_rtl", without=("mem_mode",))
-    weights = model.get_initializer(node.input[1])
-    if weights is None or not product.get_nodeattr("noActivation") or not product.get_input_datatype(0).allowed(0):
-        return None
-    offset = channel_offset(weights)
-    return None if offset is None else _channel_pad(node, product, offset)
-
-
-def _renamed(node: NodeProto, op_type: str, without: tuple[str, ...] = ()) -> NodeProto:
-    own = NodeProto()
-    own.CopyFrom(node)
-    own.op_type, own.domain = op_type, RTL_DOMAIN
-    del own.attribute[:]
-    own.attribute.extend(a for a in node.attribute if a.name not in ("preferred_impl_style", *without))
-    return own
-
-
-def _channel_pad(node: NodeProto, product: Any, offset: int) -> NodeProto:
-    channels_in, channels_out = int(product.get_nodeattr("MW")), int(product.get_nodeattr("MH"))
-    return helper.make_node(
-        "ChannelPad_rtl",
-        node.input[:1],
-        node.output,
-        name=node.name,
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        NumChannels=channels_in,
-        OutputChannels=channels_out,
-        Offset=offset,
-        # Folded like the product's input, as far as every boundary between zeros and data allows.
-        PE=math.gcd(int(product.get_nodeattr("SIMD")), channels_in, channels_out, offset),
-        inputDataType=product.get_nodeattr("inputDataType"),
-        numInputVectors=list(product.get_nodeattr("numInputVectors")),
-        inFIFODepths=list(product.get_nodeattr("inFIFODepths")),
-        outFIFODepths=list(product.get_nodeattr("outFIFODepths")),
-    )
-
-
-def _channel_complement(model: Any, node: NodeProto) -> NodeProto:
-    """The complement that an exclusive-or with a constant is; raises UnsupportedNodeError where it is none."""
-    xor = getHWCustomOp(node)
-    mask = model.get_initializer(node.input[1])
-    datatype = xor.get_output_datatype()
-    every_bit = -1 if datatype.signed() else int(datatype.max())
-    channelwise = mask is not None and mask.ndim == 1 and xor.get_input_datatype(0) == datatype
-    if not channelwise or not np.isin(mask, (0, every_bit)).all():
-        raise UnsupportedNodeError(node.name, "an exclusive-or can only complement whole channels")
-    return helper.make_node(
-        "ChannelComplement_rtl",
-        node.input[:1],
-        node.output,
-        name=node.name,
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        NumChannels=len(mask),
-        Mask=[int(value != 0) for value in mask],
-        PE=xor.get_nodeattr("PE"),
-        inputDataType=datatype.name,
-        numInputVectors=list(xor.get_nodeattr("lhs_shape"))[:-1],
-        inFIFODepths=list(xor.get_nodeattr("inFIFODepths"))[:1],
-        outFIFODepths=list(xor.get_nodeattr("outFIFODepths")),
-    )
+    """The node of the first own operator that fits."""
+    candidates = (own.specialise(model, node) for own in own_operators() if node.op_type in own.generic)
+    return next((own for own in candidates if own is not None), None)
 
 
 def _check_own(model: Any, node: NodeProto) -> None:
@@ -221,9 +124,9 @@ def _check_own(model: Any, node: NodeProto) -> None:
     if not isinstance(operator, CellOp):
         return
     constants = [name for name in node.input if model.get_initializer(name) is not None]
-    if constants and node.op_type != "XnorMVAU_rtl":
+    if constants and not operator.constant:
         raise UnsupportedNodeError(node.name, f"{node.op_type} has a constant input, {constants[0]}")
-    operator.check()
+    operator.validate()
 
 
 def _check_all_rtl(model: Any) -> None:

@@ -70,12 +70,25 @@ def summary() -> Summary:
     return Summary.model_validate(EXAMPLE)
 
 
+KINDS: dict[str, dict[str, Any]] = {
+    "Thresholding_rtl": {"label": "threshold", "role": "quantise"},
+    "StreamingFIFO_rtl": {"label": "fifo", "role": "store"},
+    "DuplicateStreams_rtl": {"label": "duplicate", "role": "join"},
+    "XnorMVAU_rtl": {"label": "xnor mvu", "role": "compute"},
+    "StreamAdd_rtl": {"label": "add", "role": "join"},
+    "Pool_rtl": {"label": "pool", "role": "compute"},
+    "StreamingConcat_rtl": {"label": "concat", "role": "join"},
+}
+
+
 @pytest.fixture
 def nodes() -> list[NodeRow]:
     def row(name: str, *inputs: str, lut: int = 100, cycles: int = 1000, folding: str = "") -> NodeRow:
+        op = name.rsplit("_", 1)[0]
         return NodeRow(
             name=name,
-            op=name.rsplit("_", 1)[0],
+            op=op,
+            **KINDS[op],
             inputs=inputs,
             lut=lut,
             ff=10,

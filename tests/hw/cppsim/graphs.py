@@ -14,7 +14,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.util.basic import qonnx_make_model
 
-from hw.ops.registry import OPERATORS
+from hw.ops.cell_op import CellOp
 from hw.transforms.specialise import specialise
 from tests.hw.ops import nodes
 
@@ -164,12 +164,9 @@ def reference(model: ModelWrapper, inputs: Mapping[str, np.ndarray]) -> dict[str
     """Outputs of FINN's Python execution."""
     for node in model.graph.node:
         if node.domain == RTL:
-            getCustomOp(node).set_nodeattr("exec_mode", "" if _own(node) else "cppsim")
+            operator = getCustomOp(node)
+            operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
     return dict(execute_onnx(model, dict(inputs)))
-
-
-def _own(node: NodeProto) -> bool:
-    return node.op_type in {operator.__name__ for operator in OPERATORS}
 
 
 def merged(models: Mapping[str, ModelWrapper]) -> ModelWrapper:

@@ -16,10 +16,9 @@ from qonnx.util.basic import qonnx_make_model
 
 from hw.cppsim import Accelerator
 from hw.cppsim.errors import UnsupportedOperatorError
-from hw.cppsim.kernels import KERNELS
 from hw.cppsim.program import generate
 from hw.ops.cell_op import CellOp
-from hw.ops.registry import OPERATORS
+from hw.ops.errors import UnsupportedNodeError
 from hw.transforms.specialise import specialise
 from tests.hw.cppsim import graphs
 from tests.hw.ops import nodes
@@ -87,11 +86,6 @@ def test_finns_own_rtl_nodes_compute_what_their_python_does(case: str, tmp_path:
     _check(case, model, {f"{case}.{name}": values for name, values in results.items()})
 
 
-def test_every_operator_of_this_project_has_a_kernel() -> None:
-    for operator in OPERATORS:
-        assert operator.__name__.removesuffix("_rtl") in KERNELS
-
-
 def test_a_sum_wraps_at_the_width_of_the_hardware(tmp_path: Path, cache: Path) -> None:
     """Python has no widths: an accumulator that is too narrow shows only where it is one."""
     model = nodes.binary(144, 8, 1, 1, [40])  # its output type is FINN's INT8, and 144 agreeing bits are too many
@@ -112,10 +106,6 @@ def _with(model: ModelWrapper, **changes: Any) -> ModelWrapper:
 
 
 REFUSED = {
-    "no kernel": (
-        lambda: nodes.one_node("Lookup", {"in": ((1, 2), "UINT4")}, {"out": ((1, 2), "UINT4")}),
-        r"Lookup_0: no kernel for operator Lookup; .*add a kernel to hw/cppsim/kernels.py",
-    ),
     "float": (
         lambda: _with(graphs.padding((3, 3), 2, (1, 1, 1, 1), "INT4"), inputDataType="FLOAT32"),
         "FMPadding_0: input 0: FLOAT32 is no integer type",
@@ -160,11 +150,34 @@ def test_datatypes_that_contradict_each_other_are_refused(network: ModelWrapper)
         generate(broken)
 
 
+def test_a_node_that_nobody_describes_is_refused() -> None:
+    lookup = nodes.one_node("Lookup", {"in": ((1, 2), "UINT4")}, {"out": ((1, 2), "UINT4")})
+    with pytest.raises(UnsupportedNodeError, match=r"Lookup_0: no file of hw/ops describes Lookup; .*CONTRIBUTING.md"):
+        generate(lookup)
+
+
+def test_a_tensor_that_nothing_writes_is_refused() -> None:
+    model = graphs.chain([graphs.padding((3, 3), 2, (1, 1, 1, 1), "INT4"), graphs.window((5, 5), 2, (3, 3), "INT4")])
+    model.graph.node[1].input[0] = "lost"
+    with pytest.raises(UnsupportedOperatorError, match="_1: reads lost, which nothing writes"):
+        generate(model)
+
+
+def test_nodes_may_stand_in_any_order() -> None:
+    ordered = graphs.classifier()
+    shuffled = ModelWrapper(ordered.model, make_deepcopy=True)
+    reverse = list(shuffled.graph.node)[::-1]
+    del shuffled.graph.node[:]
+    shuffled.graph.node.extend(reverse)
+    assert generate(shuffled).source == generate(ordered).source
+    assert [node.name for node in shuffled.graph.node] == [node.name for node in reverse]
+
+
 def test_a_node_of_a_network_that_is_not_converted_is_refused() -> None:
     tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4)) for name in ("in", "out")]
     relu = helper.make_node("Relu", ["in"], ["out"], name="Relu_7")
     model = ModelWrapper(qonnx_make_model(helper.make_graph([relu], "g", tensors[:1], tensors[1:])))
-    with pytest.raises(UnsupportedOperatorError, match="Relu_7: no kernel for operator Relu; compile the partition"):
+    with pytest.raises(UnsupportedNodeError, match=r"Relu_7: .* describes Relu; convert the graph"):
         generate(model)
 
 

@@ -9,7 +9,8 @@ from finn.transformation.fpgadataflow.insert_dwc import InsertDWC
 from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.transforms.costs import Cost, converter, ram, rom
+from hw.ops.cost import Cost, ram, rom
+from hw.ops.width_converter import converter
 from hw.transforms.fold import Budget, FoldingError, FoldResult, fold
 from hw.transforms.fold_options import analyse
 from hw.transforms.specialise import specialise
@@ -139,8 +140,8 @@ def test_costs_of_memories() -> None:
     assert rom(72, 512, block=True) == Cost(bram36=1)
     assert rom(1, 16384, block=True) == Cost(bram36=0.5)
     assert ram(3, 64, block=False) == Cost(lut=4)
-    assert converter(4, 4, 8) == Cost()
-    assert 0 < converter(1, 4, 8).lut < converter(4, 1, 8).lut
+    assert converter(32, 32) == Cost()
+    assert 0 < converter(8, 32).lut < converter(32, 8).lut
     assert Cost(lut=50, bram36=3).excess(Budget(40, 3, 0)) == ["50 LUT of 40"]
 
 

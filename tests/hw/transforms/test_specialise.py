@@ -22,8 +22,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
 from hw import finn_env, ops
-from hw.ops.cell_op import CellOp
-from hw.transforms.specialise import RTL_DOMAIN, SpecialiseOwn, channel_offset, specialise
+from hw.ops.cell_op import RTL_DOMAIN, CellOp
+from hw.ops.channel_pad import channel_offset
+from hw.transforms.specialise import SpecialiseOwn, specialise
 from tests.hw.ops import nodes
 
 PARTS = ("xc7z020clg400-1", "xcu250-figd2104-2L-e")

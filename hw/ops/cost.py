@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What hardware costs on a 7-series device, before anything is synthesised.
+
+Each operator tells its own cost; here are its units and the memories that operators share. All figures are fitted to
+what Yosys 0.70, synth_xilinx, made of resnet20's and tiny's nodes. They serve to choose between foldings; synthesis has
+the last word.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+BRAM18_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
+"""Words and bits of half a block RAM."""
+LUT_RAM_DEPTH = 64
+Shares = tuple[float, float, float]
+"""Of LUTs, block RAMs and DSP blocks."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Resources that a design may use: LUTs, block RAMs of 36 kbit, DSP blocks."""
+
+    lut: int
+    bram36: int
+    dsp: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimated resources."""
+
+    lut: float = 0.0
+    bram36: float = 0.0
+    dsp: float = 0.0
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(self.lut + other.lut, self.bram36 + other.bram36, self.dsp + other.dsp)
+
+    def shares(self, budget: Budget) -> Shares:
+        """What is used of each resource, 1 for all of it."""
+        return (
+            self.lut / max(budget.lut, 1),
+            self.bram36 / max(budget.bram36, 1),
+            self.dsp / max(budget.dsp, 1),
+        )
+
+    def excess(self, budget: Budget) -> list[str]:
+        """One text for every resource of which there is too little, "60000 LUT of 42560"."""
+        rows = (
+            ("LUT", self.lut, budget.lut),
+            ("BRAM36", self.bram36, budget.bram36),
+            ("DSP", self.dsp, budget.dsp),
+        )
+        return [f"{math.ceil(need)} {name} of {have}" for name, need, have in rows if need > have]
+
+
+def rom(width: int, depth: int, *, block: bool) -> Cost:
+    """A memory of ``depth`` words that is only read, in LUTs or in block RAM."""
+    if not block:
+        return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH))
+    halves = min(math.ceil(width / bits) * math.ceil(depth / words) for words, bits in BRAM18_SHAPES)
+    return Cost(bram36=halves / 2)
+
+
+def ram(width: int, depth: int, *, block: bool) -> Cost:
+    """A memory with one write and one read port; as LUT RAM it takes 4 LUTs for 3 bits."""
+    if block:
+        return rom(width, depth, block=True)
+    return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH) * 4 / 3)
+
+
+def lut_ram(width: int, depth: int) -> int:
+    """LUTs of a small RAM, to the LUT: 4 hold 6 bits of 32 words (RAM32M) or 3 of 64 (RAM64M)."""
+    if depth <= 1:
+        return 0
+    if depth <= 32:
+        return 4 * -(-width // 6)
+    return 4 * -(-width // 3) * -(-depth // 64)
