@@ -3,20 +3,20 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType
 
 from hw.ops.errors import UnsupportedNodeError
-from hw.ops.operator import Cost, Emitter, Node, Operator, pass_on
+from hw.ops.operator import Cost, Emitter, Node, Operator, Type, pass_on
 from hw.ops.wrapper import Cell, render, sources
 
-__all__ = ["GENERIC_DOMAIN", "RTL_DOMAIN", "Cell", "CellOp", "Cost", "Emitter", "Node", "pass_on"]
+__all__ = ["Cell", "Cost", "Emitter", "Node", "Type", "pass_on"]  # what the files of operators need
 GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"
 RTL_DOMAIN = f"{GENERIC_DOMAIN}.rtl"
 
@@ -29,9 +29,11 @@ class CellOp(Operator, RTLBackend):
 
     Attributes:
         constant: whether a second input holds constants; the others take streams only.
+        dropped: attributes of the generic node that say nothing here.
     """
 
     constant: ClassVar[bool] = False
+    dropped: ClassVar[tuple[str, ...]] = ("preferred_impl_style",)
 
     @abstractmethod
     def cell(self) -> Cell:
@@ -56,20 +58,14 @@ class CellOp(Operator, RTLBackend):
 
     @classmethod
     def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
-        """The node of this type that does what ``node``, of one of the ``generic`` types, does.
-
-        None where it does not fit: another operator has to take it. An operator that FINN lacks overrides this.
+        """The node of this type that does what ``node``, of one of the ``generic`` types, does: by default with its
+        attributes. None where it does not fit, so that another operator has to take it.
         """
-        return cls.replacing(node)
-
-    @classmethod
-    def replacing(cls, node: NodeProto, without: tuple[str, ...] = ()) -> NodeProto:
-        """``node`` as one of this type, with its attributes but those that it is to be ``without``."""
         own = NodeProto()
         own.CopyFrom(node)
         own.op_type, own.domain = cls.__name__, RTL_DOMAIN
         del own.attribute[:]
-        own.attribute.extend(a for a in node.attribute if a.name not in ("preferred_impl_style", *without))
+        own.attribute.extend(a for a in node.attribute if a.name not in cls.dropped)
         return own
 
     def in_bits(self, index: int = 0) -> int:
@@ -79,10 +75,6 @@ class CellOp(Operator, RTLBackend):
     def out_bits(self) -> int:
         """Bits of an element of the outputs."""
         return int(self.get_output_datatype().bitwidth())
-
-    def vectors(self) -> int:
-        """Number of vectors (pixels) of one input tensor."""
-        return int(np.prod(self.numbers("numInputVectors")))
 
     def refuse(self, problem: str) -> UnsupportedNodeError:
         """The error to raise when this node cannot be built."""
@@ -142,5 +134,14 @@ class CellOp(Operator, RTLBackend):
         super(RTLBackend, self).execute_node(context, graph)
 
     def get_exp_cycles(self) -> int:
-        """Cycles between two frames; the first output comes a few cycles (the cell's latency) later."""
-        return int(super(RTLBackend, self).get_exp_cycles())
+        """Cycles between two frames, one for each beat of the longer stream; latency comes on top of the first."""
+        return max(_beats(self.get_folded_input_shape()), _beats(self.get_folded_output_shape()))
+
+    def get_number_output_values(self) -> int | dict[str, int]:
+        """Beats of the output, or of each; some of FINN's own leave out the first dimension, which need not be 1."""
+        beats, count = _beats(self.get_folded_output_shape()), len(self.onnx_node.output)
+        return beats if count == 1 else {f"out{i}": beats for i in range(count)}
+
+
+def _beats(shape: tuple[int, ...]) -> int:
+    return math.prod(map(int, shape[:-1]))

@@ -10,8 +10,7 @@ from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from typing_extensions import override
 
-from hw.cppsim.interface import Type
-from hw.ops.cell_op import Cell, Cost, Emitter, Node
+from hw.ops.cell_op import Cell, Cost, Emitter, Node, Type
 from hw.ops.channel_op import ChannelOp
 from hw.ops.errors import UnsupportedNodeError
 
@@ -29,10 +28,6 @@ class ChannelComplement_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     def get_nodeattr_types(self) -> dict[str, Any]:
         return {**super().get_nodeattr_types(), "Mask": ("ints", True, [])}
-
-    @override
-    def output_channels(self) -> int:
-        return self.number("NumChannels")
 
     @override
     @classmethod

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from typing import Any
 
 from onnx import NodeProto, helper
 from qonnx.core.datatype import BaseDataType, DataType
-from typing_extensions import override
 
 from hw.ops.cell_op import RTL_DOMAIN, CellOp
 
@@ -16,9 +14,9 @@ from hw.ops.cell_op import RTL_DOMAIN, CellOp
 class ChannelOp(CellOp):
     """Maps each vector of NumChannels elements, PE a beat; a subclass says how many channels come out."""
 
-    @abstractmethod
     def output_channels(self) -> int:
         """Elements of an output vector."""
+        return self.number("NumChannels")
 
     @classmethod
     def made_from(cls, node: NodeProto, **attributes: Any) -> NodeProto:
@@ -27,8 +25,8 @@ class ChannelOp(CellOp):
         common = {"name": node.name, "domain": RTL_DOMAIN, "backend": "fpgadataflow"}
         return helper.make_node(cls.__name__, node.input[:1], node.output, **common, **attributes, **depths)
 
-    @override
     def get_nodeattr_types(self) -> dict[str, Any]:
+        """Attributes as FINN describes them: (type, required, default)."""
         return {
             **super().get_nodeattr_types(),
             "NumChannels": ("i", True, 0),
@@ -37,46 +35,38 @@ class ChannelOp(CellOp):
             "numInputVectors": ("ints", False, [1]),
         }
 
-    @override
     def infer_node_datatype(self, model: Any) -> None:
+        """The output has the input's datatype."""
         self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
-    @override
     def get_input_datatype(self, ind: int = 0) -> BaseDataType:
+        """That of all streams."""
         return DataType[self.text("inputDataType")]
 
-    @override
-    def get_output_datatype(self, ind: int = 0) -> BaseDataType:
-        return self.get_input_datatype()
+    get_output_datatype = get_input_datatype
 
-    @override
     def get_normal_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels)."""
         return (*self.numbers("numInputVectors"), self.number("NumChannels"))
 
-    @override
     def get_normal_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels)."""
         return (*self.numbers("numInputVectors"), self.output_channels())
 
-    @override
     def get_folded_input_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels / PE, PE)."""
         return self._folded(self.number("NumChannels"))
 
-    @override
     def get_folded_output_shape(self, ind: int = 0) -> tuple[int, ...]:
+        """(vectors..., channels / PE, PE)."""
         return self._folded(self.output_channels())
 
-    @override
     def get_instream_width(self, ind: int = 0) -> int:
+        """Bits of a beat of either stream, without padding."""
         return self.number("PE") * self.in_bits()
 
-    @override
-    def get_outstream_width(self, ind: int = 0) -> int:
-        return self.get_instream_width()
-
-    def get_exp_cycles(self) -> int:
-        """One cycle an output beat."""
-        return self.vectors() * (self.output_channels() // self.number("PE"))
+    get_outstream_width = get_instream_width
 
     def _folded(self, channels: int) -> tuple[int, ...]:
         pe = self.number("PE")

@@ -19,17 +19,8 @@ Shares = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
-class Budget:
-    """Resources that a design may use: LUTs, block RAMs of 36 kbit, DSP blocks."""
-
-    lut: int
-    bram36: int
-    dsp: int
-
-
-@dataclass(frozen=True)
 class Cost:
-    """Estimated resources."""
+    """Resources: LUTs, block RAMs of 36 kbit, DSP blocks."""
 
     lut: float = 0.0
     bram36: float = 0.0
@@ -54,6 +45,10 @@ class Cost:
             ("DSP", self.dsp, budget.dsp),
         )
         return [f"{math.ceil(need)} {name} of {have}" for name, need, have in rows if need > have]
+
+
+class Budget(Cost):
+    """What a design may use."""
 
 
 def rom(width: int, depth: int, *, block: bool) -> Cost:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import math
-
 from finn.custom_op.fpgadataflow.duplicatestreams import DuplicateStreams
 from typing_extensions import override
 
@@ -45,11 +43,6 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
         }
         padding = tuple(line for name in outputs for line in zero_padding(name, bits, padded))
         return Cell("stream_duplicate", {"Width": bits, "NumOutputs": count}, connections, padding)
-
-    def get_number_output_values(self) -> dict[str, int]:
-        """Beats of each output; FINN's own leaves out the first dimension, which need not be 1."""
-        beats = math.prod(int(dim) for dim in self.get_folded_output_shape()[:-1])
-        return {f"out{i}": beats for i in range(self.number("NumOutputStreams"))}
 
     def cost(self, part: str) -> Cost:
         """The pending bits and the common ready; the data passes through flip-flops."""

@@ -36,10 +36,6 @@ class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
         }
         return Cell("global_acc_pool", parameters)
 
-    def get_exp_cycles(self) -> int:
-        """One cycle an input beat: the sums leave while the last pixel enters."""
-        return self.vectors() * (self.number("NumChannels") // self.number("PE"))
-
     def cost(self, part: str) -> Cost:
         """An adder for each channel of a beat, the accumulators in LUT RAM, and two counters."""
         width = self.number("PE") * self.out_bits()

@@ -6,8 +6,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from typing_extensions import override
 
-from hw.cppsim.interface import Type
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
 
 
 class LabelSelect_rtl(CellOp, LabelSelect):  # noqa: N801  FINN's naming
@@ -36,14 +35,6 @@ class LabelSelect_rtl(CellOp, LabelSelect):  # noqa: N801  FINN's naming
             "IdxWidth": self.out_bits(),
         }
         return Cell("label_select", parameters)
-
-    def get_number_output_values(self) -> int:
-        """One index a vector; FINN's own assumes a single vector."""
-        return self.vectors()
-
-    def get_exp_cycles(self) -> int:
-        """One cycle an input beat."""
-        return self.vectors() * (self.number("Labels") // self.number("PE"))
 
     def cost(self, part: str) -> Cost:
         """A comparator for the beat, and a comparator and a multiplexer for each further value of it."""

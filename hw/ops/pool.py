@@ -11,8 +11,7 @@ from finn.util.basic import getHWCustomOp
 from typing_extensions import override
 
 from hw.attributes import Attributes
-from hw.cppsim.interface import Type
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
 from hw.ops.width_converter import KINDS as CONVERTERS
 
 FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}

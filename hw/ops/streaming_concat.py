@@ -6,8 +6,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow.concat import StreamingConcat
 from typing_extensions import override
 
-from hw.cppsim.interface import Type
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
 from hw.ops.wrapper import bundle, low_bits, packed, zero_padding
 
 

@@ -27,7 +27,7 @@ class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FI
     @classmethod
     def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
         widths = {attribute.name: attribute.i for attribute in node.attribute}
-        return cls.replacing(node) if whole_factor(widths["inWidth"], widths["outWidth"]) else None
+        return super().specialise(model, node) if whole_factor(widths["inWidth"], widths["outWidth"]) else None
 
     @override
     def check(self) -> None:
@@ -36,11 +36,6 @@ class WidthConverter_rtl(CellOp, StreamingDataWidthConverter):  # noqa: N801  FI
                 f"converts {self.number('inWidth')} to {self.number('outWidth')} bits; "
                 "one has to be a multiple of the other"
             )
-
-    def get_exp_cycles(self) -> int:
-        """One cycle a narrow beat."""
-        beats = (math.prod(shape[:-1]) for shape in (self.get_folded_input_shape(), self.get_folded_output_shape()))
-        return int(max(beats))
 
     def execute_python(self, context: dict[str, Any], graph: Any) -> None:
         """Hand the values on; FINN's insists on a shape, which streams, and so FINN's other operators, do not know."""

@@ -37,12 +37,12 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     divides = (("PE", "MH"), ("SIMD", "MW"))
     memories = LUTS_OR_BLOCK_RAM
     constant = True
+    dropped = ("preferred_impl_style", "mem_mode")
 
     @override
     @classmethod
     def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
-        binary = getHWCustomOp(node).get_nodeattr("binaryXnorMode")
-        return cls.replacing(node, without=("mem_mode",)) if binary else None
+        return super().specialise(model, node) if getHWCustomOp(node).get_nodeattr("binaryXnorMode") else None
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes; the weights can only be embedded."""
@@ -87,6 +87,10 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         alone = XnorMVAU_rtl(streams_only)
         RTLBackend.execute_node(alone, context, graph)
         self.set_nodeattr("cycles_rtlsim", alone.get_nodeattr("cycles_rtlsim"))
+
+    def get_exp_cycles(self) -> int:
+        """One cycle for each word of weights and vector."""
+        return int(MVAU.get_exp_cycles(self))
 
     def write_memories(self, model: Any, directory: Path) -> None:
         """Write the weights, one word of PE*SIMD bits a line; see ``weight_words``."""

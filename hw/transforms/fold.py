@@ -206,11 +206,9 @@ def _misfit(out: int, taken: int) -> bool:
 
 def _set_attribute(node: NodeProto, name: str, value: int | str) -> None:
     """Set an attribute that the generic operator need not know; specialisation hands it on."""
-    for index, attribute in enumerate(node.attribute):
-        if attribute.name == name:
-            del node.attribute[index]
-            break
-    node.attribute.append(helper.make_attribute(name, value))
+    others = [attribute for attribute in node.attribute if attribute.name != name]
+    del node.attribute[:]
+    node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
 def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachable: int) -> FoldResult:

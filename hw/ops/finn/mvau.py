@@ -7,9 +7,8 @@ import math
 
 from typing_extensions import override
 
-from hw.cppsim.interface import Type
 from hw.ops.cost import rom
-from hw.ops.operator import LUTS_OR_BLOCK_RAM, Cost, Emitter, FinnOperator, Folding, Node
+from hw.ops.operator import LUTS_OR_BLOCK_RAM, Cost, Emitter, FinnOperator, Folding, Node, Type
 from hw.ops.xnor_mvau import XnorMVAU_rtl, emit_product
 
 

@@ -8,9 +8,8 @@ import math
 import numpy as np
 from typing_extensions import override
 
-from hw.cppsim.interface import Type
 from hw.ops.cost import LUT_RAM_DEPTH, rom
-from hw.ops.operator import Cost, Emitter, FinnOperator, Node
+from hw.ops.operator import Cost, Emitter, FinnOperator, Node, Type
 
 VECTOR = 64
 """Elements after which a row of thresholds is long enough for any vector register."""
