@@ -32,13 +32,12 @@ from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.util.basic import get_by_name
 
+from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.transforms.passes import apply, tidy
 from hw.transforms.single_channel import DenseSingleChannels
 from hw.transforms.thresholds import check_thresholds
 from hw.transforms.weight_types import MinimizeWeightTypes
 from hw.transforms.xnor_accumulator import SizeXnorAccumulators
-
-HARDWARE_DOMAIN = "finn.custom_op.fpgadataflow"
 
 
 class ConversionError(ValueError):
@@ -98,7 +97,7 @@ def _size_datatypes(model: Any) -> Any:
 
 def _check_outside(model: Any, label_select: bool) -> None:
     nodes = list(model.graph.node)
-    allowed = [_is_input_transpose(nodes[0]), *(node.domain == HARDWARE_DOMAIN for node in nodes[1:])]
+    allowed = [_is_input_transpose(nodes[0]), *(node.domain == GENERIC_DOMAIN for node in nodes[1:])]
     if not label_select:
         allowed[-1] = _is_scalar_mul(model, nodes[-1])
     strays = [f"{node.name} ({node.op_type})" for node, ok in zip(nodes, allowed, strict=True) if not ok]

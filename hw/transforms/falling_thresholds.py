@@ -11,6 +11,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.base import Transformation
 
+from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.transforms.building import new_constant, new_tensor
 
 TO_NHWC, TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
@@ -64,7 +65,7 @@ def _complement(model: Any, mul: Any, multi: Any, falling: Any) -> None:
         operator,
         [before, mask],
         [after],
-        domain="finn.custom_op.fpgadataflow",
+        domain=GENERIC_DOMAIN,
         backend="fpgadataflow",
         lhs_shape=last,
         rhs_shape=[channels],

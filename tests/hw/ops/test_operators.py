@@ -167,11 +167,16 @@ def test_what_a_cell_cannot_do_is_refused_by_name(model: Any, problem: str) -> N
     assert caught.value.node == model().graph.node[0].name
 
 
-def test_costs_are_numbers() -> None:
-    for case in nodes.CASES.values():
-        cost = operator(specialise(case(), nodes.PART)).cost(nodes.PART)
-        assert cost.lut > 0
-        assert cost.dsp == 0
+@pytest.mark.parametrize("case", nodes.CASES)
+def test_every_folding_can_be_built(case: str) -> None:
+    own = operator(specialise(nodes.CASES[case](), nodes.PART))
+    for folding in own.folds():
+        for name, value in folding.items():
+            own.set_nodeattr(name, value)
+        own.validate()
+        assert own.cell().parameters
+        assert own.get_exp_cycles() > 0
+        assert own.cost(nodes.PART).lut > 0
 
 
 @pytest.mark.parametrize(("style", "blocks", "luts"), [("auto", 0, 648), ("distributed", 0, 648), ("block", 2, 0)])

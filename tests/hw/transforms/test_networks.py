@@ -11,7 +11,8 @@ import pytest
 import torch
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.transforms.convert import HARDWARE_DOMAIN, convert, outside_partition
+from hw.ops.cell_op import GENERIC_DOMAIN
+from hw.transforms.convert import convert, outside_partition
 from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
@@ -43,7 +44,7 @@ def test_every_graph_gives_the_logits_of_brevitas(name: str, tmp_path: Path) -> 
     )
     parent, partition = convert(streamlined)
     assert outside_partition(parent) == ["Transpose", "Mul"]
-    assert {node.domain for node in partition.graph.node} == {HARDWARE_DOMAIN}
+    assert {node.domain for node in partition.graph.node} == {GENERIC_DOMAIN}
     (mul,) = parent.get_nodes_by_op_type("Mul")
     for model in (partition, specialise(partition, PART)):
         assert np.array_equal(execute(model, images) * parent.get_initializer(mul.input[1]), exported.logits)

@@ -11,7 +11,8 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.transforms.convert import HARDWARE_DOMAIN, ConversionError, convert, outside_partition
+from hw.ops.cell_op import GENERIC_DOMAIN
+from hw.transforms.convert import ConversionError, convert, outside_partition
 from hw.transforms.passes import tidy
 from hw.transforms.streamline import streamline
 from hw.transforms.thresholds import check_thresholds
@@ -76,7 +77,7 @@ def test_partition_gives_the_golden_integers(exported: Export, converted: Conver
 def test_only_the_transpose_and_the_scale_stay_outside(converted: Converted) -> None:
     parent, partition = converted
     assert outside_partition(parent) == ["Transpose", "Mul"]
-    assert {node.domain for node in partition.graph.node} == {HARDWARE_DOMAIN}
+    assert {node.domain for node in partition.graph.node} == {GENERIC_DOMAIN}
     assert partition.get_tensor_datatype(partition.graph.input[0].name) == DataType["UINT8"]
 
 
