@@ -66,11 +66,13 @@ class Node(Attributes):
         """Vectors of its first input: the product of all extents but the channels."""
         return math.prod(self.input_shape(0)[:-1])
 
-    def sum_bits(self, datatype: str) -> int:
-        """Bits that the hardware keeps of a sum of ``datatype``."""
-        if datatype in ("BIPOLAR", "TERNARY"):
-            raise self.refuse(f"a sum is {datatype}", "it must be an integer type")
-        return Type.of(datatype).bits
+    def sum_bits(self, *accumulators: str) -> int:
+        """Bits that the hardware keeps of a sum: as many as the output has, and the attributes that name types."""
+        datatypes = [self.output_type(0), *map(self.text, accumulators)]
+        for datatype in datatypes:
+            if datatype in ("BIPOLAR", "TERNARY"):
+                raise self.refuse(f"a sum is {datatype}", "it must be an integer type")
+        return min(Type.of(datatype).bits for datatype in datatypes)
 
     def constant(self, index: int, attribute: str = "weightDataType") -> npt.NDArray[np.int64]:
         """A constant input, whose values must be integers of the datatype that ``attribute`` names."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every operator of this project shares: an RTL node that is one cell behind a generated wrapper."""
+"""What every operator of this project shares: an RTL node that is one cell in a generated wrapper."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hw.ops.errors import UnsupportedNodeError
 
 
 class ChannelComplement_rtl(ChannelOp):  # noqa: N801  FINN's naming
-    """Every element of the channels that Mask, 0 or 1 a channel, names: 1 - v of a bit, -1 - v of a signed integer.
+    """Every element of the channels that Mask, 0 or 1 for each, names: 1 - v of a bit, -1 - v of a signed integer.
 
     FINN has it as an exclusive-or with a constant, without RTL.
     """

@@ -12,7 +12,7 @@ from hw.ops.cell_op import RTL_DOMAIN, CellOp
 
 
 class ChannelOp(CellOp):
-    """Maps each vector of NumChannels elements, PE a beat; a subclass says how many channels come out."""
+    """Maps each vector of NumChannels elements, PE per beat; a subclass says how many channels come out."""
 
     def output_channels(self) -> int:
         """Elements of an output vector."""

@@ -45,5 +45,5 @@ class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
         frames, height, width = node.numbers("numInputVectors")
-        parameters = [frames, height * width, node.number("NumChannels"), node.sum_bits(node.output_type(0))]
+        parameters = [frames, height * width, node.number("NumChannels"), node.sum_bits()]
         emit.compute(node, "global_sum", parameters)

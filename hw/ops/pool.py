@@ -22,7 +22,7 @@ IM2COL = ("Im2Col", "ConvolutionInputGenerator")
 class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
     """Floor average (sum and shift), sum or maximum of the windows of a depthwise window generator.
 
-    The input stream, and therefore the input tensor behind a specialised window generator, has for each pixel
+    The input stream, and therefore the input tensor after a specialised window generator, has for each pixel
     the order (Channels/PE, kernel height * width, PE), not im2col's (height * width, Channels).
     """
 

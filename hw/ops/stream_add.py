@@ -66,4 +66,4 @@ class StreamAdd_rtl(CellOp, ElementwiseAdd):  # noqa: N801  FINN's naming
         shapes = [node.input_shape(0), node.input_shape(1), node.output_shape(0)]
         if len({math.prod(shape) for shape in shapes}) > 1:
             raise node.refuse(f"broadcasts {shapes[0]} and {shapes[1]}", "only equal shapes can be added")
-        emit.compute(node, "add", [math.prod(shapes[0]), node.sum_bits(node.output_type(0))])
+        emit.compute(node, "add", [math.prod(shapes[0]), node.sum_bits()])

@@ -93,7 +93,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         return int(MVAU.get_exp_cycles(self))
 
     def write_memories(self, model: Any, directory: Path) -> None:
-        """Write the weights, one word of PE*SIMD bits a line; see ``weight_words``."""
+        """Write the weights, one word of PE*SIMD bits per line; see ``weight_words``."""
         weights = model.get_initializer(self.onnx_node.input[1])
         if weights is None:
             raise self.refuse("its weights are not constant")
@@ -134,9 +134,8 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     def _weights(self) -> Cost:
         """The memory of the weights: "auto" leaves up to 128 words in LUTs."""
         words, style = self.calc_wmem(), self.text("ram_style")
-        memory = rom(
-            self.number("PE") * self.number("SIMD"), words, block=style == "block" or (style == "auto" and words > 128)
-        )
+        block = style == "block" or (style == "auto" and words > 128)
+        memory = rom(self.number("PE") * self.number("SIMD"), words, block=block)
         return memory if words <= LUT_RAM_DEPTH // 2 else Cost(RANDOM_ROM * memory.lut, memory.bram36)
 
     @override
@@ -148,15 +147,9 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         mw, mh = weights.shape
         padded = np.zeros((mh, -(-mw // 64) * 64), np.uint8)
         padded[:, :mw] = weights.T
-        packed = np.packbits(padded, axis=1, bitorder="little").view("<u8")
-        emit_product(node, emit, "xnor_mvau", np.ascontiguousarray(packed.T), (mw, mh))
-
-
-def emit_product(node: Node, emit: Emitter, kernel: str, weights: npt.NDArray[Any], shape: tuple[int, ...]) -> None:
-    """The call of a kernel for a product by weights of (MW, MH), as that kernel takes them."""
-    bits = min(node.sum_bits(node.text("accDataType")), node.sum_bits(node.output_type(0)))
-    source = emit.read(node, 0) if kernel == "xnor_mvau" else emit.read_plain(node, 0)
-    emit.call(node, kernel, [node.pixels(), *shape, bits], source, emit.constant(weights), emit.write_plain(node, 0))
+        packed = emit.constant(np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little").view("<u8").T))
+        parameters = [node.pixels(), mw, mh, node.sum_bits("accDataType")]
+        emit.call(node, "xnor_mvau", parameters, emit.read(node, 0), packed, emit.write_plain(node, 0))
 
 
 def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:

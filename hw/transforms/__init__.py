@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graph transformations, one a file."""
+"""Graph transformations, one per file."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Signs behind a product become signs of its weights."""
+"""Signs after a product become signs of its weights."""
 
 from __future__ import annotations
 

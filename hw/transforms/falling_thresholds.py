@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Channels whose result falls as the sum rises: behind a max pool, where the weights cannot take the sign."""
+"""Channels whose result falls as the sum rises: after a max pool, where the weights cannot take the sign."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Max pooling: what commutes with it moves behind it, and padded pools read unsigned values."""
+"""Max pooling: what commutes with it moves after it, and padded pools read unsigned values."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class MoveAddPastMaxPool(Transformation):
 
 
 class LiftPaddedMaxPool(Transformation):
-    """Let padded max pools of signed integers read unsigned ones: v - lowest in front, and back again behind.
+    """Let padded max pools of signed integers read unsigned ones: v - lowest in front, and back again after it.
 
     A max pool pads with the lowest value, hardware with zero. Both steps are staircases, so they are thresholds:
     ``MultiThreshold -> MaxPool -> MultiThreshold``.

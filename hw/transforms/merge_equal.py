@@ -11,7 +11,7 @@ from qonnx.transformation.base import Transformation
 class MergeEqualTruncs(Transformation):
     """Let one Trunc serve the readers of all that round the same tensor in the same way.
 
-    The exporter merges equal pools of a feature map, but not the Truncs behind them, which are no ONNX operators;
+    The exporter merges equal pools of a feature map, but not the Truncs after them, which are no ONNX operators;
     FINN takes a pool only where a single Trunc follows.
     """
 

@@ -18,7 +18,7 @@ class DenseSingleChannels(Transformation):
     """
 
     def apply(self, model: Any) -> tuple[Any, bool]:
-        """Unmark every such Im2Col and the product behind it; the second result is False, one pass is enough."""
+        """Unmark every such Im2Col and the product after it; the second result is False, one pass is enough."""
         for node in model.graph.node:
             if node.op_type != "Im2Col" or model.get_tensor_shape(node.input[0])[-1] != 1:
                 continue

@@ -107,7 +107,7 @@ def streamline(model: Any) -> Any:
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
     model = apply(model, RoundThresholds(), LiftPaddedMaxPool(), LowerConvsToMatMul(), FoldPaddingIntoIm2Col())
     model = apply(tidy(model), ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding())
-    # Popcounts, not sums, are pooled: their scale and offset move behind the pools before these are hardware nodes.
+    # Popcounts, not sums, are pooled: their scale and offset move past the pools before these are hardware nodes.
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
     model = apply(model, ComplementFallingThresholds(), InferGlobalAccPoolLayer(), InferPool(), InferDataLayouts())
     every = (*TRANSPOSES_OUT, *SCALES_INTO_THRESHOLDS, AbsorbTransposeIntoFlatten)

@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from hw.ops.cost import rom
 from hw.ops.operator import LUTS_OR_BLOCK_RAM, Cost, Emitter, FinnOperator, Folding, Node, Type
-from hw.ops.xnor_mvau import XnorMVAU_rtl, emit_product
+from hw.ops.xnor_mvau import XnorMVAU_rtl
 
 
 class MVAU(FinnOperator):
@@ -44,4 +44,5 @@ class MVAU(FinnOperator):
         if "BIPOLAR" in (node.input_type(0), node.output_type(0)) and datatype == "BIPOLAR":
             raise node.refuse("multiplies BIPOLAR by BIPOLAR", "convert the graph to BINARY first")
         kind = Type.of("INT8" if datatype == "BINARY" else datatype)
-        emit_product(node, emit, "mvau", weights.astype(kind.dtype), weights.shape)
+        parameters = [node.pixels(), *weights.shape, node.sum_bits("accDataType")]
+        emit.compute(node, "mvau", parameters, weights.astype(kind.dtype))

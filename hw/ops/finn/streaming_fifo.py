@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What stands between two operators and hands on what it takes."""
+"""A queue between two operators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hw.ops.operator import Cost, FinnOperator, pass_on
 
 
 class StreamingFIFO(FinnOperator):
-    """A queue; how deep, only simulation knows, so folding allows for all of them together."""
+    """How deep it is, only simulation knows; folding allows for all of them together."""
 
     label, role = "fifo", "store"
     kernel = staticmethod(pass_on)
@@ -17,9 +17,3 @@ class StreamingFIFO(FinnOperator):
     @override
     def cost(self, part: str) -> Cost:
         return Cost()
-
-
-class StreamingDataWidthConverter(StreamingFIFO):
-    """FINN's converter, for widths between which ours cannot convert; folding avoids them."""
-
-    label = "width"
