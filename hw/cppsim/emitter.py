@@ -174,10 +174,6 @@ class Emitter:
         self.buffers[name] = _buffer(shape, datatype)
         self.ready[name] = 0
 
-    def is_packed(self, name: str) -> bool:
-        """Whether a tensor is BINARY."""
-        return self.buffers[name].packed
-
     def read(self, node: Node, index: int) -> Buffer:
         """The buffer of a node's input as it is."""
         return self.buffers[node.inputs[index]]

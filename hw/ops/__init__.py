@@ -3,6 +3,5 @@
 
 from hw.ops.errors import UnsupportedNodeError
 from hw.ops.generation import generate
-from hw.ops.registry import register
 
-__all__ = ["UnsupportedNodeError", "generate", "register"]
+__all__ = ["UnsupportedNodeError", "generate"]

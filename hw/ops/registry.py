@@ -42,7 +42,7 @@ def kind_of(node: NodeProto) -> type[Operator]:
     """What the flow knows of nodes like this one.
 
     Raises:
-        UnsupportedNodeError: nothing; the message names the node and says what to do.
+        UnsupportedNodeError: nothing is known; the message names the node and says what to do.
     """
     if node.op_type not in kinds():
         hint = "convert the graph to hardware nodes first, or add the operator (CONTRIBUTING.md)"
