@@ -49,7 +49,7 @@ class CellOp(Operator, RTLBackend):
             UnsupportedNodeError: naming the node and the attribute.
         """
         for part, whole in self.divides:
-            if self.number(part) < 1 or self.whole(part) % self.number(part):
+            if self.number(part) < 1 or self.whole(whole) % self.number(part):
                 raise self.refuse(f"{part} = {self.number(part)} does not divide {whole} = {self.get_nodeattr(whole)}")
         self.check()
 

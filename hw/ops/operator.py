@@ -51,13 +51,14 @@ class Operator(Attributes, ABC):
         """Give ``emit`` the calls that compute ``node``, of this type or of a generic one."""
 
     def whole(self, attribute: str) -> int:
-        """What the folding ``attribute`` must divide."""
-        values = [np.atleast_1d(self.get_nodeattr(whole)) for part, whole in self.divides if part == attribute]
-        return math.gcd(*np.concatenate(values).tolist())
+        """What has to be divided where ``divides`` says ``attribute``: of several numbers all, so their divisor."""
+        return math.gcd(*np.atleast_1d(self.get_nodeattr(attribute)).tolist())
 
     def folds(self) -> list[Folding]:
         """Every folding there is."""
-        wholes = {part: self.whole(part) for part, _ in self.divides}
+        wholes: dict[str, int] = {}
+        for part, attribute in self.divides:
+            wholes[part] = math.gcd(wholes.get(part, 0), self.whole(attribute))
         divisors = [[n for n in range(1, whole + 1) if whole % n == 0] for whole in wholes.values()]
         return [dict(zip(wholes, choice, strict=True)) for choice in itertools.product(*divisors)]
 

@@ -37,7 +37,7 @@ class StreamAdd_rtl(CellOp, ElementwiseAdd):  # noqa: N801  FINN's naming
 
     @override
     def whole(self, attribute: str) -> int:
-        return self.numbers("lhs_shape")[-1]
+        return self.numbers(attribute)[-1]
 
     def infer_node_datatype(self, model: Any) -> None:
         """Take the inputs' datatypes from the graph and give the output the smallest that holds every sum."""

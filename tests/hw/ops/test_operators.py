@@ -167,6 +167,14 @@ def test_what_a_cell_cannot_do_is_refused_by_name(model: Any, problem: str) -> N
     assert caught.value.node == model().graph.node[0].name
 
 
+def test_all_that_a_folding_must_divide_is_checked() -> None:
+    pad = operator(specialise(nodes.selection(4, 8, 2, 1, [1]), nodes.PART))
+    assert pad.folds() == [{"PE": 1}, {"PE": 2}]
+    pad.set_nodeattr("PE", 4)
+    with pytest.raises(ops.UnsupportedNodeError, match="PE = 4 does not divide Offset = 2"):
+        pad.validate()
+
+
 @pytest.mark.parametrize("case", nodes.CASES)
 def test_every_folding_can_be_built(case: str) -> None:
     own = operator(specialise(nodes.CASES[case](), nodes.PART))
