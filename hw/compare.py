@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,18 +73,20 @@ def difference(
     )
 
 
-def first_difference(model: Any, expected: Tensors, got: Tensors, image: int = 0) -> Difference | None:
-    """Walk through the graph and return what differs at the first node, or None.
+def first_difference(
+    order: Iterable[tuple[str, str, str]], expected: Tensors, got: Tensors, image: int = 0
+) -> Difference | None:
+    """Walk through a graph and return what differs at the first node, or None.
 
     Args:
-        model: the graph (ModelWrapper).
+        order: (tensor, node, operator) of every tensor, see `written` and Design.written.
         expected, got: tensors of one image by name; those that only one of them has are passed over.
         image: number of the image, for the message.
 
     Raises:
         ValueError: the two have no tensor in common, or tensors of different sizes.
     """
-    found = [row for row in _written(model) if row[0] in expected and row[0] in got]
+    found = [row for row in order if row[0] in expected and row[0] in got]
     if not found:
         raise ValueError("nothing to compare: the two engines know no tensor by the same name")
     for tensor, node, op in found:
@@ -103,14 +105,7 @@ def save(found: Difference, expected: Tensors, got: Tensors, folder: Path) -> Pa
     return path
 
 
-def _written(model: Any) -> Iterator[tuple[str, str, str]]:
-    """(tensor, node, operator), inputs first, then in the order in which nodes read each other's outputs."""
-    waiting = list(model.graph.node)
-    ready = {tensor.name for tensor in [*model.graph.input, *model.graph.initializer]}
+def written(model: Any) -> Iterator[tuple[str, str, str]]:
+    """Yield (tensor, node, operator) of a sorted graph (ModelWrapper): inputs first, then as nodes write them."""
     yield from ((tensor.name, "", "") for tensor in model.graph.input)
-    while waiting:
-        free = [node for node in waiting if all(name in ready for name in node.input if name)]
-        for node in free or waiting[:1]:  # a damaged graph is walked through all the same
-            yield from ((name, node.name, node.op_type) for name in node.output)
-            ready.update(node.output)
-            waiting = [other for other in waiting if other is not node]
+    yield from ((name, node.name, node.op_type) for node in model.graph.node for name in node.output)

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export to QONNX, with golden images and logits that every later step of the flow is held to."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,8 @@ MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
 INPUT_NAME = "global_in"
 OUTPUT_NAME = "global_out"
+
+BATCH = 250
 
 PAPER_TOLERANCE = 1e-3
 """Sums of real numbers depend on their order, and a sign after them may then flip."""
@@ -45,6 +49,9 @@ def export(
     out_dir: Path,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int64] | None = None,
+    *,
+    classes: Sequence[str] = (),
+    compared: int | None = None,
 ) -> ExportedModel:
     """Write model.onnx (QONNX, batch 1, float32 input as Network.values gives it) and golden.npz into `out_dir`.
 
@@ -53,9 +60,12 @@ def export(
     paper precision, which is for comparison only, the input is normalised.
 
     `images` are (n, channels, height, width) uint8. golden.npz holds `images`, `logits` (n, classes) float32
-    as the exported network computes them, and `labels` (n,) int64 where given. Raises ExportError if a layer cannot
-    be mapped or QONNX execution of the written graph gives any other logits (in paper precision: others than float32
-    sums in another order explain), and CheckpointError for a bad checkpoint.
+    as the exported network computes them, `labels` (n,) int64 where given, and the names of the `classes` if they have
+    any. Nodes of model.onnx say in doc_string which layer they are of.
+
+    Raises ExportError if a layer cannot be mapped, or if QONNX execution of the written graph gives any other logits
+    for the first `compared` images, by default all (in paper precision: others than float32 sums in another order
+    explain), and CheckpointError for a bad checkpoint.
     """
     network = load_checkpoint(source)[0] if isinstance(source, Path) else source
     shape = network.spec.input_shape
@@ -64,22 +74,27 @@ def export(
             f"{network.spec.name} takes uint8 images of shape (n, {', '.join(map(str, shape))}), "
             f"got {images.dtype} {images.shape}"
         )
-    values = network.values(torch.from_numpy(images))
+    values = network.values(torch.from_numpy(images[:compared]))
     if network.precision == "hardware":
         network = to_brevitas(network)
         check_mappable(network, values[:1])
     out_dir.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad():
-        logits: Float32 = network(values).numpy()
+    logits = _logits(network, images)
     model_path = out_dir / MODEL_FILE
     _write_qonnx(network, model_path)
-    _check_qonnx(model_path, values.numpy(), logits, 0.0 if network.precision == "hardware" else PAPER_TOLERANCE)
+    _check_qonnx(
+        model_path, values.numpy(), logits[:compared], 0.0 if network.precision == "hardware" else PAPER_TOLERANCE
+    )
     golden_path = out_dir / GOLDEN_FILE
-    if labels is None:
-        np.savez_compressed(golden_path, images=images, logits=logits)
-    else:
-        np.savez_compressed(golden_path, images=images, logits=logits, labels=labels)
+    arrays: dict[str, Any] = {"images": images, "logits": logits, "classes": np.array(classes, dtype=str)}
+    np.savez(golden_path, **arrays if labels is None else arrays | {"labels": labels})
     return ExportedModel(model_path, golden_path, network.spec.name, images, logits, labels)
+
+
+def _logits(network: Network, images: npt.NDArray[np.uint8]) -> Float32:
+    batches = (torch.from_numpy(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+    with torch.no_grad():
+        return np.concatenate([network(batch).numpy() for batch in batches])
 
 
 def _write_qonnx(network: Network, path: Path) -> None:
@@ -92,12 +107,27 @@ def _write_qonnx(network: Network, path: Path) -> None:
         output_names=[OUTPUT_NAME],
         dynamo=False,
     )
-    model = cleanup_model(ModelWrapper(str(path)))
-    # Notes of the tracer hold paths of the exporting machine.
+    model = ModelWrapper(str(path))
+    # Notes of the tracer hold paths of the exporting machine; its names of nodes hold the modules' names.
     for node in model.graph.node:
-        node.ClearField("doc_string")
+        node.doc_string = _layer(node.name)
         del node.metadata_props[:]
-    model.save(str(path))
+    cleanup_model(model).save(str(path))
+
+
+def _layer(name: str) -> str:
+    """Return layer1.0.conv1 for /layer1/layer1.0/conv1/weight_quant/export_handler/Quant.
+
+    What is in a sequence repeats its name; quantizers belong to the layer that they are in.
+    """
+    layer: list[str] = []
+    for part in name.split("/")[1:-1]:
+        if part.endswith("_quant"):
+            break
+        if layer and part.startswith(f"{layer[-1]}."):
+            layer.pop()
+        layer.append(part)
+    return ".".join(layer)
 
 
 def _check_qonnx(path: Path, values: Float32, logits: Float32, tolerance: float) -> None:

@@ -93,19 +93,15 @@ def _resources(use: ResourceUse) -> dict[str, Figure]:
 
 def simulation(build: Path, folder: Path) -> dict[str, Figure]:
     """Cycles a second of the stitched design that `build` left; compiling and loading it are not counted."""
-    from qonnx.core.modelwrapper import ModelWrapper
+    from hw.design.design import Design
+    from hw.rtlsim.whole import simulate
 
-    from hw import finn_env
-    from hw.rtlsim.stitch import stitch
-    from hw.rtlsim.stitched import simulate
-
-    (model,) = build.glob("*_stitch/model.onnx")
+    (design,) = build.glob("*_design/design")
     (golden,) = build.glob("*_export/golden.npz")
-    finn_env.setup(folder / "finn")
-    design = stitch(ModelWrapper(str(model)), folder / "stitched")
     with np.load(golden) as file:
-        images = file["images"].transpose(0, 2, 3, 1)  # the hardware takes channels last
-    result = simulate(design, images[np.arange(FRAMES) % len(images)], cache_dir=folder / "cache")
+        images = file["images"][:FRAMES].transpose(0, 2, 3, 1)  # the hardware takes channels last
+    frames = images[np.arange(FRAMES) % len(images)]
+    result = simulate(Design.load(design), frames, cache_dir=folder / "cache")
     return {
         "simulated_frames": FRAMES,
         "simulated_interval_cycles": result.interval,
@@ -116,8 +112,8 @@ def simulation(build: Path, folder: Path) -> dict[str, Figure]:
 
 def xnor_units(folder: Path) -> dict[str, Figure]:
     """LUTs of the XNOR-popcount unit for each multiplication (an XNOR and its count) that it does in a cycle."""
-    from hw.ops.wrapper import sources
     from hw.ops.xnor_mvau import weight_words
+    from hw.rtl import sources
     from hw.synth import yosys
 
     modules = {}
@@ -142,7 +138,7 @@ def xnor_units(folder: Path) -> dict[str, Figure]:
 
 def packing(folder: Path) -> dict[str, Figure]:
     """MB of numpy arrays that the driver packs and unpacks in a second; the best of some runs of 4 MB."""
-    from hw.driver.packing import DataType, pack, unpack
+    from hw.streams.packing import DataType, pack, unpack
 
     figures: dict[str, Figure] = {}
     for name, elements in PACKED:

@@ -57,7 +57,9 @@ class Pictures:
         )
 
 
-def write_report(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures, out_dir: Path) -> Path:
+def write_report(
+    summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures, out_dir: Path, classes: Sequence[str] = ()
+) -> Path:
     """Write summary.json, nodes.json and report.html into `out_dir`, which is created where it is missing.
 
     Args:
@@ -65,6 +67,7 @@ def write_report(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures,
         nodes: the design's nodes, each after those that feed it.
         pictures: of these nodes.
         out_dir: the report's folder; files of an earlier report are replaced.
+        classes: the names of the classes, in the order of the labels; without them, their numbers stand there.
 
     Returns:
         The path of report.html.
@@ -77,7 +80,7 @@ def write_report(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures,
     texts = {
         out_dir / "summary.json": summary.model_dump_json(indent=2) + "\n",
         out_dir / "nodes.json": json.dumps([node.model_dump() for node in nodes], indent=1) + "\n",
-        page: render(summary, nodes, pictures),
+        page: render(summary, nodes, pictures, classes),
     }
     for path, text in texts.items():
         part = path.with_suffix(path.suffix + ".part")
@@ -86,7 +89,7 @@ def write_report(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures,
     return page
 
 
-def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures) -> str:
+def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures, classes: Sequence[str] = ()) -> str:
     """The page as text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -107,18 +110,8 @@ def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Pictures) -> st
         most_cycles=max((node.cycles or 0 for node in nodes), default=0),
         most_luts=max((node.lut or 0 for node in nodes), default=0),
         pictures=pictures,
-        names=_class_names(summary),
+        names=classes or range(len(summary.accuracy.classes) if summary.accuracy else 0),
     )
-
-
-def _class_names(summary: Summary) -> list[str]:
-    """The names of the classes, or their numbers where they have none."""
-    from model.data import class_names
-    from model.networks import NETWORKS
-
-    names = class_names(summary.network) if summary.network in NETWORKS else ()
-    count = 0 if summary.accuracy is None else len(summary.accuracy.classes)
-    return list(names) or [str(index) for index in range(count)]
 
 
 def _number(value: float | None, unit: str = "", digits: int = 0) -> str:

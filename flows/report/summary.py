@@ -6,7 +6,7 @@ A figure that was not measured is null. docs/summary.md explains every key.
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -49,6 +49,16 @@ class Verification(_Strict):
         return self
 
 
+class StepResult(_Strict):
+    """What a step says besides the files that it leaves; each has a subclass with what it found.
+
+    `warning` is shown, and stands in the report.
+    """
+
+    verification: tuple[Verification, ...] = ()
+    warning: str | None = None
+
+
 class ClassAccuracy(_Strict):
     """Of one class: the share of its images that are found, and of the images called so that belong to it."""
 
@@ -76,6 +86,20 @@ class Performance(_Strict):
     fps: float | None = Field(ge=0)
     bottleneck: str | None
     fifo_bits: int | None = Field(ge=0)
+
+
+class NodeResources(_Strict):
+    """What a node takes of the device."""
+
+    lut: int | None = Field(default=None, ge=0)
+    ff: int | None = Field(default=None, ge=0)
+    bram36: float | None = Field(default=None, ge=0)
+    dsp: int | None = Field(default=None, ge=0)
+
+    @classmethod
+    def of(cls, counted: Any) -> Self:
+        """Take them from what synthesis counted."""
+        return cls(**{name: getattr(counted, name) for name in cls.model_fields})
 
 
 class Available(_Strict):
@@ -147,7 +171,7 @@ class Summary(_Strict):
         return sum(compared) if compared else None
 
 
-class NodeRow(_Strict):
+class NodeRow(NodeResources):
     """A node of the dataflow graph.
 
     Attributes:
@@ -156,8 +180,8 @@ class NodeRow(_Strict):
         label: what the pictures call such a node, e.g. "xnor mvu".
         role: its colour there; what stores is left out of the picture of the graph.
         cycles: expected cycles of one frame.
-        lut, ff, bram36, dsp: what it takes of the device.
         folding: how it is folded, e.g. "PE 4, SIMD 16".
+        layer: of the network, which it belongs to.
         inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
     """
 
@@ -166,9 +190,6 @@ class NodeRow(_Strict):
     label: str = ""
     role: Literal["compute", "quantise", "move", "join", "store"] = "compute"
     cycles: int | None = Field(default=None, ge=0)
-    lut: int | None = Field(default=None, ge=0)
-    ff: int | None = Field(default=None, ge=0)
-    bram36: float | None = Field(default=None, ge=0)
-    dsp: int | None = Field(default=None, ge=0)
     folding: str = ""
+    layer: str = ""
     inputs: tuple[str, ...] = ()

@@ -7,17 +7,20 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNodeNames
 
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
 from flows.pipeline import Context, Skipped, Step, digest
+from flows.report.summary import StepResult, Vivado
 from hw.boards.board import Board
 from hw.deploy import reports
 from hw.deploy.vivado import VERSIONS
+
+if TYPE_CHECKING:
+    from qonnx.core.modelwrapper import ModelWrapper
 
 HEADERS = "finn-hlslib"
 LINKED_AS = {"U200": "U250"}
@@ -29,7 +32,14 @@ REPORTS = {
 """Our names for the reports of an implementation run, and those that Vivado and v++ give them."""
 
 
-def run(context: Context) -> dict[str, Any]:
+class Bitfile(StepResult):
+    """The package with the bitfile, and what Vivado's reports say."""
+
+    archive: str = ""
+    vivado: Vivado | None = None
+
+
+def run(context: Context) -> Bitfile:
     """Make the bitfile, and the package with it."""
     missing = missing_tools(context.board)
     if not context.config.bitfile:
@@ -39,7 +49,7 @@ def run(context: Context) -> dict[str, Any]:
     from hw.driver.adopt import add_bitfile
 
     finn_env.setup(context.folder / "finn")
-    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
+    model = context.model("design")
     made = context.folder / "made"
     made.mkdir()
     try:
@@ -56,11 +66,7 @@ def run(context: Context) -> dict[str, Any]:
     shutil.copytree(package, deploy)
     add_bitfile(deploy, made)
     shutil.make_archive(str(context.folder / name), "zip", context.folder, name)
-    return {
-        "archive": f"{name}.zip",
-        "reports": sorted(path.name for path in made.glob("report*")),
-        "vivado": _figures(made),
-    }
+    return Bitfile(archive=f"{name}.zip", vivado=_figures(made))
 
 
 def check(config: BuildConfig, board: Board) -> None:
@@ -153,13 +159,14 @@ def _copy_reports(project: Path, made: Path) -> None:
             shutil.copyfile(max(found, key=lambda path: path.stat().st_mtime), made / name)
 
 
-def _figures(made: Path) -> dict[str, Any]:
+def _figures(made: Path) -> Vivado:
     """What the copied reports say, as summary.json has it."""
     timing, utilisation = ((made / name).read_text() if (made / name).exists() else "" for name in REPORTS)
     slacks = reports.timing(timing)
     known = [slack for slack in slacks.values() if slack is not None]
     met = min(known) >= 0 if known else None
-    return {"tool": reports.tool(timing), **slacks, "met": met, **reports.utilisation(utilisation)}
+    figures = {"tool": reports.tool(timing), **slacks, "met": met, **reports.utilisation(utilisation)}
+    return Vivado.model_validate(figures)
 
 
-STEP = Step("bitfile", run, options=("network", "bitfile"), needs=("stitch", "package"))
+STEP = Step("bitfile", run, Bitfile, options=("network", "bitfile"), needs=("design", "package"))

@@ -1,44 +1,73 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Checkpoint -> model.onnx (QONNX) and golden.npz (images and the logits that every later graph must give)."""
+"""Checkpoint -> model.onnx (QONNX) and golden.npz: images, and the logits that every later graph must give for them.
+
+This is the last step that knows of model/: test images, their labels and the names of the classes go with it.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
-from flows.pipeline import Context, Step
-from flows.steps.images import verification_images
+from flows.pipeline import Context, Step, digest
+from flows.report.summary import Checkpoint, StepResult
 
 if TYPE_CHECKING:
+    from model.data import Images
     from model.networks.ties import TieReport
 
 
-def run(context: Context) -> dict[str, Any]:
+class Exported(StepResult):
+    """Where the images come from, how many there are, and the network that they went through."""
+
+    dataset: str = ""
+    images: int = 0
+    checkpoint: Checkpoint | None = None
+
+
+def run(context: Context) -> Exported:
     """Export the checkpoint; Brevitas and QONNX are compared here, image by image."""
     from model.checkpoint import load_checkpoint
+    from model.data import class_names
     from model.errors import ExportError, ModelError
     from model.export import export
     from model.networks.ties import separate_ties
 
-    images, labels, dataset = verification_images(context.config)
-    context.status(f"{len(images)} images: {dataset}")
-    began = time.monotonic()
+    config = context.config
     try:
-        network, card = load_checkpoint(context.checkpoint, context.config.network, "hardware")
-        export(network, context.folder, images, labels)
+        data = _images(config)
+        context.status(f"{len(data)} images: {data.dataset}")
+        network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
+        with context.comparing("export", "qonnx", min(config.images, len(data))) as rows:
+            classes = class_names(config.network)
+            export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
     except ExportError as error:
         raise ToolError(str(error)) from error
     except ModelError as error:
         raise UserError(str(error)) from error
-    seconds = round(time.monotonic() - began, 2)
-    row = {"stage": "export", "engine": "qonnx", "images": len(images), "mismatches": 0, "seconds": seconds}
-    return {
-        "images": dataset,
-        "card": card.model_dump(),
-        "verification": [row],
-        "warning": _warning(separate_ties(network)),  # nobody needs the network that it moves any more
-    }
+    return Exported(
+        verification=tuple(rows),
+        warning=_warning(separate_ties(network)),  # nobody needs the network that it moves any more
+        dataset=data.dataset,
+        images=len(data),
+        checkpoint=Checkpoint(
+            sha256=digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
+        ),
+    )
+
+
+def _images(config: BuildConfig) -> Images:
+    """All test images where the data set is at hand, sample photographs elsewhere."""
+    from model.data import load_images, sample_images
+    from model.errors import ModelError
+
+    try:
+        return load_images(config.network, "test", config.data_dir)
+    except ModelError:
+        if config.data_dir is not None:
+            raise
+        return sample_images(config.network, config.images)
 
 
 def _warning(ties: TieReport) -> str | None:
@@ -53,4 +82,4 @@ def _warning(ties: TieReport) -> str | None:
     )
 
 
-STEP = Step("export", run, options=("network", "images", "data_dir"))
+STEP = Step("export", run, Exported, options=("network", "images", "data_dir"))

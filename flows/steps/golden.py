@@ -9,45 +9,42 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.errors import ToolError
 from flows.pipeline import Context
-from hw.compare import Tensors, first_difference, save
+from flows.steps.convert import Converted
+from hw.compare import Tensors, first_difference, save, written
 
 
 @dataclass(frozen=True)
 class Golden:
-    """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, the integers the hardware must give, and the
-    true labels (n,) where they are known.
+    """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, the integers the hardware must give, the
+    true labels (n,) where they are known, and the classes' names or numbers.
     """
 
     images: NDArray[np.uint8]
     logits: NDArray[np.float32]
     hardware: NDArray[np.float32]
-    labels: NDArray[np.int64] | None = None
+    labels: NDArray[np.int64] | None
+    classes: tuple[str, ...]
 
 
-def load_golden(context: Context) -> Golden:
-    """Read golden.npz; the hardware's integers are the logits without the scale that stays outside it.
+def load_golden(context: Context, *, all_images: bool = False) -> Golden:
+    """Read golden.npz, the images that are compared on every graph or all of them.
 
-    Both are dyadic numbers, so the division is exact. With label_select the hardware gives the top-1 instead.
+    The hardware's integers are the logits without the scale that stays outside it. Both are dyadic numbers, so the
+    division is exact. With label_select the hardware gives the top-1 instead.
     """
+    count = None if all_images else context.config.images
     with np.load(context.path("export", "golden.npz")) as file:
-        images, logits, labels = file["images"], file["logits"], file.get("labels")
-    if context.config.label_select:
-        hardware = logits.argmax(axis=1)[:, None].astype(np.float32)
-    else:
-        hardware = logits / output_scale(ModelWrapper(str(context.path("convert", "parent.onnx"))))
+        images, logits = file["images"][:count], file["logits"][:count]
+        labels = file["labels"][:count] if "labels" in file else None
+        classes = tuple(map(str, file["classes"])) or tuple(map(str, range(logits.shape[1])))
+    scale = context.result(Converted).scale
+    hardware = logits.argmax(axis=1)[:, None].astype(np.float32) if scale is None else logits / np.float32(scale)
     if not np.array_equal(hardware, np.round(hardware)):
         raise ToolError("the scale outside the partition does not turn the logits into integers")
-    return Golden(images, logits, hardware, labels)
-
-
-def output_scale(parent: Any) -> np.float32:
-    """Factor of the scalar Mul behind the partition."""
-    (mul,) = parent.get_nodes_by_op_type("Mul")
-    return np.float32(parent.get_initializer(mul.input[1]).item())
+    return Golden(images, logits, hardware, labels, classes)
 
 
 def check(
@@ -65,7 +62,8 @@ def check(
         context: of the step; the report folder gets both versions of a tensor that differs.
         stage: for the message.
         model: the graph.
-        expected, found: (images, ...).
+        expected: (images, ...).
+        found: the same.
         walk: gives every tensor of an image, expected and found, so that the first node that differs can be named;
             without it that is the last one.
 
@@ -83,7 +81,7 @@ def check(
         pairs.insert(0, walk(number))
     message = f"{stage} is not exact: {len(wrong)} of {len(expected)} images differ"
     for one, other in pairs:
-        first = first_difference(model, one, other, number)
+        first = first_difference(written(model), one, other, number)
         if first is not None:
             raise ToolError(f"{message}; {first}", save(first, one, other, context.config.output / "report"))
     raise ToolError(message, context.log)

@@ -7,25 +7,27 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Step, digest
-from flows.steps.golden import load_golden, output_scale
+from flows.report.summary import StepResult, Verification
+from flows.steps.convert import Converted
+from flows.steps.export import Exported
+from flows.steps.golden import Golden, load_golden
+from hw.driver.standin import REFERENCE_MHZ
+
+if TYPE_CHECKING:
+    from hw.design.design import Design
 
 PICTURES = 10
-NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "4_device.ipynb"
-FOLDING = ("PE", "SIMD", "depth")
-REFERENCE_MHZ = 100.0
-"""Of the processing system's clock in FINN's Zynq shell, from which a PLL makes the accelerator's."""
+ROOT = Path(__file__).parents[2]
+NOTEBOOK = ROOT / "notebooks" / "4_device.ipynb"
 
 README = """\
 {network} for {board} ({part}), {clock_mhz:g} MHz, build {build_id}
@@ -55,65 +57,66 @@ accelerator.bit and accelerator.hwh (or accelerator.xclbin) are here where the b
 elsewhere from this build, `python3 -m driver --add-bitfile FOLDER` takes them in (vivado/README)."""
 
 
-def run(context: Context) -> dict[str, Any]:
+class Packaged(StepResult):
+    """The design's id, how many files the package has, and the zip of it."""
+
+    build_id: str = ""
+    files: int = 0
+    archive: str = ""
+
+
+def run(context: Context) -> Packaged:
     """Collect the package, then run its driver on the stand-in."""
-    from hw import finn_env
-    from hw.deploy.rtl import copy_design
     from hw.deploy.settings import build_id, io_shape_dict
     from hw.deploy.standin import copy_driver
     from hw.deploy.vivado import write_scripts
+    from hw.design.design import Design
     from hw.driver.settings import FORMAT, write
-    from hw.rtlsim.stitch import stitch
 
-    finn_env.setup(context.folder / "finn")
-    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
-    design = stitch(model, context.folder / "stitched")
+    design = Design.load(context.path("design", "design"))
+    golden = load_golden(context)
     deploy = context.folder / "deploy"
-    deploy.mkdir()
-    sources = copy_design(design, deploy / "rtl")
+    shutil.copytree(design.rtl, deploy / "rtl")
+    shell = context.board.shell
     facts: dict[str, Any] = {
         "network": context.config.network,
         "board": context.board.name,
         "part": context.board.part,
-        "platform": context.board.shell,
+        "platform": shell,
         "clock_mhz": context.clock_mhz,
         "top": design.top,
-        "io_shape_dict": io_shape_dict(design, context.board.shell),
+        "io_shape_dict": io_shape_dict(design, shell),
     }
     facts["build_id"] = build_id(deploy / "rtl", facts)
     copy_driver(deploy / "driver")
+    sources = [deploy / "rtl" / path.name for path in design.sources()]
     write_scripts(deploy / "vivado", deploy / "rtl", sources, facts, context.clock_ns)
-    _write_vectors(context, deploy)
+    _write_vectors(golden, deploy)
     (deploy / "notebooks").mkdir()
     shutil.copy(NOTEBOOK, deploy / "notebooks")
-    engines = _add_standin(context, deploy / "standin", facts["build_id"], design.top, sources)
+    engines = _add_standin(context, deploy / "standin", facts["build_id"], design)
     (deploy / "README").write_text(README.format(**facts, bitfile=BITFILE))
-    label = context.config.label_select
-    scale = None if label else float(output_scale(ModelWrapper(str(context.path("convert", "parent.onnx")))))
+    checkpoint = context.result(Exported).checkpoint
     settings: dict[str, Any] = facts | {
         "format": FORMAT,
-        "reference_mhz": REFERENCE_MHZ if context.board.shell == "zynq-iodma" else None,
-        "scale": scale,
-        "classes": _class_names(context),
-        "folding": _folding(model),
-        "checkpoint": digest(context.checkpoint),
+        "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
+        "scale": context.result(Converted).scale,
+        "classes": [] if golden.classes == tuple(map(str, range(len(golden.classes)))) else list(golden.classes),
+        "folding": {node.name: dict(node.folding) for node in design.nodes},
+        "checkpoint": checkpoint.sha256 if checkpoint else "",
         "files": _digests(deploy),
     }
     write(deploy, settings)
-    rows = [_try_driver(context, deploy, engine) for engine in engines]
+    rows = [row for engine in engines for row in _try_driver(context, deploy, engine, len(golden.images))]
     name = f"{context.config.network}-{context.board.name}"
     archive = _zip(deploy, context.folder / f"{name}.zip", name)
-    return {
-        "build_id": facts["build_id"],
-        "files": len(settings["files"]),
-        "archive": archive.name,
-        "verification": rows,
-    }
+    return Packaged(
+        verification=tuple(rows), build_id=facts["build_id"], files=len(settings["files"]), archive=archive.name
+    )
 
 
-def _write_vectors(context: Context, deploy: Path) -> None:
+def _write_vectors(golden: Golden, deploy: Path) -> None:
     """golden.npz, and some of its images as pictures."""
-    golden = load_golden(context)
     arrays: dict[str, Any] = {
         "images": golden.images,
         "outputs": golden.hardware.astype(np.int32),
@@ -128,7 +131,7 @@ def _write_vectors(context: Context, deploy: Path) -> None:
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(deploy / "images" / f"{index}.png")
 
 
-def _add_standin(context: Context, folder: Path, build_id: str, top: str, sources: list[Path]) -> list[str]:
+def _add_standin(context: Context, folder: Path, build_id: str, design: Design) -> list[str]:
     """Libraries of the engines that were verified; those that were not asked for take a compiler for nothing."""
     from hw.deploy.standin import add_cppsim, add_rtlsim, write_design
 
@@ -139,39 +142,22 @@ def _add_standin(context: Context, folder: Path, build_id: str, top: str, source
         add_cppsim(folder, context.path("verify", "cppsim"))
     if "rtlsim" in engines:
         context.status("rtlsim for the package")
-        add_rtlsim(folder, top, sources)
+        add_rtlsim(folder, design)
     return engines
 
 
-def _try_driver(context: Context, deploy: Path, engine: str) -> dict[str, Any]:
+def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> list[Verification]:
     """The package's own driver on its stand-in, in a process of its own."""
     context.status(f"driver on {engine}")
-    began = time.monotonic()
     environment = {**os.environ, "IR2NET_DEVICE": engine, "IR2NET_FAULT": "", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "driver", "--validate", "--timeout", "3600"]
-    done = subprocess.run(command, cwd=deploy, env=environment, capture_output=True, text=True, check=False)
-    print(done.stdout, done.stderr, sep="\n")  # to the step's log
-    verdict = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no answer"]
-    if done.returncode != 0 or not verdict[0].startswith("EXACT"):
-        raise ToolError(f"the driver on {engine}: {verdict[0]}")
-    images = len(load_golden(context).images)
-    seconds = round(time.monotonic() - began, 2)
-    return {"stage": "driver", "engine": engine, "images": images, "mismatches": 0, "seconds": seconds}
-
-
-def _class_names(context: Context) -> list[str]:
-    from model.data import class_names
-
-    return list(class_names(context.config.network))
-
-
-def _folding(model: ModelWrapper) -> dict[str, dict[str, int]]:
-    table = {}
-    for node in model.graph.node:
-        operator = getCustomOp(node)
-        known = operator.get_nodeattr_types()
-        table[node.name] = {name: int(operator.get_nodeattr(name)) for name in FOLDING if name in known}
-    return table
+    with context.comparing("driver", engine, images) as rows:
+        done = subprocess.run(command, cwd=deploy, env=environment, capture_output=True, text=True, check=False)
+        print(done.stdout, done.stderr, sep="\n")  # to the step's log
+        verdict = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no answer"]
+        if done.returncode != 0 or not verdict[0].startswith("EXACT"):
+            raise ToolError(f"the driver on {engine}: {verdict[0]}")
+    return rows
 
 
 def _digests(deploy: Path) -> dict[str, str]:
@@ -190,7 +176,9 @@ def _zip(deploy: Path, target: Path, name: str) -> Path:
 STEP = Step(
     "package",
     run,
-    options=("network", "label_select", "verify"),
-    needs=("export", "convert", "verify", "stitch"),
+    Packaged,
+    options=("network", "verify", "images"),
+    needs=("export", "convert", "verify", "design"),
+    reads=(NOTEBOOK, ROOT / "hw" / "driver", ROOT / "hw" / "streams"),
     compiles=lambda config: not {"cppsim", "rtlsim"}.isdisjoint(config.verify),
 )

@@ -4,18 +4,21 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
-from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.custom_op.registry import getCustomOp
+from flows.pipeline import Context, Step, StepRecord
+from flows.report.summary import Graph, NodeRow, Performance, ResourceUse, StepResult, StepTime, Summary
+from flows.steps.bitfile import Bitfile
+from flows.steps.convert import Converted
+from flows.steps.design import Designed
+from flows.steps.export import Exported
+from flows.steps.golden import load_golden
+from flows.steps.simulate import Simulated
+from flows.steps.synthesise import COUNTED, Synthesised
+from flows.steps.verify import Verified
+from hw.design.design import Design
 
-from flows.pipeline import Context, Step, StepRecord, digest
-from flows.report.summary import NodeRow, Summary
 
-FOLDING = ("PE", "SIMD", "depth")
-
-
-def run(context: Context) -> dict[str, Any]:
+def run(context: Context) -> StepResult:
     """Gather the figures; one that was not measured is null."""
     began = time.monotonic()
     from flows.report.html import Pictures, write_report  # matplotlib takes a second
@@ -24,72 +27,70 @@ def run(context: Context) -> dict[str, Any]:
     pictures = Pictures.of(nodes)
     # this step is among those reported on; what is left of it is to write the files
     own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2))
-    summary = Summary.model_validate(_summary(context, nodes, [*context.records, own]))
-    page = write_report(summary, nodes, pictures, context.folder)
-    return {"page": page.name}
+    summary = _summary(context, nodes, [*context.records, own])
+    write_report(summary, nodes, pictures, context.folder, load_golden(context).classes)
+    return StepResult()
 
 
-def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) -> dict[str, Any]:
-    results = context.results
-    card = results["export"]["card"]
-    stitched = results["stitch"]
-    performance = results["simulate"].get("performance", {})
-    measured = {name: performance.get(name) for name in ("interval_cycles", "latency_cycles", "fps")}
-    slowest = max(nodes, key=lambda node: node.cycles or 0)
-    return {
-        "board": context.board.name,
-        "part": context.board.part,
-        "clock_mhz": context.clock_mhz,
-        "network": context.config.network,
-        "checkpoint": {"sha256": digest(context.checkpoint)}
-        | {"dataset": card["dataset"], "images": card["test_images"], "top1": card["top1"]},
-        "graph": {
-            "nodes": len(nodes),
-            "hls_nodes": results["specialise"]["hls_nodes"],
-            "outside_partition": results["convert"]["outside"],
-        },
-        "verification": [
-            row for step in ("export", "verify", "simulate", "package") for row in results[step].get("verification", [])
-        ],
-        "accuracy": results["verify"].get("accuracy"),
-        "performance": measured | {"bottleneck": slowest.name, "fifo_bits": stitched["fifo_bits"]},
-        "resources": results["synthesise"].get("resources"),
-        "vivado": results["bitfile"].get("vivado"),
-        "steps": [record.model_dump() for record in steps],
-        "peak_memory_mb": context.memory.mb,
-    }
+def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) -> Summary:
+    checkpoint = context.result(Exported).checkpoint
+    assert checkpoint is not None
+    simulated, synthesised = context.result(Simulated), context.result(Synthesised)
+    interval, have = simulated.interval_cycles, context.board.resources
+    available = {name: getattr(have, name) for name in COUNTED}
+    nothing = {"tool": None, "fits": None, "available": available} | dict.fromkeys(COUNTED)
+    return Summary(
+        board=context.board.name,
+        part=context.board.part,
+        clock_mhz=context.clock_mhz,
+        network=context.config.network,
+        checkpoint=checkpoint,
+        graph=Graph(
+            nodes=len(nodes),
+            hls_nodes=sum(node.op.endswith("_hls") for node in nodes),
+            outside_partition=context.result(Converted).outside,
+        ),
+        verification=tuple(row for result in context.results.values() for row in result.verification),
+        accuracy=context.result(Verified).accuracy,
+        performance=Performance(
+            interval_cycles=interval,
+            latency_cycles=simulated.latency_cycles,
+            fps=round(context.clock_mhz * 1e6 / interval, 1) if interval else None,
+            bottleneck=max(nodes, key=lambda node: node.cycles or 0).name,
+            fifo_bits=context.result(Designed).fifo_bits,
+        ),
+        resources=synthesised.resources or ResourceUse.model_validate(nothing),
+        vivado=context.result(Bitfile).vivado,
+        steps=tuple(StepTime(**record.model_dump()) for record in steps),
+        peak_memory_mb=context.memory.mb,
+    )
 
 
 def _nodes(context: Context) -> list[NodeRow]:
-    used = context.results["synthesise"].get("nodes", {})
-    from hw.ops.registry import kind_of, register
+    from hw.ops.registry import kinds  # FINN takes seconds
 
-    register()  # where every other step came from the cache
-    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
-    rows = []
-    for node in model.graph.node:
-        operator = getCustomOp(node)
-        folding = [f"{name} {operator.get_nodeattr(name)}" for name in FOLDING if name in operator.get_nodeattr_types()]
-        resources = used.get(node.name, {})
-        producers = [producer.name for name in node.input if (producer := model.find_producer(name)) is not None]
-        rows.append(
-            NodeRow(
-                name=node.name,
-                op=node.op_type,
-                label=kind_of(node).label,
-                role=kind_of(node).role,
-                cycles=int(operator.get_exp_cycles()) or None,  # FINN says 0 where it has no formula
-                folding=", ".join(folding),
-                inputs=tuple(producers),
-                **{name: resources.get(name) for name in ("lut", "ff", "bram36", "dsp")},
-            )
+    used = context.result(Synthesised).nodes
+    design = Design.load(context.path("design", "design"))
+    writer = {tensor: node.name for node in design.nodes for tensor in node.outputs}
+    return [
+        NodeRow(
+            name=node.name,
+            op=node.op,
+            cycles=node.cycles or None,  # FINN says 0 where it has no formula
+            folding=", ".join(f"{name} {value}" for name, value in node.folding.items()),
+            label=kinds()[node.op].label,
+            role=kinds()[node.op].role,
+            layer=node.layer,
+            inputs=tuple(writer[tensor] for tensor in node.inputs if tensor in writer),
+            **(used[node.name].model_dump() if node.name in used else {}),
         )
-    return rows
+        for node in design.nodes
+    ]
 
 
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "specialise", "verify", "stitch", "simulate", "synthesise", "package", "bitfile"),
+    needs=("export", "convert", "verify", "design", "simulate", "synthesise", "package", "bitfile"),
     always=True,
 )

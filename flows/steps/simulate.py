@@ -1,84 +1,106 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole accelerator, cycle by cycle: frames back to back, and again with a reset before and stalls at both ends."""
+"""The RTL, cycle by cycle: every node on its own, then the whole accelerator, undisturbed and disturbed.
+
+Undisturbed, frames come back to back; disturbed, a reset breaks a first one off, and both ends stall at random.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Skipped, Step
-from flows.steps.golden import load_golden
-from hw.compare import DIFFERENCE
+from flows.report.summary import StepResult, Verification
+from flows.steps.golden import Golden, load_golden
+from hw.compare import DIFFERENCE, save
 
-STALL = 0.3
-"""Probability, each cycle, that the source holds back a beat, and that the sink is not ready."""
+if TYPE_CHECKING:
+    from hw.design.design import Design
+
 SEED = 1
 """Of the stalls."""
 
 
-def run(context: Context) -> dict[str, Any]:
-    """Simulate the stitched design; interval and latency come from the run without stalls."""
+class Simulated(StepResult):
+    """Of the whole design, in the run without stalls."""
+
+    interval_cycles: int | None = None
+    latency_cycles: int | None = None
+
+
+def run(context: Context) -> Simulated:
+    """Simulate the design's nodes and the whole."""
     from hw import finn_env
-    from hw.rtlsim.sim import SimulationError, StallError
-    from hw.rtlsim.stitch import stitch
-    from hw.rtlsim.stitched import simulate
+    from hw.design.design import Design
+    from hw.rtlsim.stress import STALL
+    from hw.rtlsim.whole import simulate
+    from hw.streams.sim import SimulationError, StallError
 
     if "rtlsim" not in context.config.verify:
         raise Skipped("rtlsim was not asked for (--verify)")
     finn_env.setup(context.folder / "finn")
-    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
-    design = stitch(model, context.folder)
+    design = Design.load(context.path("design", "design"))
     golden = load_golden(context)
+    rows = _compare_nodes(context, design, golden)
     picks = np.arange(context.config.frames) % len(golden.images)
-    frames = golden.images[picks].transpose(0, 2, 3, 1)  # the hardware takes channels last
-    rows = []
-    performance: dict[str, Any] = {}
-    for stage, stall in (("stitched", 0.0), ("stitched, random stalls", STALL)):
+    images = golden.images[picks]
+    frames = images.transpose(0, 2, 3, 1)  # the hardware takes channels last
+    figures: dict[str, Any] = {}
+    disturbed: dict[str, Any] = {"stall_in": STALL, "stall_out": STALL, "seed": SEED, "interrupt": True}
+    for stage, options in (("stitched", {}), ("stitched, random stalls", disturbed)):
         context.status(f"{stage}: {len(frames)} frames")
-        began = time.monotonic()
-        try:
-            result = simulate(design, frames, **_options(stall))
-        except (StallError, SimulationError) as error:
-            raise _explained(context, stage, model, golden.images[picks], stall=stall, problem=str(error)) from error
-        wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
-        if len(wrong):
-            problem = f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}"
-            raise _explained(context, stage, model, golden.images[picks], stall=stall, problem=problem)
-        seconds = round(time.monotonic() - began, 2)
-        rows.append({"stage": stage, "engine": "rtlsim", "images": len(frames), "mismatches": 0, "seconds": seconds})
-        if not stall:
-            performance = {
-                "interval_cycles": result.interval,
-                "latency_cycles": result.latency,
-                "fps": round(context.clock_mhz * 1e6 / result.interval, 1),
-            }
-    return {"performance": performance, "verification": rows}
+        with context.comparing(stage, "rtlsim", len(frames)) as more:
+            try:
+                result = simulate(design, frames, **options)
+            except (StallError, SimulationError) as error:
+                problem = str(error)
+                raise _explained(context, stage, design, images, options=options, problem=problem) from error
+            wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
+            if len(wrong):
+                problem = f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}"
+                raise _explained(context, stage, design, images, options=options, problem=problem)
+        rows += more
+        figures = figures or {"interval_cycles": result.interval, "latency_cycles": result.latency}
+    return Simulated(verification=tuple(rows), **figures)
 
 
-def _options(stall: float) -> dict[str, Any]:
-    """With stalls comes a reset in the middle of a frame."""
-    return {"stall_in": stall, "stall_out": stall, "seed": SEED, "interrupt": stall > 0}
+def _compare_nodes(context: Context, design: Design, golden: Golden) -> list[Verification]:
+    from hw.rtlsim.nodes import check_nodes
+    from hw.transforms.verify import tensors
+
+    context.status(f"compiling {len(design.modules)} modules side by side")
+    expected = tensors(context.model("design"), golden.images[0])
+    with context.comparing("nodes", "rtlsim", 1) as rows:
+        results = check_nodes(design, expected)
+        wrong = [result for result in results if result.difference is not None]
+        if wrong:
+            first = wrong[0].difference
+            assert first is not None and wrong[0].got is not None
+            text = "".join(f"{result.difference}\n" for result in wrong)
+            context.log.with_name("node-differences.log").write_text(text)
+            path = save(first, expected, {first.tensor: wrong[0].got}, context.config.output / "report")
+            raise ToolError(f"RTL differs from Python: {first}", path)
+    return rows
 
 
 def _explained(
-    context: Context, stage: str, model: Any, images: NDArray[np.uint8], *, stall: float, problem: str
+    context: Context, stage: str, design: Design, images: NDArray[np.uint8], *, options: dict[str, Any], problem: str
 ) -> ToolError:
     """The error for a run that went wrong, with the node that is to blame: the run is repeated with all in view."""
-    from hw.rtlsim.sim import SimulationError
     from hw.rtlsim.trace import explain
+    from hw.streams.sim import SimulationError
     from hw.transforms.verify import tensors
 
     context.status(f"{stage}: {problem}; looking for the node")
     report = context.config.output / "report"
+    model = context.model("design")
     expected = [tensors(model, image) for image in images]
     frames = images.transpose(0, 2, 3, 1)
     try:
-        found = explain(model, frames, expected, context.folder / "traced", report, **_options(stall))
+        found = explain(design, frames, expected, context.folder / "traced", report, **options)
     except SimulationError as error:  # what the design says of itself names the module
         return ToolError(f"{stage}: {error}", context.log)
     if found is None:
@@ -89,7 +111,8 @@ def _explained(
 STEP = Step(
     "simulate",
     run,
-    options=("frames", "verify"),
-    needs=("export", "convert", "stitch"),
+    Simulated,
+    options=("frames", "verify", "images"),
+    needs=("export", "convert", "design"),
     compiles=lambda config: "rtlsim" in config.verify,
 )

@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every node gets its RTL implementation: ours or FINN's; a node that would need HLS fails the build."""
+"""Every node gets its RTL implementation, ours or FINN's, and width converters stand where streams differ.
 
-from typing import Any
-
-from qonnx.core.modelwrapper import ModelWrapper
+A node that would need HLS fails the build.
+"""
 
 from flows.pipeline import Context, Step
+from flows.report.summary import StepResult
 
 
-def run(context: Context) -> dict[str, Any]:
+def run(context: Context) -> StepResult:
     """Specialise to RTL operators."""
+    from hw import finn_env
+    from hw.design.fifos import insert_width_converters
     from hw.transforms.specialise import specialise
 
-    model = specialise(ModelWrapper(str(context.path("fold", "model.onnx"))), context.board.part)
-    model.save(str(context.folder / "model.onnx"))
-    types = [node.op_type for node in model.graph.node]
-    return {"nodes": len(types), "hls_nodes": sum(name.endswith("_hls") for name in types)}
+    finn_env.setup(context.folder / "finn")
+    model = specialise(context.model("fold"), context.board.part)
+    context.save(insert_width_converters(model, context.board.part))
+    return StepResult()
 
 
 STEP = Step("specialise", run, needs=("fold",))

@@ -3,45 +3,55 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
-from qonnx.core.modelwrapper import ModelWrapper
+from pydantic import Field
 
 from flows.errors import ToolError, UserError
 from flows.pipeline import Context, Step
+from flows.report.summary import NodeResources, ResourceUse, StepResult
 
 COUNTED = ("lut", "ff", "bram36", "dsp")
 
 
-def run(context: Context) -> dict[str, Any]:
+class Synthesised(StepResult):
+    """What the design and each node take."""
+
+    resources: ResourceUse | None = None
+    nodes: dict[str, NodeResources] = Field(default_factory=dict)
+
+
+def run(context: Context) -> Synthesised:
     """Synthesise; a design that does not fit fails the build with the table, unless it is allowed to."""
-    from hw import finn_env
+    from hw.design.design import Design
     from hw.synth.design import synthesise_design
     from hw.synth.yosys import SynthesisError
 
-    finn_env.setup(context.folder / "finn")
-    model = ModelWrapper(str(context.path("stitch", "model.onnx")))
     try:
         found = synthesise_design(
-            model,
+            Design.load(context.path("design", "design")),
             context.board.family,
-            context.folder / "nodes",
             workers=context.config.workers,
-            progress=lambda done, total: context.status(f"{done}/{total} nodes"),
+            progress=lambda done, total: context.status(f"{done}/{total} modules"),
         )
     except SynthesisError as error:
         raise ToolError(str(error), error.log or context.log) from error
-    total = {name: getattr(found.total, name) for name in COUNTED}
-    available = {name: getattr(context.board.resources, name) for name in COUNTED}
-    excess = [f"{total[n]} {n.upper()} of {available[n]}" for n in COUNTED if total[n] > available[n]]
+    have = context.board.resources
+    total = NodeResources.of(found.total)
+    excess = [
+        f"{getattr(total, name)} {name.upper()} of {getattr(have, name)}"
+        for name in COUNTED
+        if getattr(total, name) > getattr(have, name)
+    ]
     if excess and not context.config.allow_overfit:
         raise UserError(
             f"the design does not fit {context.board.name}: {', '.join(excess)}",
             "lower --target-fps, choose a larger --board, or report it all the same with --allow-overfit",
         )
-    nodes = {name: asdict(resources) for name, resources in found.nodes.items()}
-    return {"resources": {"tool": found.tool, **total, "available": available, "fits": not excess}, "nodes": nodes}
+    available = {name: getattr(have, name) for name in COUNTED}
+    use = {"tool": found.tool, **total.model_dump(), "available": available, "fits": not excess}
+    return Synthesised(
+        resources=ResourceUse.model_validate(use),
+        nodes={name: NodeResources.of(resources) for name, resources in found.nodes.items()},
+    )
 
 
-STEP = Step("synthesise", run, options=("allow_overfit",), needs=("stitch",))
+STEP = Step("synthesise", run, Synthesised, options=("allow_overfit",), needs=("design",))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import _ctypes
 import ctypes
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hw.cppsim.compile import LIBRARY, Compiled, compile_program, discard
+from hw.cppsim.compile import LIBRARY, compile_program
 from hw.cppsim.errors import CppsimError, ImageError
 from hw.cppsim.interface import FILE, Interface, TensorInfo, in_range
 
@@ -33,7 +32,7 @@ class Accelerator:
     def __init__(self, folder: Path, cache_dir: Path | None = None) -> None:
         """See `load`; ``folder`` is the program's own."""
         self.interface = Interface.load(folder)
-        self._library, self.compiled = _open(folder, cache_dir)
+        self._library = _library(compile_program(folder, LIBRARY, cache_dir))
         if self._library.cppsim_tensors() != len(self.interface.tensors):
             raise CppsimError(f"{folder / FILE} describes another program; build again")
         message = ctypes.create_string_buffer(200)
@@ -52,7 +51,7 @@ class Accelerator:
 
         Args:
             build_dir: output folder of the build, or the folder with program.cpp.
-            cache_dir: where compiled programs are kept; default $IR2NET_CACHE/cppsim or ~/.cache/ir2net/cppsim.
+            cache_dir: in place of the cache's folder.
 
         Raises:
             CppsimError: the folder holds no accelerator or a damaged one, or it does not compile.
@@ -195,27 +194,8 @@ class Accelerator:
             raise ImageError(f"{info.name} holds {error}") from error
 
 
-def _open(folder: Path, cache_dir: Path | None) -> tuple[ctypes.CDLL, Compiled]:
-    """Load the library; one that is not what its name says is thrown away and compiled again."""
-    compiled = compile_program(folder, LIBRARY, cache_dir)
-    library = _library(compiled)
-    if library is None:
-        discard(compiled)
-        compiled = compile_program(folder, LIBRARY, cache_dir)
-        library = _library(compiled)
-    if library is None:
-        raise CppsimError(f"{compiled.path} cannot be loaded")
-    return library, compiled
-
-
-def _library(compiled: Compiled) -> ctypes.CDLL | None:
-    try:
-        library = ctypes.CDLL(str(compiled.path))
-    except OSError:
-        return None
-    if _key(library) != f"cppsim-key:{compiled.key}".encode():
-        _ctypes.dlclose(library._handle)  # or the name would go on standing for this file
-        return None
+def _library(path: Path) -> ctypes.CDLL:
+    library = ctypes.CDLL(str(path))
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     library.cppsim_open.restype = pointer
     library.cppsim_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, size]
@@ -225,17 +205,6 @@ def _library(compiled: Compiled) -> ctypes.CDLL | None:
     library.cppsim_run.argtypes = [pointer, pointer, pointer, size, ctypes.c_int, ctypes.c_uint, _PROGRESS]
     library.cppsim_trace.argtypes = [pointer, pointer, ctypes.c_int, pointer]
     return library
-
-
-def _key(library: ctypes.CDLL) -> bytes | None:
-    """The key that a library says it was compiled for."""
-    try:
-        function = library.cppsim_key
-    except AttributeError:
-        return None
-    function.restype = ctypes.c_char_p
-    key: bytes | None = function()
-    return key
 
 
 def _pointers(arrays: list[Array]) -> Any:

@@ -22,8 +22,6 @@ struct CppsimPort {
 // Called between frames with how many are done; anything but 0 stops the run.
 using CppsimProgress = int (*)(std::size_t done, std::size_t frames);
 
-// What the program was compiled from and for.
-const char* cppsim_key();
 std::size_t cppsim_inputs(const CppsimPort** ports);
 std::size_t cppsim_outputs(const CppsimPort** ports);
 std::size_t cppsim_tensors();

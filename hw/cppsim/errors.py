@@ -6,15 +6,8 @@ from __future__ import annotations
 from hw.errors import ToolFailure
 
 
-class CppsimError(RuntimeError):
+class CppsimError(ToolFailure):
     """A program cannot be generated, compiled or loaded; the message says why and what to do."""
-
-
-class CompileError(CppsimError, ToolFailure):
-    """The compiler is missing or refuses a program; `log` holds what it printed."""
-
-    def __str__(self) -> str:
-        return f"{self.args[0]} (log: {self.log})" if self.log else str(self.args[0])
 
 
 class UnsupportedOperatorError(CppsimError):

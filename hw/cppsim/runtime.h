@@ -205,12 +205,6 @@ class Accelerator {
 
 }  // namespace cppsim
 
-#ifndef CPPSIM_KEY
-#define CPPSIM_KEY ""
-#endif
-
-const char* cppsim_key() { return "cppsim-key:" CPPSIM_KEY; }
-
 std::size_t cppsim_inputs(const CppsimPort** ports) {
   *ports = cppsim::kProgram.inputs;
   return cppsim::kProgram.input_count;

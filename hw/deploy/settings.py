@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hw.design.design import Design, Edge
 from hw.driver.settings import digest
-from hw.rtlsim.stitch import Edge, StitchedDesign
 
 ID_DIGITS = 16
 DMA_NAMES = {"zynq-iodma": "{}dma{}", "alveo": "{}dma_{}"}
 """What FINN calls the DMAs of its shells; the driver looks for them under these names."""
 
 
-def io_shape_dict(design: StitchedDesign, shell: str) -> dict[str, Any]:
+def io_shape_dict(design: Design, shell: str) -> dict[str, Any]:
     """Types and shapes of all inputs and outputs, and their DMAs in a shell ("zynq-iodma", "alveo"): FINN's keys."""
     name = DMA_NAMES[shell]
     return {
@@ -42,7 +42,7 @@ def build_id(rtl: Path, facts: Mapping[str, Any]) -> str:
 def _side(letter: str, edges: Sequence[Edge]) -> dict[str, Any]:
     ends = [edge.stream for edge in edges]
     return {
-        f"{letter}dt": [f"DataType['{end.datatype.name}']" for end in ends],
+        f"{letter}dt": [f"DataType['{end.datatype}']" for end in ends],
         f"{letter}shape_normal": [list(end.shape) for end in ends],
         f"{letter}shape_folded": [list(end.folded_shape) for end in ends],
         f"{letter}shape_packed": [[*end.folded_shape[:-1], end.width // 8] for end in ends],

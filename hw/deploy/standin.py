@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from hw.cppsim.compile import FLAGS
+from hw.cxx import cxx, run
+from hw.design.design import Design
 from hw.driver.standin.engine import library
-from hw.errors import ToolFailure
-from hw.rtlsim import sim
 from hw.rtlsim.compile import build
 
+HERE = Path(__file__).parents[1]
 DESIGN = "design.json"
 # what every PC of the last ten years has, popcounts among it; not the machine's own: the package travels
 MACHINES = {"x86_64": ("-march=x86-64-v2",)}
@@ -28,30 +26,28 @@ def write_design(folder: Path, build_id: str) -> None:
     (folder / DESIGN).write_text(json.dumps({"build_id": build_id}))
 
 
-def add_rtlsim(folder: Path, top: str, sources: Sequence[Path]) -> None:
-    """Verilate the design that lies in the package; its memories are found when it is opened. Raises CompileError."""
-    shutil.copyfile(build(top, list(sources)), folder / library("rtlsim"))
+def add_rtlsim(folder: Path, design: Design) -> None:
+    """Verilate the design; its memories are found in the package when it is opened. Raises CompileError."""
+    shutil.copyfile(build(design.top, design.sources()), folder / library("rtlsim"))
 
 
 def add_cppsim(folder: Path, program: Path) -> None:
-    """Compile the program of hw/cppsim in `program`.
-
-    Raises:
-        ToolFailure: the compiler refuses it.
-    """
+    """Compile the program of hw/cppsim in `program`; raises CompileError."""
     target = folder.resolve() / library("cppsim")
     flags = [flag for flag in FLAGS if not flag.startswith("-march")] + [*MACHINES.get(platform.machine(), ())]
-    command = [os.environ.get("CXX", "g++"), *flags, "-shared", "-s", "program.cpp", "-o", str(target)]
-    done = subprocess.run(command, cwd=program, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        log = target.with_suffix(".log")
-        log.write_text(" ".join(command) + "\n" + done.stderr)
-        raise ToolFailure("g++ refuses cppsim for the package", log)
+    command = [cxx(), *flags, "-shared", "-s", "program.cpp", "-o", target]
+    log = target.with_suffix(".log")
+    run("g++ refuses cppsim for the package", command, program, log)
+    log.unlink()
     shutil.copyfile(program / "constants.bin", folder / "constants.bin")
 
 
 def copy_driver(target: Path) -> None:
-    """The driver's package, with the simulator's interface that its stand-in uses."""
-    source = Path(__file__).parent.parent / "driver"
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(Path(sim.__file__), target / "standin" / "sim.py")
+    """The driver's package, with the modules of hw.streams that it uses as its own."""
+    shutil.copytree(HERE / "driver", target, ignore=shutil.ignore_patterns("__pycache__"))
+    (target / "streams").mkdir()
+    for path in (HERE / "streams").glob("*.py"):
+        shutil.copyfile(path, target / "streams" / path.name)
+    for path in target.rglob("*.py"):
+        own = "." * len(path.relative_to(target).parts) + "streams"
+        path.write_text(path.read_text().replace("from hw.streams", f"from {own}"))

@@ -12,10 +12,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from hw.streams.packing import DataType, PackingError, pack, unpack
+
 from . import dma
 from .device import open_overlay
 from .errors import BusyError, DeviceError, DriverError, InputError
-from .packing import DataType, pack, unpack
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -176,8 +177,8 @@ class Accelerator:
         return ibuf_normal.reshape(self.ishape_folded(ind))
 
     def pack_input(self, ibuf_folded: Array, ind: int = 0) -> Array:
-        """Bytes of a folded input."""
-        return pack(ibuf_folded, self._idt[ind], self.ishape_packed(ind)[-1])
+        """Bytes of a folded input; raises InputError for values that its type does not hold."""
+        return self._pack(ibuf_folded, ind)
 
     def unpack_output(self, obuf_packed: Array, ind: int = 0) -> Array:
         """Folded output of the bytes in a buffer."""
@@ -413,8 +414,14 @@ class Accelerator:
         if values.dtype == datatype.dtype == np.uint8 and target.shape == folded and datatype.bits == 8:
             np.copyto(target.reshape(values.shape), values)
         else:
-            pack(np.ascontiguousarray(values).reshape(folded), datatype, target.shape[-1], out=target)
+            self._pack(np.ascontiguousarray(values).reshape(folded), ind, out=target)
         buffer.flush()
+
+    def _pack(self, values: Array, ind: int, out: Array | None = None) -> Array:
+        try:
+            return pack(values, self._idt[ind], self.ishape_packed(ind)[-1], out)
+        except PackingError as error:
+            raise InputError(str(error)) from error
 
     def _read(self, frames: int, ind: int) -> Array:
         """The results of the last run; where elements are whole bytes, a view of the buffer."""

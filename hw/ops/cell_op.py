@@ -14,7 +14,8 @@ from qonnx.core.datatype import BaseDataType
 
 from hw.ops.errors import UnsupportedNodeError
 from hw.ops.operator import Cost, Emitter, Node, Operator, Type, pass_on
-from hw.ops.wrapper import Cell, render, sources
+from hw.ops.wrapper import Cell, render
+from hw.rtl import sources
 
 __all__ = ["Cell", "Cost", "Emitter", "Node", "Type", "pass_on"]  # what the files of operators need
 GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"

@@ -3,13 +3,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-
-RTL_DIR = Path(__file__).resolve().parents[1] / "rtl"
 
 
 @dataclass(frozen=True)
@@ -28,21 +23,6 @@ class Cell:
     parameters: Mapping[str, int | str]
     connections: Mapping[str, str] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
-
-
-@cache
-def sources(module: str) -> tuple[Path, ...]:
-    """Files of a module of hw/rtl and of everything it instantiates, the instantiated first.
-
-    Raises:
-        FileNotFoundError: hw/rtl has no such module.
-    """
-    known = {path.stem for path in RTL_DIR.glob("*.sv")}
-    path = RTL_DIR / f"{module}.sv"
-    code = re.sub(r"//.*", "", path.read_text())
-    used = sorted((set(re.findall(r"\w+", code)) & known) - {module})
-    found = [file for name in used for file in sources(name)]
-    return tuple(dict.fromkeys([*found, path]))
 
 
 def quoted(text: str) -> str:

@@ -1,37 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""SystemVerilog to a shared library with Verilator and g++, through a content-addressed cache.
+"""SystemVerilog to a shared library with Verilator and g++, through the cache.
 
 A library is made of three parts: the code Verilator generates (against a precompiled header; one translation
-unit, or one a processor where it is large), a few lines that list the ports (`_glue`), and the runtime objects
-of Verilator and harness.cpp, which are compiled once and shared by all libraries.
+unit, or one per processor where it is large), a few lines that list the ports (`_glue`), and the runtime objects
+of Verilator and hw/streams/harness.cpp, which are compiled once and shared by all libraries.
 
-Memory files named by $readmemh are read when a simulation starts and are not part of the key: their path is
-in the sources.
+Memory files named by $readmemh are read when a simulation starts and are not part of the key.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import os
 import re
-import shlex
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from filelock import FileLock
+from hw.cache import Room, key_of
+from hw.cxx import CompileError, cxx, identity, run
 
-from hw.errors import ToolFailure
-from hw.rtlsim import patches
+__all__ = ["CompileError", "build"]
 
-_HERE = Path(__file__).parent
-_FORMAT = 3  # of the generated glue: a new number makes old libraries invalid
+STREAMS = Path(__file__).parents[1] / "streams"
 _PREFIX = "Vtop"
 _HEADER_SUFFIXES = frozenset({".vh", ".svh"})
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vlt"})
@@ -44,28 +38,14 @@ _VERILATOR_FLAGS = (
 _CXX_FLAGS = ("-fPIC", "-fvisibility=hidden", "-std=gnu++17", "-w", "-DVM_TRACE=0", "-DVM_COVERAGE=0")
 _RUNTIME_FLAGS = (
     "-DVL_USER_FINISH", "-DVL_USER_STOP", "-DVL_USER_FATAL", "-DVL_USER_WARN", "-DVL_PRINTF=ir2_printf",
-    "-include", "cstdio", "-include", str(_HERE / "print.h"),
+    "-include", "cstdio", "-include", str(STREAMS / "print.h"),
 )  # fmt: skip
 _LARGE = 500_000  # bytes of generated code from which several compilers at once pay
 _SLOW = "__Slow.cpp"  # Verilator's name for code that runs once, at the start
 _HARNESS = ("harness.h", "harness.cpp", "print.h")
 _RUNTIME_SOURCES = ("verilated", "verilated_threads")
+Command = list[str | Path]
 _PORT = re.compile(r"^\s*VL_(IN|OUT|INOUT)(8|16|64|W|)\(&(\w+),(\d+),(\d+)(?:,\d+)?\);", re.MULTILINE)
-
-
-class CompileError(ToolFailure):
-    """A design that does not compile. `log` holds the command lines and all that the tools printed."""
-
-
-def default_cache_dir() -> Path:
-    """Folder of compiled libraries: $IR2NET_CACHE, or ~/.cache/ir2net/rtlsim."""
-    configured = os.environ.get("IR2NET_CACHE")
-    return Path(configured) if configured else Path.home() / ".cache" / "ir2net" / "rtlsim"
-
-
-def compiler() -> str | None:
-    """Path of the C++ compiler, $CXX or g++; None where it is not installed."""
-    return shutil.which(_cxx())
 
 
 def build(
@@ -75,6 +55,7 @@ def build(
     include_dirs: Sequence[Path] = (),
     parameters: Mapping[str, int | str] | None = None,
     defines: Sequence[str] = (),
+    assertions: bool = True,
     cache_dir: Path | None = None,
     optimise: str = "-O1",
 ) -> Path:
@@ -82,98 +63,57 @@ def build(
 
     `sources` may hold headers (.vh, .svh; their folders are searched for includes) and Verilator control
     files (.vlt); packages are put first. `parameters` override those of the top module: integers, or
-    strings that become Verilog strings. `optimise` is g++'s level for the generated code. Files of
-    finn-rtllib that Verilator cannot read, or simulates slowly, are patched on the way (patches.py).
+    strings that become Verilog strings. Without `assertions` the simulation is faster. `optimise` is g++'s level for
+    the generated code. `cache_dir` takes the place of the cache's folder.
 
-    Safe against two builds of the same design at once: the second waits for the first. Raises CompileError,
-    FileNotFoundError for a source that is not there, and patches.PatchError.
+    Raises:
+        CompileError: Verilator or g++ refuses it.
+        FileNotFoundError: a source is not there.
     """
     ordered = _ordered(sources)
-    texts = patches.read_all(ordered)
     includes = _include_dirs(sources, include_dirs)
     overrides = [f"-G{name}={_literal(value)}" for name, value in sorted((parameters or {}).items())]
-    options = [*_VERILATOR_FLAGS, "--top-module", top, *overrides, *(f"+define+{name}" for name in defines)]
-    root = cache_dir or default_cache_dir()
-    root.mkdir(parents=True, exist_ok=True)
-    words = [_tool_identity(), str(_FORMAT), optimise, *options]
-    name = f"{top}-{_digest(words, {**_read_harness(), **texts, **_headers(includes)})}"
-    library = root / f"{name}.so"
-    if not library.exists():
-        with (
-            FileLock(root / f"{name}.lock"),
-            tempfile.TemporaryDirectory(dir=root, prefix=f"{top}-") as scratch,
-        ):
-            if not library.exists():
-                files = _materialise(Path(scratch), texts)
-                job = _Job(Path(scratch), root / f"{name}.log", dict(zip(files, ordered, strict=True)))
-                job.verilate(top, [*options, *(f"-I{folder}" for folder in includes)], files)
-                job.link(top, _runtime(root, optimise), optimise).replace(library)
-                job.log.unlink()
-    return library
+    options = [*_VERILATOR_FLAGS, "--assert" if assertions else "--no-assert", "--top-module", top, *overrides]
+    options += [f"+define+{name}" for name in defines]
+    contents = [path.name.encode() + b"\n" + path.read_bytes() for path in (*ordered, *_included(includes))]
+    room = Room("rtlsim", cache_dir)
 
-
-class _Job:
-    """A build: its scratch folder and the log of its commands, where `origins` stand for copied files."""
-
-    def __init__(self, folder: Path, log: Path, origins: Mapping[Path, Path] | None = None) -> None:
-        self.folder = folder
-        self.log = log
-        self.origins = origins or {}
+    def make(folder: Path, log: Path) -> None:
         log.write_text("")
-
-    def verilate(self, top: str, options: Sequence[str], files: Sequence[Path]) -> None:
-        """Generate C++ in the folder "obj"."""
+        scratch = folder.parent / "scratch"
         root = _verilator_root()
         # The binary, not the Perl script around it, which would only set this variable.
-        command: list[str | Path] = [
-            root / "bin" / "verilator_bin",
-            *options,
-            "-Mdir",
-            self.folder / "obj",
-            *files,
-        ]
-        self.run(f"Verilator refuses {top}", command, {"VERILATOR_ROOT": str(root)})
+        command: Command = [root / "bin" / "verilator_bin", *options, *(f"-I{path}" for path in includes)]
+        command += ["-Mdir", scratch, *ordered]
+        run(f"Verilator refuses {top}", command, folder, log, {"VERILATOR_ROOT": str(root)})
+        _link(scratch, folder / f"{top}.so", _runtime(room, optimise), optimise, log)
 
-    def link(self, top: str, runtime: _Runtime, optimise: str) -> Path:
-        """Compile the generated C++ and link it; returns the library."""
-        flags: list[str | Path] = [*_CXX_FLAGS, *_includes(), "-include", runtime.header, "-Iobj"]
+    key = key_of(_tool_identity(), optimise, *options, *_read_harness(), *contents)
+    return room.get(key, make) / f"{top}.so"
 
-        def compile_unit(number: int, unit: _Unit) -> Path:
-            source, compiled = self.folder / f"unit{number}.cpp", self.folder / f"unit{number}.o"
-            source.write_text(unit.text)
-            level = optimise if unit.hot else "-O0"
-            command = [_cxx(), level, *flags, "-c", source, "-o", compiled]
-            self.run(f"g++ refuses the code generated for {top}", command)
-            return compiled
 
-        units = _units(self.folder / "obj", _processors())
-        with ThreadPoolExecutor(len(units)) as pool:
-            objects = [*pool.map(compile_unit, range(len(units)), units), *runtime.objects]
-        linked = self.folder / "library.so"
-        # -Bsymbolic: every library has symbols of the same names, and has to use its own.
-        self.run(f"cannot link {top}", [_cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", linked, *objects])
-        return linked
+def _link(generated: Path, library: Path, runtime: _Runtime, optimise: str, log: Path) -> None:
+    """Compile the generated C++ and link it."""
+    flags: Command = [*_CXX_FLAGS, *_includes(), "-include", runtime.header, f"-I{generated}"]
 
-    def run(self, complaint: str, command: Sequence[str | Path], variables: Mapping[str, str] | None = None) -> None:
-        """Run a tool in the scratch folder. Raises CompileError with the first error line it printed."""
-        words = [str(word) for word in command]
-        environment = {**os.environ, **(variables or {})}
-        try:
-            done = subprocess.run(words, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
-        except FileNotFoundError as error:
-            self._note(words, str(error))
-            raise CompileError(f"{words[0]} is not installed", self.log) from error
-        output = self._note(words, done.stdout + done.stderr)
-        if done.returncode != 0:
-            errors = (line for line in output.splitlines() if "rror" in line)
-            raise CompileError(f"{complaint}: {next(errors, f'exit status {done.returncode}')}", self.log)
+    def compile_unit(number: int, unit: _Unit) -> Path:
+        source, compiled = generated / f"unit{number}.cc", generated / f"unit{number}.o"
+        source.write_text(unit.text)
+        level = optimise if unit.hot else "-O0"
+        run(
+            f"g++ refuses the code generated for {library.stem}",
+            [cxx(), level, *flags, "-c", source, "-o", compiled],
+            generated,
+            log,
+        )
+        return compiled
 
-    def _note(self, words: Sequence[str], output: str) -> str:
-        for copied, origin in self.origins.items():
-            output = output.replace(str(copied), str(origin))
-        with self.log.open("a") as log:
-            log.write(f"$ {shlex.join(words)}\n{output}\n")
-        return output
+    units = _units(generated, len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(len(units)) as pool:
+        objects = [*pool.map(compile_unit, range(len(units)), units), *runtime.objects]
+    # -Bsymbolic: every library has symbols of the same names, and has to use its own.
+    command: Command = [cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", library, *objects]
+    run(f"cannot link {library.stem}", command, generated, log)
 
 
 @dataclass(frozen=True)
@@ -201,10 +141,6 @@ def _include_all(files: Sequence[Path]) -> str:
     return "".join(f'#include "{path.name}"\n' for path in files)
 
 
-def _processors() -> int:
-    return len(os.sched_getaffinity(0))
-
-
 def _glue(generated: Path) -> str:
     """Code that makes a design and lists its ports."""
     rows = []
@@ -215,7 +151,7 @@ def _glue(generated: Path) -> str:
         rows.append(f'      {{"{plain}", {int(high) - int(low) + 1}, {is_input}, &m_top.{name}}},')
     table = "\n".join(rows)
     return f"""#include "{_PREFIX}.h"
-#include "{_HERE / "harness.h"}"
+#include "{STREAMS / "harness.h"}"
 class Top final : public Design {{
 public:
   explicit Top(VerilatedContext* context) : m_top{{context}} {{}}
@@ -242,46 +178,35 @@ class _Runtime:
     header: Path
 
 
-def _runtime(root: Path, optimise: str) -> _Runtime:
+def _runtime(room: Room, optimise: str) -> _Runtime:
     include = _verilator_root() / "include"
-    sources = [*(include / f"{name}.cpp" for name in _RUNTIME_SOURCES), _HERE / "harness.cpp"]
-    return _Runtime([_object(root, source) for source in sources], _header(root, optimise))
+    sources = [*(include / f"{name}.cpp" for name in _RUNTIME_SOURCES), STREAMS / "harness.cpp"]
+    return _Runtime([_object(room, source) for source in sources], _header(room, optimise))
 
 
-def _object(root: Path, source: Path) -> Path:
-    """Object file of a part of the runtime, compiled on first use."""
-    headers = {name: text for name, text in _read_harness().items() if name.endswith(".h")}
-    digest = _digest([_tool_identity()], {source.name: source.read_bytes(), **headers})
-    target = root / f"runtime-{source.stem}-{digest}.o"
-    if not target.exists():
-        with FileLock(target.with_suffix(".lock")):
-            if not target.exists():
-                made = target.with_suffix(".part")
-                job = _Job(root, target.with_suffix(".log"))
-                flags = ["-O1", *_CXX_FLAGS, *_RUNTIME_FLAGS, *_includes()]
-                job.run(f"g++ refuses {source.name}", [_cxx(), *flags, "-c", source, "-o", made])
-                made.replace(target)
-                job.log.unlink()
-    return target
+def _object(room: Room, source: Path) -> Path:
+    """Return the object file of a part of the runtime, compiled on first use."""
+
+    def make(folder: Path, log: Path) -> None:
+        flags: Command = ["-O1", *_CXX_FLAGS, *_RUNTIME_FLAGS, *_includes()]
+        run(f"g++ refuses {source.name}", [cxx(), *flags, "-c", source, "-o", folder / "runtime.o"], folder, log)
+
+    return room.get(key_of(_tool_identity(), source.read_bytes(), *_read_harness()), make) / "runtime.o"
 
 
-def _header(root: Path, optimise: str) -> Path:
-    """The header to include; g++ finds the precompiled one (.gch) beside it.
+def _header(room: Room, optimise: str) -> Path:
+    """Return the header to include; g++ finds the precompiled one (.gch) beside it.
 
     It saves two thirds of the time of a small design.
     """
-    header = root / f"runtime-verilated{optimise}-{_digest([_tool_identity()], {})}.h"
-    ready = header.with_suffix(".ready")
-    if not ready.exists():
-        with FileLock(header.with_suffix(".lock")):
-            if not ready.exists():
-                header.write_text('#include "verilated.h"\n#include <memory>\n#include <vector>\n')
-                job = _Job(root, header.with_suffix(".log"))
-                flags = [optimise, *_CXX_FLAGS, *_includes(), "-x", "c++-header"]
-                job.run("g++ refuses verilated.h", [_cxx(), *flags, header, "-o", f"{header}.gch"])
-                job.log.unlink()
-                ready.touch()
-    return header
+
+    def make(folder: Path, log: Path) -> None:
+        header = folder / "runtime.h"
+        header.write_text('#include "verilated.h"\n#include <memory>\n#include <vector>\n')
+        flags: Command = [optimise, *_CXX_FLAGS, *_includes(), "-x", "c++-header"]
+        run("g++ refuses verilated.h", [cxx(), *flags, header, "-o", f"{header}.gch"], folder, log)
+
+    return room.get(key_of(_tool_identity(), "header", optimise), make) / "runtime.h"
 
 
 def _verilator_root() -> Path:
@@ -291,35 +216,27 @@ def _verilator_root() -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def _cxx() -> str:
-    return os.environ.get("CXX", "g++")
-
-
 def _includes() -> list[str]:
     include = _verilator_root() / "include"
     return [f"-I{include}", f"-I{include / 'vltstd'}"]
 
 
-def _read_harness() -> dict[str, bytes]:
-    return {name: (_HERE / name).read_bytes() for name in _HARNESS}
+def _read_harness() -> list[bytes]:
+    return [(STREAMS / name).read_bytes() for name in _HARNESS]
 
 
 @cache
 def _tool_identity() -> str:
-    """Versions and flags of the tools, whatever the design."""
-    verilator = _verilator_root()
-    binary = verilator / "bin" / "verilator_bin"
+    """Return versions and flags of the tools, whatever the design."""
+    binary = _verilator_root() / "bin" / "verilator_bin"
     release = subprocess.run([str(binary), "--version"], capture_output=True, text=True, check=True).stdout
-    path = compiler()
-    # a compiler that fails here fails again where it compiles, and leaves a log there
-    version = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout if path else ""
-    return _digest([release, str(binary.stat().st_size), version, *_CXX_FLAGS], {})
+    return key_of(release, str(binary.stat().st_size), identity(), *_CXX_FLAGS)
 
 
 def _ordered(sources: Sequence[Path]) -> list[Path]:
     """Sources without headers and repetitions, packages first: Verilator reads them in order."""
     unique = [path for path in dict.fromkeys(Path(source) for source in sources) if path.suffix not in _HEADER_SUFFIXES]
-    return sorted(unique, key=lambda path: (path.suffix != ".vlt", not path.stem.endswith("_pkg")))
+    return sorted((path.resolve() for path in unique), key=lambda p: (p.suffix != ".vlt", not p.stem.endswith("_pkg")))
 
 
 def _include_dirs(sources: Sequence[Path], include_dirs: Sequence[Path]) -> list[Path]:
@@ -327,26 +244,10 @@ def _include_dirs(sources: Sequence[Path], include_dirs: Sequence[Path]) -> list
     return list(dict.fromkeys(Path(folder).resolve() for folder in (*include_dirs, *of_headers)))
 
 
-def _headers(folders: Sequence[Path]) -> dict[str, bytes]:
-    """Every file of the include folders that Verilator could pick up, by position of the folder and name."""
+def _included(folders: Sequence[Path]) -> list[Path]:
+    """Return every file of the include folders that Verilator could pick up."""
     suffixes = _HEADER_SUFFIXES | _SOURCE_SUFFIXES
-    return {
-        f"include{index}/{path.name}": path.read_bytes()
-        for index, folder in enumerate(folders)
-        for path in sorted(folder.iterdir())
-        if path.suffix in suffixes and path.is_file()
-    }
-
-
-def _materialise(folder: Path, texts: Mapping[str, bytes]) -> list[Path]:
-    """Writes the sources (patched where needed) into numbered folders, so that equal names do not collide."""
-    files = []
-    for relative, text in texts.items():
-        target = folder / "src" / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(text)
-        files.append(target)
-    return files
+    return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in suffixes]
 
 
 def _literal(value: int | str) -> str:
@@ -355,13 +256,3 @@ def _literal(value: int | str) -> str:
             raise ValueError(f"not expressible as a Verilog string parameter: {value!r}")
         return f'"{value}"'
     return str(int(value))
-
-
-def _digest(words: Sequence[str], files: Mapping[str, bytes]) -> str:
-    state = hashlib.sha256()
-    for word in words:
-        state.update(f"{len(word)}:{word};".encode())
-    for name, content in files.items():
-        state.update(f"{len(name)}:{name}:{len(content)};".encode())
-        state.update(content)
-    return state.hexdigest()[:24]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hw.rtlsim.sim import Beats, Simulation, SimulationError, StallError
+from hw.streams.sim import Beats, Simulation, SimulationError, StallError
 
 STALL = 0.3
 """Probability, each cycle, that a source holds back a beat, and that a sink is not ready."""

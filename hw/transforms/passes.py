@@ -51,7 +51,9 @@ class InPlaceModel(ModelWrapper):
         if isinstance(transformation, InferShapes | InferDataTypes):
             # They walk the nodes in their order; some transformations append where they should insert.
             SortGraph().apply(self)
+        layers = {name: node.doc_string for node in self.graph.node for name in node.output}
         model = super().transform(transformation, make_deepcopy=False, cleanup=False)
+        _name_layers(model, layers)
         if not isinstance(model, InPlaceModel):  # InferShapes makes a new wrapper
             model = InPlaceModel(model.model, defer_types=self._defer_types)
         if isinstance(transformation, InferDataTypes):
@@ -66,6 +68,19 @@ class InPlaceModel(ModelWrapper):
         infos = (*self.graph.input, *self.graph.output, *self.graph.value_info)
         known = {info.name for info in infos if info.type.tensor_type.HasField("shape")}
         return all(name in known for node in self.graph.node for name in node.output)
+
+
+def _name_layers(model: Any, before: dict[str, str]) -> None:
+    """Let new nodes say in doc_string which layer of the network they are of, as the exported ones do.
+
+    That is the layer that wrote their tensor before, or else the one that reads it.
+    """
+    reader: dict[str, str] = {}
+    for node in reversed(model.graph.node):
+        if not node.doc_string:
+            known = (before.get(name) or reader.get(name) for name in node.output)
+            node.doc_string = next(filter(None, known), "")
+        reader.update(dict.fromkeys(node.input, node.doc_string))
 
 
 def apply(model: Any, *transformations: Any, defer_types: bool = False) -> Any:

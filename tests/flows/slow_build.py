@@ -8,10 +8,11 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from flows.pipeline import Context
+    from flows.report.summary import StepResult
 
 
 def wait_in_tool(number: int) -> int:
@@ -19,7 +20,7 @@ def wait_in_tool(number: int) -> int:
     return subprocess.run(["sleep", "100"], check=False).returncode
 
 
-def slow(context: Context) -> dict[str, Any]:
+def slow(context: Context) -> StepResult:
     """Wait for tools that a thread and a worker process run, one after the other, unless the file is gone."""
     (context.folder / "half").write_text("written")
     if waits.exists():
@@ -28,15 +29,18 @@ def slow(context: Context) -> dict[str, Any]:
             runs = [pool.submit(wait_in_tool, number) for pool in (threads, processes) for number in range(4)]
             for run in runs:
                 run.result()
-    return {}
+    from flows.report.summary import StepResult
+
+    return StepResult()
 
 
 if __name__ == "__main__":
     # here: the workers, which read this file too, need none of it
     from flows import build, steps
     from flows.pipeline import Step
+    from flows.report.summary import StepResult
 
     waits = Path(sys.argv.pop(1))
-    steps.ORDER = (Step("fast", lambda _: {}), Step("slow", slow), Step("report", lambda _: {}))
+    steps.ORDER = (Step("fast", lambda _: StepResult()), Step("slow", slow), Step("report", lambda _: StepResult()))
     build._inputs = lambda config: waits.with_name("weights")
     build.main()

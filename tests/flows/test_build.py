@@ -8,13 +8,14 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from flows.build import run
 from flows.config import BuildConfig
 from flows.errors import UserError
 from flows.report.summary import Summary
+from flows.steps.golden import load_golden
+from tests.flows import finished
 from tests.flows.command import ROOT, build
 
 STEPS = [
@@ -23,9 +24,8 @@ STEPS = [
     "convert",
     "fold",
     "specialise",
-    "generate",
     "verify",
-    "stitch",
+    "design",
     "simulate",
     "synthesise",
     "package",
@@ -44,7 +44,7 @@ def summary(tiny_build: Path) -> dict[str, Any]:
 def test_every_rung_is_exact(summary: dict[str, Any]) -> None:
     Summary.model_validate(summary)
     rungs = {row["stage"]: row for row in summary["verification"]}
-    graphs = {"export", "streamline", "convert", "fold", "specialise", "generate"}
+    graphs = {"export", "streamline", "convert", "fold", "specialise"}
     assert set(rungs) == graphs | {"tensors", "test images", "nodes", "stitched", "stitched, random stalls", "driver"}
     assert all(row["mismatches"] == 0 for row in rungs.values())
     assert all(rungs[name]["images"] >= 4 for name in graphs)
@@ -81,7 +81,7 @@ def test_report_names_what_it_measured(summary: dict[str, Any], tiny_build: Path
 
 @pytest.mark.timeout(1500)
 def test_package_names_every_file_with_its_digest(tiny_build: Path) -> None:
-    deploy = tiny_build / "11_package" / "deploy"
+    deploy = tiny_build / "10_package" / "deploy"
     settings = json.loads((deploy / "settings.json").read_text())
     found = {str(path.relative_to(deploy)) for path in deploy.rglob("*") if path.is_file()} - {"settings.json"}
     assert set(settings["files"]) == found
@@ -98,58 +98,28 @@ def test_a_second_build_comes_from_the_cache(tiny_build: Path) -> None:
 
 
 @pytest.mark.timeout(1500)
-def test_a_flipped_weight_bit_is_found_at_its_node(tiny_build: Path, tmp_path: Path) -> None:
-    from hw.rtlsim import nodewise
-
-    node = "XnorMVAU_rtl_0"
-    model, folder = _with_copied_node(tiny_build, tmp_path, node)
-    rom = next(folder.glob("*.hex"))
-    words = rom.read_text().split()
-    words[0] = f"{int(words[0], 16) ^ 1:0{len(words[0])}x}"
-    rom.write_text("\n".join(words) + "\n")
-    results = _check(nodewise, model, tiny_build, node)
-    assert results.difference is not None
-
-
-@pytest.mark.timeout(1500)
-def test_a_wrong_threshold_is_found_at_its_node(tiny_build: Path, tmp_path: Path) -> None:
-    from hw.rtlsim import nodewise
-
-    node = "Thresholding_rtl_0"
-    model, folder = _with_copied_node(tiny_build, tmp_path, node)
-    for rom in folder.glob("*.dat"):  # all thresholds of one stage, so that an image is sure to meet one
-        words = rom.read_text().split()
-        rom.write_text("\n".join("0" * len(word) for word in words) + "\n")
-        break
-    results = _check(nodewise, model, tiny_build, node)
-    assert results.difference is not None
-
-
-def _with_copied_node(tiny_build: Path, tmp_path: Path, name: str) -> tuple[Any, Path]:
-    """The generated model with one node's files moved to where a test may change them."""
-    from qonnx.core.modelwrapper import ModelWrapper
-    from qonnx.custom_op.registry import getCustomOp
-
+@pytest.mark.parametrize(("node", "memory"), [("XnorMVAU_rtl_0", "*.hex"), ("Thresholding_rtl_0", "*_threshs_*.dat")])
+def test_a_changed_memory_is_found_at_its_node(node: str, memory: str, tiny_build: Path, tmp_path: Path) -> None:
+    """A bit of each weight, all thresholds of each stage: so much that an image is sure to meet one."""
     from hw import finn_env
-    from hw.rtlsim import xsi
+    from hw.design.design import Design
+    from hw.rtlsim.nodes import check_nodes
+    from hw.transforms.verify import tensors
 
     finn_env.setup(tmp_path / "finn")
-    xsi.install()
-    model = ModelWrapper(str(tiny_build / "06_generate" / "model.onnx"))
-    operator = getCustomOp(model.get_node_from_name(name))
-    source = Path(operator.get_nodeattr("code_gen_dir_ipgen"))
-    folder = tmp_path / name
-    shutil.copytree(source, folder)
-    for file in folder.glob("*.*v"):
-        file.write_text(file.read_text().replace(str(source), str(folder)))
-    for attribute in ("code_gen_dir_ipgen", "ipgen_path", "ip_path"):
-        operator.set_nodeattr(attribute, str(folder))
-    return model, folder
-
-
-def _check(nodewise: Any, model: Any, tiny_build: Path, name: str) -> Any:
-    with np.load(tiny_build / "07_verify" / "tensors.npz") as tensors:
-        return nodewise.check_node(model, model.get_node_from_name(name), dict(tensors))
+    context = finished.context(tiny_build, "simulate", tmp_path)
+    shutil.copytree(tiny_build / "07_design" / "design", tmp_path / "design")
+    design = Design.load(tmp_path / "design")
+    text = "".join(path.read_text() for path in design.sources(design.node(node).module))
+    changed = [path for path in design.rtl.glob(f"rom/{memory}") if path.name[:8] in text]
+    assert changed
+    for rom in changed:
+        words = rom.read_text().split()
+        flipped = (f"{int(word, 16) ^ 1:0{len(word)}x}" if rom.suffix == ".hex" else "0" * len(word) for word in words)
+        rom.write_text("\n".join(flipped) + "\n")
+    image = load_golden(context).images[0]
+    wrong = [found.node for found in check_nodes(design, tensors(context.model("design"), image)) if found.difference]
+    assert wrong == [node]
 
 
 @pytest.mark.parametrize(
@@ -199,7 +169,7 @@ def test_a_missing_compiler_is_noticed_before_the_first_step(tmp_path: Path, mon
     monkeypatch.setenv("CXX", str(tmp_path / "g++"))
     with pytest.raises(UserError, match=r"step 'verify' needs a C\+\+ compiler"):
         run(BuildConfig(network="tiny", output_dir=tmp_path / "out"))
-    with pytest.raises(UserError, match=r"step 'stitch' needs a C\+\+ compiler"):
+    with pytest.raises(UserError, match=r"step 'design' needs a C\+\+ compiler"):
         run(BuildConfig(network="tiny", output_dir=tmp_path / "out", verify=()))
     assert list(tmp_path.iterdir()) == []
 

@@ -12,15 +12,17 @@ from pathlib import Path
 
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
+from qonnx.custom_op.registry import getCustomOp
 
-from flows.config import BuildConfig, Engine
+from flows.config import Engine
 from flows.pipeline import Context
 from flows.steps import bitfile, package, synthesise
 from hw import finn_env
 from hw.boards.board import Board, available
+from hw.design.generate import generate_hdl
+from hw.design.stitch import stitch
 from hw.driver import Accelerator
-from hw.ops import generate
-from model.checkpoint import shipped_checkpoint
+from tests.flows import finished
 from tests.hw.deploy import fake_tools, flowcheck, tclcheck
 from tests.tools import needs_tclsh
 
@@ -31,26 +33,21 @@ DRIVEN = ("u250", "zcu104")
 
 
 def context(board: Board, tiny_build: Path, folder: Path) -> Context:
-    """A build for the board that has come as far as `stitch`: HDL of the folded graph with its FIFOs."""
+    """A build for the board that has come as far as `design`: RTL of the folded graph with its FIFOs."""
     verify: tuple[Engine, ...] = ("cppsim",) if board.name in DRIVEN else ()
-    names = {"export": "01_export", "convert": "03_convert", "verify": "07_verify"}
-    folders = {step: tiny_build / name for step, name in names.items()}
-    for step in ("stitch", "synthesise", "package", "bitfile"):
-        folders[step] = folder / step
-        folders[step].mkdir()
-    found = Context(
-        config=BuildConfig(network="tiny", board=board.name, verify=verify, bitfile=True, output_dir=folder),
-        board=board,
-        folders=folders,
-        checkpoint=shipped_checkpoint("tiny"),
-    )
+    found = finished.context(tiny_build, "design", folder / "design", board.name, verify=verify, bitfile=True)
+    for step in ("design", "synthesise", "package", "bitfile"):
+        found.folders[step] = folder / step
+        found.folders[step].mkdir()
     finn_env.setup(folder / "finn")
+    model = ModelWrapper(str(tiny_build / "07_design" / "model.onnx"))
+    for node in model.graph.node:
+        getCustomOp(node).set_nodeattr("ipgen_path", "")  # for another part
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = generate(
-            ModelWrapper(str(tiny_build / "08_stitch" / "model.onnx")), board.part, found.clock_ns, folder / "finn"
-        )
-    model.save(str(found.path("stitch", "model.onnx")))
+        model = generate_hdl(model, board.part, found.clock_ns, folder / "finn")
+    found.save(model)
+    stitch(model, found.path("design", "design"), board.part, found.clock_ns)
     return found
 
 
@@ -61,12 +58,12 @@ def test_generate_fit_package_and_scripts(
 ) -> None:
     found = context(board, tiny_build, tmp_path)
     found.current = "synthesise"
-    resources = synthesise.STEP.run(found)["resources"]
-    assert resources["fits"]
-    assert resources["available"]["lut"] == board.resources.lut
-    assert 0 < resources["lut"] < resources["available"]["lut"]
+    resources = synthesise.run(found).resources
+    assert resources is not None and resources.lut is not None and resources.fits
+    assert resources.available.lut == board.resources.lut
+    assert 0 < resources.lut < resources.available.lut
     found.current = "package"
-    result = package.STEP.run(found)
+    result = package.run(found)
     settings = json.loads((found.path("package", "deploy") / "settings.json").read_text())
     assert (settings["part"], settings["platform"]) == (board.part, board.shell)
     assert settings["clock_mhz"] == board.clock_mhz
@@ -76,20 +73,20 @@ def test_generate_fit_package_and_scripts(
         design = tclcheck.check(commands, vivado.parent / "rtl")
         assert len(design.files) > 20
         assert any(board.part in command for command in commands)
-    assert [row["engine"] for row in result["verification"]] == list(found.config.verify)
+    assert [row.engine for row in result.verification] == list(found.config.verify)
     if board.name in DRIVEN:
         with Accelerator(found.path("package", "deploy"), batch_size=3, device="cppsim") as accelerator:
             assert accelerator.validate()
             assert accelerator.fclk_mhz == board.clock_mhz
     found.current = "bitfile"
     fake_tools.install(monkeypatch, tmp_path / "tools")
-    reported = bitfile.STEP.run(found)["vivado"]
-    assert reported["met"] and reported["lut"] > 0
+    reported = bitfile.run(found).vivado
+    assert reported is not None and reported.met and reported.lut
     flow = flowcheck.check(found.path("bitfile", "finn"))
     shapes = settings["io_shape_dict"]
     assert {*shapes["input_dma_name"], *shapes["output_dma_name"]} < flow.instances
     # two DMAs from Vitis HLS, three kernels, the shell's project or three objects and a report; a cell for each node
     assert flow.scripts == (6 if board.shell == "zynq-iodma" else 9)
-    assert flow.cells > len(ModelWrapper(str(found.path("stitch", "model.onnx"))).graph.node)
+    assert flow.cells > len(ModelWrapper(str(found.path("design", "model.onnx"))).graph.node)
     assert all(board.part in script.read_text() for script in found.path("bitfile", "finn").rglob("make_project.tcl"))
     shutil.rmtree(tmp_path)

@@ -22,7 +22,7 @@ RUNS = [(path, "cppsim") for path in NOTEBOOKS] + [(path, "rtlsim") for path in 
 def test_runs(path: Path, device: str, tiny_build: Path) -> None:
     variables = {
         "IR2NET_BUILD": str(tiny_build),
-        "IR2NET_PACKAGE": str(tiny_build / "11_package" / "deploy"),
+        "IR2NET_PACKAGE": str(tiny_build / "10_package" / "deploy"),
         "IR2NET_DEVICE": device,
         "PYTHONPATH": str(ROOT),
     }

@@ -15,8 +15,22 @@ from rich.console import Console
 from flows.config import BuildConfig
 from flows.errors import Interrupted, ToolError, UserError
 from flows.pipeline import Context, Pipeline, Skipped, Step
+from flows.report.summary import StepResult
 from hw.boards.board import load
 from hw.errors import ToolFailure
+
+
+class Value(StepResult):
+    """What the first step found."""
+
+    value: int = 0
+
+
+class Sum(StepResult):
+    """What the second one made of it."""
+
+    sum: int = 0
+    note: str = ""
 
 
 class Recorder:
@@ -28,26 +42,26 @@ class Recorder:
         self.fault: BaseException | None = None
         self.extra: dict[str, Any] = {}
 
-    def first(self, context: Context) -> dict[str, Any]:
+    def first(self, context: Context) -> Value:
         self.runs.append("first")
         (context.folder / "value").write_text(str(context.config.images))
-        return {"value": context.config.images}
+        return Value(value=context.config.images)
 
-    def second(self, context: Context) -> dict[str, Any]:
+    def second(self, context: Context) -> Sum:
         self.runs.append("second")
         (context.folder / "half").write_text("written before the fault")
         if self.fault is not None:
             raise self.fault
-        total = int(context.path("first", "value").read_text()) + context.results["first"]["value"]
-        return {"sum": total, **self.extra}
+        total = int(context.path("first", "value").read_text()) + context.result(Value).value
+        return Sum(sum=total, **self.extra)
 
     def build(self, images: int = 2, **options: Any) -> Context:
         return self.pipeline(images).run(**options)
 
     def pipeline(self, images: int = 2) -> Pipeline:
         steps = [
-            Step("first", self.first, options=("images",)),
-            Step("second", self.second, needs=("first",), compiles=lambda config: config.images < 9),
+            Step("first", self.first, Value, options=("images",)),
+            Step("second", self.second, Sum, needs=("first",), compiles=lambda config: config.images < 9),
         ]
         config = BuildConfig(images=images, output_dir=self.folder)
         checkpoint = self.folder / "weights"
@@ -70,13 +84,13 @@ def test_second_build_comes_from_the_cache_with_its_results(recorder: Recorder) 
     assert statuses(recorder.build()) == ["done", "done"]
     again = recorder.build()
     assert statuses(again) == ["cached", "cached"]
-    assert again.results["second"] == {"sum": 4}
+    assert again.result(Sum) == Sum(sum=4)
     assert recorder.runs == ["first", "second"]
 
 
 def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) -> None:
     recorder.build()
-    assert recorder.build(images=3).results["second"] == {"sum": 6}
+    assert recorder.build(images=3).result(Sum) == Sum(sum=6)
 
 
 def test_a_changed_artifact_is_noticed(recorder: Recorder) -> None:
@@ -162,7 +176,7 @@ def full_disk() -> Iterator[None]:
 
 @pytest.mark.usefixtures("full_disk")
 def test_a_disk_that_fills_up_with_the_last_file_leaves_nothing(recorder: Recorder) -> None:
-    recorder.extra = {"large": "x" * 10_000}
+    recorder.extra = {"note": "x" * 10_000}
     with pytest.raises(UserError, match=r"step 'second' cannot write .*: File too large"):
         recorder.build()
     assert not (recorder.folder / "second").exists()
@@ -198,9 +212,9 @@ def test_a_warning_is_told_again_when_the_step_is_cached(recorder: Recorder) -> 
 
 def test_what_children_say_goes_to_the_log(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     class Talker(Recorder):
-        def second(self, context: Context) -> dict[str, Any]:
+        def second(self, context: Context) -> Sum:
             subprocess.run(["sh", "-c", "echo spoken; echo complained >&2"], check=True)
-            return {}
+            return Sum()
 
     context = Talker(tmp_path).build()
     assert context.log.read_text() == "spoken\ncomplained\n"

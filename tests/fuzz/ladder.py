@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import math
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,16 @@ from numpy.typing import NDArray
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import finn_env
-from hw.compare import difference, first_difference
+from hw.compare import difference, first_difference, written
 from hw.cppsim import Accelerator
 from hw.cppsim.program import generate as program
-from hw.ops.generation import generate
-from hw.rtlsim.fifo import insert_fifos, insert_width_converters, size_fifos
-from hw.rtlsim.stitch import Edge, edges, stitch
-from hw.rtlsim.stitched import compile_design, simulate
+from hw.design.design import Design, Edge
+from hw.design.fifos import Prices, insert_fifos, insert_width_converters
+from hw.design.generate import generate_hdl
+from hw.design.stitch import edges, stitch
+from hw.rtlsim.depths import size_fifos
+from hw.rtlsim.nodes import check_nodes
+from hw.rtlsim.whole import simulate
 from hw.transforms.convert import convert
 from hw.transforms.fold import Budget, fold
 from hw.transforms.fold_options import FoldingError, analyse
@@ -34,6 +36,7 @@ from tests.fuzz.networks import Case
 
 PART = "xc7z020clg400-1"
 CLOCK_NS = 10.0
+PRICES = Prices(PART, 190.0)
 BUDGET = Budget(lut=500_000, bram36=1000, dsp=1000)
 IMAGES, FRAMES = 12, 3
 
@@ -58,10 +61,11 @@ def climb(case: Case, folder: Path) -> None:
     else:
         (mul,) = parent.get_nodes_by_op_type("Mul")
         expected = (exported.logits / parent.get_initializer(mul.input[1]).item()).astype(np.int64)
-    model = specialise(_folded(partition, case), PART)
-    sized = _with_fifos(model, case, folder)
+    model = insert_width_converters(specialise(_folded(partition, case), PART), PART)
+    sized, design = _with_fifos(model, case, folder)
     _check_program(sized, images, expected, folder)
-    _check_rtl(sized, images[:FRAMES], expected[:FRAMES], case, folder)
+    _check_nodes(sized, design, images[0], folder)
+    _check_rtl(design, images[:FRAMES], expected[:FRAMES], case, folder)
 
 
 def _folded(partition: Any, case: Case) -> Any:
@@ -88,15 +92,16 @@ def _forced(partition: Any, case: Case) -> dict[str, dict[str, int]]:
     return found
 
 
-def _with_fifos(model: ModelWrapper, case: Case, folder: Path) -> ModelWrapper:
-    """The model with width converters, FIFOs and HDL."""
+def _with_fifos(model: ModelWrapper, case: Case, folder: Path) -> tuple[ModelWrapper, Design]:
+    """The model with FIFOs, and its design."""
     if case.fifos == "sized":
-        return size_fifos(model, PART, CLOCK_NS, folder / "sized", frames=4)
+        sized = size_fifos(model, PRICES, CLOCK_NS, folder / "design", folder / "scratch", frames=4)
+        return sized.model, sized.design
     choose = random.Random(case.seed)
-    model = insert_width_converters(model, PART)
     depths = {edge.tensor: _depth(model, edge, case, choose) for edge in edges(model)}
-    fifos = insert_fifos(model, {tensor: depth for tensor, depth in depths.items() if depth})
-    return generate(fifos, PART, CLOCK_NS, folder / "nodes")
+    fifos = insert_fifos(model, {tensor: depth for tensor, depth in depths.items() if depth}, PRICES)
+    fifos = generate_hdl(fifos, PART, CLOCK_NS, folder / "nodes")
+    return fifos, stitch(fifos, folder / "design", PART, CLOCK_NS)
 
 
 def _depth(model: ModelWrapper, edge: Edge, case: Case, choose: random.Random) -> int:
@@ -112,22 +117,26 @@ def _check_program(model: Any, images: NDArray[np.uint8], expected: NDArray[np.i
     program(model).write(folder / "cppsim")
     accelerator = Accelerator.load(folder / "cppsim", folder / "cache")
     for number, image in enumerate(images[:FRAMES]):
-        found = first_difference(model, tensors(model, image), accelerator.tensors(image), number)
+        found = first_difference(written(model), tensors(model, image), accelerator.tensors(image), number)
         if found is not None:
             raise MismatchError(f"cppsim differs from Python: {found}")
     _compare("cppsim", expected, accelerator.run(images))
 
 
+def _check_nodes(model: Any, design: Design, image: NDArray[np.uint8], folder: Path) -> None:
+    for result in check_nodes(design, tensors(model, image), optimise="-O0", cache_dir=folder / "cache"):
+        if result.difference is not None:
+            raise MismatchError(f"RTL of a node differs from Python: {result.difference}")
+
+
 def _check_rtl(
-    model: ModelWrapper, images: NDArray[np.uint8], expected: NDArray[np.int64], case: Case, folder: Path
+    design: Design, images: NDArray[np.uint8], expected: NDArray[np.int64], case: Case, folder: Path
 ) -> None:
-    design = stitch(model, folder / "stitched")
     stall = case.stall / 10
-    with _compiled_once(design):
-        result = simulate(
-            design, images.transpose(0, 2, 3, 1), stall_in=stall, stall_out=stall, seed=case.seed, idle_limit=100_000,
-            optimise="-O0",
-        )  # fmt: skip
+    result = simulate(
+        design, images.transpose(0, 2, 3, 1), stall_in=stall, stall_out=stall, seed=case.seed, idle_limit=100_000,
+        optimise="-O0", cache_dir=folder / "cache",
+    )  # fmt: skip
     _compare("stitched rtlsim", expected, result.outputs)
 
 
@@ -136,10 +145,3 @@ def _compare(stage: str, expected: NDArray[np.int64], got: NDArray[Any]) -> None
         found = difference(one, other.reshape(one.shape), tensor="output", image=number)
         if found is not None:
             raise MismatchError(f"{stage} differs from Brevitas: {found}")
-
-
-@contextlib.contextmanager
-def _compiled_once(design: Any) -> Iterator[None]:
-    """Nobody needs the library of a random network again."""
-    yield
-    compile_design(design, optimise="-O0").unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw import finn_env
-from hw.compare import difference, first_difference, save
+from hw.compare import difference, first_difference, save, written
 from hw.cppsim import Accelerator
 from hw.cppsim.program import generate
 from hw.transforms.verify import tensors
@@ -79,7 +79,7 @@ def test_a_planted_fault_is_named_at_its_node(
     plant(broken)
     generate(broken).write(tmp_path)
     got = Accelerator.load(tmp_path, cache).tensors(images(1)[0])
-    found = first_difference(model, expected, got, image=6)
+    found = first_difference(written(model), expected, got, image=6)
     assert found is not None
     assert (found.node, found.image) == (node, 6)
     assert channel is None or found.channel == channel
@@ -98,13 +98,13 @@ def test_without_a_fault_nothing_differs(
 ) -> None:
     model, expected = reference
     generate(model).write(tmp_path)
-    assert first_difference(model, expected, Accelerator.load(tmp_path, cache).tensors(images(1)[0])) is None
+    assert first_difference(written(model), expected, Accelerator.load(tmp_path, cache).tensors(images(1)[0])) is None
 
 
 def test_nothing_in_common_is_no_agreement(reference: tuple[ModelWrapper, dict[str, Any]]) -> None:
     model, expected = reference
     with pytest.raises(ValueError, match="nothing to compare"):
-        first_difference(model, expected, {})
+        first_difference(written(model), expected, {})
 
 
 def test_what_was_never_written_differs() -> None:

@@ -6,14 +6,15 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hw.streams.packing import DataType, pack, unpack
+from hw.streams.sim import Simulation
+
 from ..errors import DeviceError
-from ..packing import DataType, pack, unpack
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
 
 LIBRARY = "{}-{}.so"
-_cwd = threading.Lock()
 
 
 def library(engine: str) -> str:
@@ -49,20 +49,9 @@ class RtlEngine:
     """The stitched Verilog, compiled by Verilator. Its memories are read as it is opened, by relative paths."""
 
     def __init__(self, path: Path, folder: Path, shapes: dict[str, Any]) -> None:
-        try:
-            from .sim import Simulation  # type: ignore[import-not-found]  # in a package it lies here
-        except ImportError:
-            from hw.rtlsim.sim import Simulation
         self.cycles: int | None = None
         self._ishape, self._oshape = shapes["ishape_packed"][0], shapes["oshape_packed"][0]
-        library = path.resolve()
-        with _cwd:
-            before = Path.cwd()
-            os.chdir(str(folder.parent / "rtl"))
-            try:
-                self._simulation: Any = Simulation(library)
-            finally:
-                os.chdir(str(before))
+        self._simulation = Simulation(path.resolve(), folder.parent / "rtl")
         self._simulation.reset()
 
     def run(self, data: Bytes) -> Bytes:

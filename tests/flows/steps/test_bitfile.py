@@ -4,9 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +17,7 @@ from hw.boards.board import load
 from hw.driver.device import read_record
 from hw.driver.settings import Settings
 from model.checkpoint import shipped_checkpoint
+from tests.flows import finished
 from tests.flows.command import build
 from tests.hw.deploy import fake_tools, flowcheck
 from tests.tools import needs_tclsh
@@ -33,23 +32,22 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def context(tiny_build: Path, folder: Path, wanted: bool = True) -> Context:
+def context(folder: Path, board: str = "pynq-z2", wanted: bool = True) -> Context:
+    """What the step sees where nothing was built."""
     return Context(
         config=BuildConfig(network="tiny", bitfile=wanted, output_dir=folder),
-        board=load("pynq-z2"),
-        folders={"stitch": tiny_build / "08_stitch", "package": tiny_build / "11_package", "bitfile": folder},
+        board=load(board),
+        folders={},
         checkpoint=shipped_checkpoint("tiny"),
         current="bitfile",
     )
 
 
-def reported(found: Context, tiny_build: Path, result: dict[str, Any]) -> Vivado | None:
+def reported(found: Context, result: bitfile.Bitfile) -> Vivado | None:
     """What summary.json says of Vivado where the bitfile's step ended with a result, and all others as in a build."""
-    done = {path.parent.name[3:]: json.loads(path.read_text()) for path in tiny_build.glob("*/done.json")}
-    results = {step: content["results"] for step, content in done.items()} | {"bitfile": result}
-    folders = found.folders | {"report": found.folder.parent / "report"}
-    report.STEP.run(dataclasses.replace(found, results=results, folders=folders, current="report"))
-    return Summary.model_validate_json((folders["report"] / "summary.json").read_text()).vivado
+    results = found.results | {"bitfile": result}
+    report.STEP.run(dataclasses.replace(found, results=results, current="report"))
+    return Summary.model_validate_json((found.folders["report"] / "summary.json").read_text()).vivado
 
 
 @pytest.mark.timeout(1500)
@@ -57,15 +55,16 @@ def test_zynq(tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     fake_tools.install(monkeypatch, tmp_path / "tools")
     folder = tmp_path / "bitfile"
     folder.mkdir()
-    found = context(tiny_build, folder)
-    result = bitfile.STEP.run(found)
-    assert result["archive"] == "tiny-pynq-z2.zip"
-    assert result["reports"] == ["report_timing.rpt", "report_utilization.rpt", "report_utilization.xml"]
-    assert reported(found, tiny_build, result) == Vivado(
+    found = finished.context(tiny_build, "bitfile", folder, bitfile=True)
+    result = bitfile.run(found)
+    assert result.archive == "tiny-pynq-z2.zip"
+    made = sorted(path.name for path in (folder / "made").glob("report*"))
+    assert made == ["report_timing.rpt", "report_utilization.rpt", "report_utilization.xml"]
+    assert reported(found, result) == Vivado(
         tool="Vivado v.2022.2", wns_ns=1.284, whs_ns=0.015, wpws_ns=3.75, met=True,
         lut=12345, ff=20202, bram36=10.5, dsp=41, uram=None,
     )  # fmt: skip
-    assert reported(found, tiny_build, {}) is None
+    assert reported(found, bitfile.Bitfile()) is None
     package = folder / "tiny-pynq-z2"
     settings = Settings.load(package)
     assert settings.bitfile.is_file()
@@ -77,21 +76,21 @@ def test_zynq(tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.usefixtures("no_tools")
 def test_skipped_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(Skipped, match="vivado is not installed"):
-        bitfile.STEP.run(context(tmp_path, tmp_path, wanted=False))
+        bitfile.STEP.run(context(tmp_path, wanted=False))
 
 
 def test_not_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake_tools.install(monkeypatch, tmp_path)
     with pytest.raises(Skipped, match=r"not asked for \(--bitfile\)"):
-        bitfile.STEP.run(context(tmp_path, tmp_path, wanted=False))
+        bitfile.STEP.run(context(tmp_path, wanted=False))
 
 
 @pytest.mark.usefixtures("no_tools")
 def test_asked_for_without_the_tools(tmp_path: Path) -> None:
-    found = context(tmp_path, tmp_path)
+    found = context(tmp_path)
     with pytest.raises(UserError, match=r"vivado is not installed; .*; install Vivado with Vitis HLS \(2022"):
         bitfile.check(found.config, found.board)
-    alveo = dataclasses.replace(found, board=load("u250"))
+    alveo = context(tmp_path, "u250")
     with pytest.raises(UserError, match=r"v\+\+ is not installed; kernelinfo is.* XRT and the card's platform"):
         bitfile.check(alveo.config, alveo.board)
 

@@ -6,41 +6,37 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from flows.errors import ToolError
+from flows.pipeline import Context
 from flows.steps import cppsim
-from flows.steps.golden import Golden
+from flows.steps.golden import Golden, load_golden
 from hw.cppsim import Accelerator
+from tests.flows import finished
 
 pytestmark = pytest.mark.timeout(1500)  # whoever comes first builds
 
 
 @pytest.fixture
-def context(tiny_build: Path, tmp_path: Path) -> Any:
-    """What the step sees, of the finished build, but with a folder of its own."""
+def context(tiny_build: Path, tmp_path: Path) -> Context:
     from hw import finn_env
 
     finn_env.setup(tmp_path / "finn")
-    folders = {path.name.partition("_")[2]: path for path in tiny_build.glob("*_*")}
-    config = SimpleNamespace(network="tiny", data_dir=None, label_select=False, output=tmp_path)
-    return SimpleNamespace(
-        config=config,
-        folder=tmp_path,
-        log=tmp_path / "verify.log",
-        status=lambda text: None,
-        path=lambda step, file: folders[step] / file,
-    )
+    return finished.context(tiny_build, "verify", tmp_path)
 
 
 @pytest.fixture
-def golden(tiny_build: Path) -> Golden:
-    with np.load(next(tiny_build.glob("*_export")) / "golden.npz") as file:
-        return Golden(file["images"], file["logits"], file["logits"])
+def golden(context: Context) -> Golden:
+    return load_golden(context, all_images=True)
+
+
+def given(golden: Golden) -> Any:
+    """In the place of load_golden."""
+    return lambda context, *, all_images=False: golden
 
 
 def test_the_summary_has_the_accuracy_of_the_hardware(tiny_build: Path) -> None:
@@ -67,31 +63,31 @@ def test_a_build_can_be_loaded_and_run(tiny_build: Path, golden: Golden) -> None
     np.testing.assert_array_equal(accelerator.predict(golden.images), golden.logits.argmax(axis=1))
 
 
-def test_what_cannot_run_says_why(context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_run_says_why(context: Context, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hw.cppsim.hls.missing", lambda: "finn-hlslib is not here")
-    row = cppsim.compare_hls(context, golden)
-    assert (row["mismatches"], row["reason"]) == (None, "finn-hlslib is not here")
+    (row,) = cppsim.compare_hls(context, golden)
+    assert (row.mismatches, row.reason) == (None, "finn-hlslib is not here")
 
 
-def test_without_the_data_set_the_golden_images_are_compared(
-    context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch
+def test_without_labels_the_images_are_compared_all_the_same(
+    context: Context, golden: Golden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cppsim, "_test_set", lambda context: None)
-    rows, accuracy = cppsim.compare_program(context, golden)
-    assert [(row["stage"], row["images"]) for row in rows] == [("tensors", 1), ("graph", len(golden.images))]
+    monkeypatch.setattr(cppsim, "load_golden", given(replace(golden, labels=None)))
+    rows, accuracy = cppsim.compare_program(context)
+    assert [(row.stage, row.images) for row in rows] == [("tensors", 1), ("graph", len(golden.images))]
     assert accuracy is None
 
 
-def test_one_other_logit_of_one_image_fails(context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
-    logits = golden.logits.copy()
-    logits[2, 7] += np.float32(2.0**-12)
-    monkeypatch.setattr(cppsim, "_test_set", lambda context: None)
+def test_one_other_logit_of_one_image_fails(context: Context, golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    hardware = golden.hardware.copy()
+    hardware[2, 7] += 1
+    monkeypatch.setattr(cppsim, "load_golden", given(replace(golden, hardware=hardware)))
     with pytest.raises(ToolError, match=r"agree on every node, but not with Brevitas: 1 of \d+ images, first image 2"):
-        cppsim.compare_program(context, replace(golden, logits=logits))
+        cppsim.compare_program(context)
 
 
 def test_a_fault_is_named_at_its_node_and_both_tensors_are_kept(
-    context: Any, golden: Golden, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    context: Context, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     compiled = cppsim._compile
 
@@ -110,6 +106,6 @@ def test_a_fault_is_named_at_its_node_and_both_tensors_are_kept(
     with pytest.raises(
         ToolError, match=r"cppsim differs from Python: Thresholding_rtl_0 .*: image 0, pixel .*, channel 5"
     ):
-        cppsim.compare_program(context, golden)
+        cppsim.compare_program(context)
     with np.load(tmp_path / "report" / "difference.npz") as stored:
         assert not np.array_equal(stored["expected"], stored["got"])

@@ -42,7 +42,7 @@ def test_a_sum_on_a_threshold_gives_a_warning(tmp_path: Path, channels: int) -> 
         for name, value in {"weight": 0.25, "bias": 0.0625, "running_mean": 0.0, "running_var": 1.0 - 1e-5}.items():
             # a sum of 0 becomes 1/16, half a step of the quantizer behind it
             network.get_submodule("layer1.0.bn1").state_dict()[name][:channels] = value
-    warning = export.STEP.run(context(tmp_path, network, card))["warning"]
+    warning = export.STEP.run(context(tmp_path, network, card)).warning
     assert (warning is None) == (channels == 0)
     if warning:
         assert warning.startswith("in 1 channels a sum can lie within float rounding of a batch-norm threshold")

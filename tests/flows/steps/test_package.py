@@ -20,7 +20,7 @@ from hw.driver import settings as driver_settings
 def package(tiny_build: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip, unpacked somewhere else."""
     folder = tmp_path_factory.mktemp("board")
-    with zipfile.ZipFile(tiny_build / "11_package" / "tiny-pynq-z2.zip") as file:
+    with zipfile.ZipFile(tiny_build / "10_package" / "tiny-pynq-z2.zip") as file:
         file.extractall(folder)
     return folder / "tiny-pynq-z2"
 

@@ -5,34 +5,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from flows.errors import ToolError
+from flows.pipeline import Context
 from flows.steps import simulate
 from flows.steps.golden import load_golden
+from tests.flows import finished
 
 pytestmark = pytest.mark.timeout(1500)  # whoever comes first builds
 
 
 @pytest.fixture
-def context(tiny_build: Path, tmp_path: Path) -> Any:
-    """What the step sees, of the finished build, but with a folder of its own."""
-    folders = {path.name.partition("_")[2]: path for path in tiny_build.glob("*_*")}
-    config = SimpleNamespace(label_select=False, output=tmp_path, verify=("rtlsim",), frames=2)
-    return SimpleNamespace(
-        config=config,
-        folder=tmp_path,
-        log=tmp_path / "simulate.log",
-        clock_mhz=100.0,
-        status=lambda text: None,
-        path=lambda step, file: folders[step] / file,
-    )
+def context(tiny_build: Path, tmp_path: Path) -> Context:
+    return finished.context(tiny_build, "simulate", tmp_path, frames=2)
 
 
-def test_streams_are_looked_through_when_a_frame_differs(context: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_streams_are_looked_through_when_a_frame_differs(context: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another logit is asked for than the network has, so no node is to blame, and that is told."""
     golden = load_golden(context)
     hardware = golden.hardware.copy()
@@ -42,6 +32,7 @@ def test_streams_are_looked_through_when_a_frame_differs(context: Any, monkeypat
         simulate.run(context)
 
 
-def test_both_runs_are_exact(context: Any) -> None:
-    stages = [row["stage"] for row in simulate.run(context)["verification"]]
-    assert stages == ["stitched", "stitched, random stalls"]
+def test_both_runs_are_exact(context: Context) -> None:
+    found = simulate.run(context)
+    assert [row.stage for row in found.verification] == ["nodes", "stitched", "stitched, random stalls"]
+    assert found.interval_cycles == context.result(simulate.Simulated).interval_cycles

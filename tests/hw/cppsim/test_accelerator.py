@@ -32,7 +32,7 @@ def expected(network: ModelWrapper) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def executable(program: Path, cache: Path) -> Path:
-    return compile_program(program, EXECUTABLE, cache).path
+    return compile_program(program, EXECUTABLE, cache)
 
 
 def run(executable: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hw.cache import RECORD
 from hw.cppsim import Accelerator
-from hw.cppsim.compile import LIBRARY, RECORD, compile_program
+from hw.cppsim.compile import LIBRARY, compile_program
 from hw.cppsim.errors import CppsimError
 from hw.cppsim.interface import FILE
 from hw.cppsim.program import generate
@@ -25,7 +25,7 @@ from tests.hw.cppsim.graphs import FINN_CASES, images
 
 ROOT = Path(__file__).parents[3]
 SMALL = """#include "api.h"
-const char* cppsim_key() { return "cppsim-key:" CPPSIM_KEY; }
+std::size_t cppsim_tensors() { return 0; }
 """
 
 
@@ -47,26 +47,24 @@ def own(program: Path, tmp_path: Path) -> Path:
 
 def test_the_same_program_is_compiled_once(small: Path, tmp_path: Path) -> None:
     first = compile_program(small, cache_dir=tmp_path / "cache")
-    again = compile_program(small, cache_dir=tmp_path / "cache")
-    assert (first.cached, again.cached) == (False, True)
-    assert again.path == first.path
+    stamp = first.stat().st_mtime_ns
+    assert compile_program(small, cache_dir=tmp_path / "cache") == first
+    assert first.stat().st_mtime_ns == stamp
 
 
 @pytest.mark.parametrize("file", ["program.cpp", "api.h"])
 def test_a_change_of_code_or_kernels_is_compiled(file: str, small: Path, tmp_path: Path) -> None:
     first = compile_program(small, cache_dir=tmp_path / "cache")
     (small / file).write_text((small / file).read_text() + "// changed\n")
-    other = compile_program(small, cache_dir=tmp_path / "cache")
-    assert not other.cached
-    assert other.path != first.path
+    assert compile_program(small, cache_dir=tmp_path / "cache") != first
 
 
 def test_other_options_of_the_compiler_are_another_program(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = compile_program(small, cache_dir=tmp_path / "cache")
-    monkeypatch.setattr("hw.cppsim.compile._compiler", lambda cxx: "another compiler or processor")
-    assert compile_program(small, cache_dir=tmp_path / "cache").path != first.path
+    monkeypatch.setattr("hw.cppsim.compile.identity", lambda *flags: "another compiler or processor")
+    assert compile_program(small, cache_dir=tmp_path / "cache") != first
 
 
 def _truncate(home: Path) -> None:
@@ -96,26 +94,11 @@ DAMAGE = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_or_foreign_result_is_compiled_again(damage: str, small: Path, tmp_path: Path) -> None:
     first = compile_program(small, cache_dir=tmp_path / "cache")
-    good = first.path.read_bytes()
-    DAMAGE[damage](first.path.parent)
+    good = first.read_bytes()
+    DAMAGE[damage](first.parent)
     again = compile_program(small, cache_dir=tmp_path / "cache")
-    assert not again.cached
-    assert again.path.read_bytes() == good
-
-
-def test_a_library_of_another_program_with_a_matching_record_is_not_run(
-    own: Path, small: Path, network: ModelWrapper, tmp_path: Path
-) -> None:
-    cache = tmp_path / "cache"
-    other, right = compile_program(small, cache_dir=cache), compile_program(own, cache_dir=cache)
-    content = other.path.read_bytes()
-    right.path.unlink()
-    right.path.write_bytes(content)
-    record = {"key": right.key, "sha256": hashlib.sha256(content).hexdigest()}
-    (right.path.parent / RECORD).write_text(json.dumps(record))
-    assert compile_program(own, cache_dir=cache).cached
-    accelerator = Accelerator.load(own, cache)
-    np.testing.assert_array_equal(accelerator.run(images(1)).ravel(), execute(network, images(1)).ravel())
+    assert again == first
+    assert again.read_bytes() == good
 
 
 def test_two_builds_at_once_do_not_disturb_each_other(small: Path, tmp_path: Path) -> None:
@@ -123,24 +106,22 @@ def test_two_builds_at_once_do_not_disturb_each_other(small: Path, tmp_path: Pat
 from pathlib import Path
 from hw.cppsim.compile import compile_program
 result = compile_program(Path({str(small)!r}), cache_dir=Path({str(tmp_path / "cache")!r}))
-print(result.cached, result.path)
+print(result, result.stat().st_mtime_ns)
 """
     command = [sys.executable, "-c", script]
     running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)]
     words = [process.communicate()[0].split() for process in running]
     assert all(process.returncode == 0 for process in running)
-    assert sorted(cached for cached, _ in words) == ["False", "True", "True"]
-    assert len({path for _, path in words}) == 1
+    assert len({tuple(row) for row in words}) == 1, "one made it, the others found it"
 
 
 def test_code_that_does_not_compile_names_its_log(small: Path, tmp_path: Path) -> None:
     (small / "program.cpp").write_text("int main() { return x; }\n")
-    with pytest.raises(CppsimError, match=r"g\+\+ refuses the program: .*error.*log: (.*)\)") as failure:
+    with pytest.raises(CppsimError, match=r"g\+\+ refuses the program: .*error") as failure:
         compile_program(small, cache_dir=tmp_path / "cache")
-    log = Path(str(failure.value).rpartition("log: ")[2].rstrip(")"))
     assert isinstance(failure.value, ToolFailure)
-    assert failure.value.log == log
-    assert "was not declared" in log.read_text()
+    assert failure.value.log is not None
+    assert "was not declared" in failure.value.log.read_text()
 
 
 def test_a_missing_compiler_is_named(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,12 +166,12 @@ def test_a_damaged_interface_is_refused(content: str, own: Path, cache: Path) ->
 
 
 def test_other_weights_need_no_compiler(network: ModelWrapper, own: Path, cache: Path) -> None:
-    compile_program(own, cache_dir=cache)
+    compiled = compile_program(own, cache_dir=cache).stat().st_mtime_ns
     trained = ModelWrapper(network.model, make_deepcopy=True)
     name = trained.graph.node[2].input[1]
     trained.set_initializer(name, np.flip(trained.get_initializer(name)).copy())
     generate(trained).write(own)
     accelerator = Accelerator.load(own, cache)
-    assert accelerator.compiled.cached
+    assert compile_program(own, cache_dir=cache).stat().st_mtime_ns == compiled
     np.testing.assert_array_equal(accelerator.run(images(2)).reshape(2, -1), execute(trained, images(2)).reshape(2, -1))
     assert not np.array_equal(execute(trained, images(2)), execute(network, images(2)))

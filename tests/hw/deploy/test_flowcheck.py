@@ -15,8 +15,9 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flows.config import BuildConfig
 from flows.pipeline import Context
 from flows.steps import bitfile
-from hw import finn_env, ops
+from hw import finn_env
 from hw.boards.board import load
+from hw.design.generate import generate_hdl
 from hw.transforms.specialise import specialise
 from tests.hw.deploy import fake_tools, flowcheck
 from tests.hw.deploy.tclcheck import ScriptError
@@ -45,7 +46,7 @@ def generated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("case", ["product", *nodes.CASES])
 def test_every_operator(case: str, generated: Path) -> None:
     model = specialise(product() if case == "product" else nodes.CASES[case](), nodes.PART)
-    model = ops.generate(model, nodes.PART, CLOCK_NS, generated)
+    model = generate_hdl(model, nodes.PART, CLOCK_NS, generated)
     model.transform(CreateStitchedIP(nodes.PART, CLOCK_NS))
     flow = flowcheck.check(generated)
     (kernel,) = flow.cores.values()
@@ -64,7 +65,7 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder, board = tmp_path_factory.mktemp(name), load(name)
             (folder / "made").mkdir()
             finn_env.setup(folder / "finn")
-            model = ops.generate(specialise(product(), board.part), board.part, board.clock_ns, folder / "rtl")
+            model = generate_hdl(specialise(product(), board.part), board.part, board.clock_ns, folder / "rtl")
             context = Context(
                 BuildConfig(network="tiny"), board, {"bitfile": folder}, checkpoint=folder, current="bitfile"
             )

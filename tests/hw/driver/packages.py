@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hw.driver import settings
-from hw.driver.packing import DataType, pack, unpack
+from hw.streams.packing import DataType, pack, unpack
 
 BUILD_ID = "0123456789abcdef"
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 3, 4, 4)).astype(np.uint8)

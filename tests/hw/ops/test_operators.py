@@ -16,6 +16,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from flows.report.drawing import short
 from flows.report.summary import NodeRow
 from hw import ops
+from hw.design.generate import generate_hdl
 from hw.ops.operator import Operator
 from hw.ops.registry import kind_of, kinds, own_operators
 from hw.ops.stream_add import StreamAdd_rtl
@@ -69,7 +70,7 @@ def test_rtl_equals_python_execution(case: str, tmp_path: Path) -> None:
     model = specialise(nodes.CASES[case](), nodes.PART)
     inputs = nodes.stimuli(model, seed=2)
     expected = execute_onnx(model, inputs)
-    model = ops.generate(model, nodes.PART, 10.0, tmp_path)
+    model = generate_hdl(model, nodes.PART, 10.0, tmp_path)
     produced = run_rtl(model, inputs)
     for name, values in expected.items():
         np.testing.assert_array_equal(produced[name], values)
@@ -81,7 +82,7 @@ def test_a_flipped_weight_bit_is_seen_in_rtl(tmp_path: Path) -> None:
     model = specialise(nodes.binary(18, 6, 2, 6, [4]), nodes.PART)
     inputs = nodes.stimuli(model)
     expected = execute_onnx(model, inputs)["out"]
-    model = ops.generate(model, nodes.PART, 10.0, tmp_path)
+    model = generate_hdl(model, nodes.PART, 10.0, tmp_path)
     rom = Path(operator(model).get_nodeattr("code_gen_dir_ipgen")) / WEIGHT_FILE
     words = rom.read_text().split()
     words[4] = f"{int(words[4], 16) ^ 1:03x}"  # neuron 2 (nf 1, pe 0), input 6 (sf 1, simd 0)
@@ -119,14 +120,14 @@ def test_popcount_type_survives_finns_minimisation() -> None:
 
 
 def test_the_first_of_equal_labels_wins(tmp_path: Path) -> None:
-    model = ops.generate(specialise(nodes.label(6, 2, "INT4", [3]), nodes.PART), nodes.PART, 10.0, tmp_path)
+    model = generate_hdl(specialise(nodes.label(6, 2, "INT4", [3]), nodes.PART), nodes.PART, 10.0, tmp_path)
     inputs = {"in": np.array([[0, 5, 5, 1, 5, 0], [-8] * 6, [-8, -8, -8, -8, -8, -7]], dtype=np.float32)}
     assert execute_onnx(model, inputs)["out"].ravel().tolist() == [1, 0, 5]
     assert run_rtl(model, inputs)["out"].ravel().tolist() == [1, 0, 5]
 
 
 def test_wrapper_declares_finns_ports_and_files(tmp_path: Path) -> None:
-    model = ops.generate(specialise(nodes.CASES["duplicate_three"](), nodes.PART), nodes.PART, 10.0, tmp_path)
+    model = generate_hdl(specialise(nodes.CASES["duplicate_three"](), nodes.PART), nodes.PART, 10.0, tmp_path)
     node = operator(model)
     files = [Path(name) for name in node.get_rtl_file_list(abspath=True)]
     assert [file.name for file in files] == node.get_rtl_file_list()

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hw.ops.wrapper import sources
+from hw.rtl import sources
 from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Simulation, StallError
+from hw.streams.sim import Simulation, StallError
 
 Ints = npt.NDArray[np.int64]
 Beats = npt.NDArray[np.uint8]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from hw.ops.wrapper import sources
+from hw.rtl import sources
 from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Simulation, SimulationError
+from hw.streams.sim import Simulation, SimulationError
 from tests.hw.rtl import (
     test_channel_complement,
     test_channel_pad,

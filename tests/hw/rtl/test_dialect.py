@@ -10,7 +10,7 @@ import pytest
 
 from tests.hw.rtl.streams import RTL
 
-FILES = [*sorted(RTL.glob("*.sv")), *sorted((RTL.parent / "rtlsim").glob("*.sv"))]
+FILES = [*sorted(RTL.glob("*.sv")), *sorted((RTL.parent / "design").glob("*.sv"))]
 FINN_PORT = re.compile(r"ap_clk|ap_rst_n|(in|out)\d_V_T(DATA|VALID|READY)")
 PORT = re.compile(r"^  (input|output) (.*?) *(?:\[.*\] +)?(\w+),?(?: *//.*)?$", re.MULTILINE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.rtlsim.sim import Simulation
+from hw.streams.sim import Simulation
 from tests.hw.rtl.streams import PATTERNS, Case, Stream, compile_bench, draw, lint, pack, sources
 
 CELL = "stream_add"

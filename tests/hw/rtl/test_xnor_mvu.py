@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Simulation, StallError
+from hw.streams.sim import Simulation, StallError
 from tests.hw.rtl.popcounts import xnor_latency
 from tests.hw.rtl.streams import DEFINES, Case, Ints, Stream, bench_text, lint, pack, run_free, run_stalled, sources
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hw.ops.wrapper import sources
+from hw.rtl import sources
 
 CELLS = (
     "popcount_chain",

@@ -4,15 +4,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from hw.rtlsim import compile as compiler
 from hw.rtlsim.compile import CompileError, build
-from hw.rtlsim.sim import Simulation
+from hw.streams.sim import Simulation
 
 ECHO = """\
 `include "offset.svh"
@@ -26,15 +24,14 @@ endmodule
 
 
 @pytest.fixture
-def echo(tmp_path: Path) -> Iterator[Path]:
-    """A source that no cache has seen; its libraries are removed afterwards."""
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A source, and an empty cache."""
     (tmp_path / "offset.svh").write_text("`define OFFSET 32'd100\n")
     source = tmp_path / "echo.sv"
     unique = uuid.uuid4().hex
     source.write_text(ECHO.replace("echo", f"echo_{unique}"))
-    yield source
-    for left in compiler.default_cache_dir().glob(f"echo_{unique}-*"):
-        left.unlink()
+    monkeypatch.setenv("IR2NET_CACHE", str(tmp_path / "cache"))
+    return source
 
 
 def top(source: Path) -> str:
@@ -77,7 +74,7 @@ def test_two_builds_at_once(echo: Path, tmp_path: Path) -> None:
         libraries = list(pool.map(lambda _: build(top(echo), [echo], include_dirs=[tmp_path]), range(2)))
     assert libraries[0] == libraries[1]
     assert value(libraries[0]) == 105
-    assert not [path for path in libraries[0].parent.glob(f"{top(echo)}-*") if path.is_dir()], "scratch folders left"
+    assert not list(libraries[0].parents[1].glob("making-*")), "scratch folders left"
 
 
 def test_failure_names_file_line_and_log(tmp_path: Path) -> None:

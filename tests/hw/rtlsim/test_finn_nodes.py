@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,13 +12,11 @@ from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import finn_env
+from hw.design import finnlib
 from hw.rtlsim import xsi
-from hw.rtlsim.nodewise import check_node
-from hw.rtlsim.packing import pack
-from hw.rtlsim.patches import PATCHES, patched
-from hw.rtlsim.sim import Simulation, SimulationError, StallError
 from hw.rtlsim.stress import check
-from tests.hw.rtlsim.finn_nodes import execute, node_model, prepare, random_inputs, random_values
+from hw.streams.sim import Simulation, SimulationError, StallError
+from tests.hw.rtlsim.finn_nodes import beats_of, check_node, execute, node_model, prepare, random_inputs, random_values
 
 OVERHEAD = 40
 """Cycles that filling a node's pipeline may take beyond FINN's estimate."""
@@ -184,8 +181,8 @@ def test_what_is_patched_for_speed_keeps_every_cycle(
 ) -> None:
     """With stalls, beside the file as it comes; `ratio`: input beats for one of the output."""
     runs = []
-    for form in (patched, partial(patched, patches=PATCHES)):
-        monkeypatch.setattr("hw.rtlsim.patches.patched", form)
+    for kinds in (finnlib.SIMULATION, ("read", "model")):
+        monkeypatch.setattr("hw.rtlsim.xsi.SIMULATION", kinds)
         with getHWCustomOp(prepare(node()).graph.node[0]).get_rtlsim() as simulation:
             random, widths = np.random.default_rng(0), {port.name: port.bytes_per_beat for port in simulation.ports}
             beats = {name: random.integers(0, 256, (3000, widths[name]), dtype=np.uint8) for name in inputs}
@@ -202,7 +199,7 @@ def test_what_is_patched_for_speed_keeps_every_cycle(
 def test_fifos_bear_stalls(depth: int) -> None:
     model = prepare(queue(depth))
     node = getHWCustomOp(model.graph.node[0])
-    beats = pack(random_values("INT4", (384, 2)).astype(np.int64), node.get_input_datatype())
+    beats = beats_of(random_values("INT4", (384, 2)), node.get_input_datatype())
     with node.get_rtlsim() as simulation:
         check(simulation, {"in0_V": beats}, {"out0_V": beats})
 
@@ -213,7 +210,7 @@ def test_writable_thresholds_can_be_written() -> None:
     node = getHWCustomOp(model.graph.node[0])
     value = np.full((1, 3, 3, 2), 100, dtype=np.float32)
     assert (execute(model, "rtlsim", value) == 3).all()
-    beats = pack(value.reshape(9, 2).astype(np.int64), node.get_input_datatype())
+    beats = beats_of(value.reshape(9, 2), node.get_input_datatype())
     with node.get_rtlsim() as simulation:
         simulation.reset()
         for address in range(8):
@@ -226,7 +223,9 @@ def test_hooks_take_part_as_in_finn() -> None:
     """Thresholds written and read over AXI lite by what FINN calls a hook, and a stream that is traced meanwhile."""
     model = prepare(thresholds("INT8", "UINT2", channels=2, pe=2, rows=2, runtime_writeable_weights=1))
     node = getHWCustomOp(model.graph.node[0])
-    beats = [int.from_bytes(beat.tobytes(), "little") for beat in pack(np.full((9, 2), 100), node.get_input_datatype())]
+    beats = [
+        int.from_bytes(beat.tobytes(), "little") for beat in beats_of(np.full((9, 2), 100), node.get_input_datatype())
+    ]
     with node.get_rtlsim() as simulation:
         node.reset_rtlsim(simulation)
         simulation.write_axilite("s_axilite", iter([(4 * address, f"{100 + address:x}") for address in range(8)]))

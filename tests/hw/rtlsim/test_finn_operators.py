@@ -16,11 +16,11 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import finn_env
-from hw.rtlsim.nodewise import check_node
 from tests.hw.rtlsim.finn_nodes import (
     PART,
     VERSAL,
     Array,
+    check_node,
     execute,
     node_model,
     prepare,

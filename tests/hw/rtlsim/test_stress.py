@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 
 from hw import finn_env
-from hw.ops.generation import generate
+from hw.design.design import Design
+from hw.design.top import whole
 from hw.rtlsim.compile import build
-from hw.rtlsim.fifo import insert_fifos, insert_width_converters
-from hw.rtlsim.sim import ProtocolError, Simulation, StallError
-from hw.rtlsim.stitch import StitchedDesign, stitch
-from hw.rtlsim.stitched import simulate
 from hw.rtlsim.stress import StressError, check
-from tests.hw.rtlsim.graphs import CLOCK_NS, PART, expected, random_frames, residual
+from hw.rtlsim.whole import simulate
+from hw.streams.sim import ProtocolError, Simulation, StallError
+from tests.hw.design.graphs import designed, expected, random_frames, residual
 
 # Every beat plus its number in the frame of eight, through one register.
 COUNTER = """\
@@ -89,15 +88,16 @@ def test_faults_that_stalls_and_resets_show(fault: str, error: type[Exception], 
 
 
 @pytest.fixture(scope="module")
-def design(tmp_path_factory: pytest.TempPathFactory) -> StitchedDesign:
+def design(tmp_path_factory: pytest.TempPathFactory) -> Design:
     """A residual block with every inner stream in view, so that the protocol is watched there as well."""
     folder = tmp_path_factory.mktemp("residual")
     finn_env.setup(folder / "finn")
-    model = insert_fifos(insert_width_converters(residual(size=4), PART), {"in_b": 80})
-    return stitch(generate(model, PART, CLOCK_NS, folder / "nodes"), folder, taps=True)
+    design = designed(residual(size=4), {"in_b": 80}, folder)
+    (design.rtl / f"{design.top}.v").write_text(whole(design, taps=True))
+    return design
 
 
-def test_a_thousand_frames_do_not_drift(design: StitchedDesign) -> None:
+def test_a_thousand_frames_do_not_drift(design: Design) -> None:
     model = residual(size=4)
     kinds = random_frames(model, 5)
     order = np.random.default_rng(3).integers(0, len(kinds), 1000)
@@ -105,7 +105,7 @@ def test_a_thousand_frames_do_not_drift(design: StitchedDesign) -> None:
     np.testing.assert_array_equal(result.outputs, expected(model, kinds)[order])
 
 
-def test_the_frame_after_a_reset_is_right(design: StitchedDesign) -> None:
+def test_the_frame_after_a_reset_is_right(design: Design) -> None:
     model = residual(size=4)
     frames = random_frames(model, 2)
     for seed in range(5):
@@ -113,9 +113,8 @@ def test_the_frame_after_a_reset_is_right(design: StitchedDesign) -> None:
         np.testing.assert_array_equal(result.outputs, expected(model, frames))
 
 
-def test_taps_change_no_cycle(design: StitchedDesign, tmp_path: Path) -> None:
-    model = insert_fifos(insert_width_converters(residual(size=4), PART), {"in_b": 80})
-    plain = stitch(generate(model, PART, CLOCK_NS, tmp_path / "nodes"), tmp_path)
+def test_taps_change_no_cycle(design: Design, tmp_path: Path) -> None:
+    plain = designed(residual(size=4), {"in_b": 80}, tmp_path)
     frames = random_frames(residual(size=4), 3)
     runs = [simulate(one, frames, stall_in=0.2, stall_out=0.2, seed=1) for one in (design, plain)]
     assert runs[0].cycles == runs[1].cycles

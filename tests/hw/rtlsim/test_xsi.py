@@ -21,10 +21,19 @@ from finn.util.basic import getHWCustomOp
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import finn_env
-from hw.rtlsim import packing, xsi
+from hw.rtlsim import finn_packing, xsi
 from hw.rtlsim.compile import build
-from hw.rtlsim.sim import Simulation, StallError
-from tests.hw.rtlsim.finn_nodes import CLOCK_NS, PART, execute, node_model, prepare, random_values, source_files
+from hw.streams.sim import Simulation, StallError
+from tests.hw.rtlsim.finn_nodes import (
+    CLOCK_NS,
+    PART,
+    beats_of,
+    execute,
+    node_model,
+    prepare,
+    random_values,
+    source_files,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -128,7 +137,7 @@ def test_fifo_passes_data_and_counts() -> None:
     np.testing.assert_array_equal(context[model.graph.output[0].name], value)
     with node.get_rtlsim() as sim:
         sim.reset()
-        beats = packing.pack(value.reshape(-1, 2), node.get_input_datatype())
+        beats = beats_of(value.reshape(-1, 2), node.get_input_datatype())
         with pytest.raises(StallError, match="in0_V"):
             sim.run({"in0_V": beats}, {}, idle_limit=10)
         assert sim.peek("maxcount") == 64
@@ -249,9 +258,9 @@ def test_install_reaches_every_module_of_finn() -> None:
     from finn.custom_op.fpgadataflow import matrixvectoractivation, rtlbackend
 
     for module in (data_packing, rtlsim_exec, rtlbackend):
-        assert module.npy_to_rtlsim_input is packing.npy_to_rtlsim_input
-        assert module.rtlsim_output_to_npy is packing.rtlsim_output_to_npy
-    assert matrixvectoractivation.pack_innermost_dim_as_hex_string is packing.pack_innermost_dim_as_hex_string
+        assert module.npy_to_rtlsim_input is finn_packing.npy_to_rtlsim_input
+        assert module.rtlsim_output_to_npy is finn_packing.rtlsim_output_to_npy
+    assert matrixvectoractivation.pack_innermost_dim_as_hex_string is finn_packing.pack_innermost_dim_as_hex_string
     assert finn.xsi.ensure_available()
 
 

@@ -10,13 +10,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw import finn_env
-from hw.ops.generation import generate
-from hw.rtlsim.fifo import insert_fifos, insert_width_converters
-from hw.rtlsim.stitch import stitch
-from hw.synth.design import DesignResources, node_modules, synthesise_design
+from hw.design.design import Design
+from hw.design.stitch import stitch
+from hw.synth.design import DesignResources, synthesise_design
 from hw.synth.resources import Resources
 from hw.synth.yosys import Module, synthesise_all
-from tests.hw.rtlsim.graphs import CLOCK_NS, PART, Network
+from tests.hw.design.graphs import CLOCK_NS, PART, Network, with_hdl
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +27,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(folder: Path) -> ModelWrapper:
     finn_env.setup(folder / "finn")
     network = Network(size=6, channels=4)
-    converted = insert_width_converters(network.model(network.convolution(network.input, simd=4, pe=2)), PART)
-    fifos = insert_fifos(converted, {"in": 2, "in_win": 40})
-    return generate(fifos, PART, CLOCK_NS, folder / "nodes")
+    plain = network.model(network.convolution(network.input, simd=4, pe=2))
+    return with_hdl(plain, {"in": 2, "in_win": 40}, folder / "nodes")
 
 
 @pytest.fixture(scope="module")
-def found(model: ModelWrapper, folder: Path) -> DesignResources:
-    return synthesise_design(model, "xc7", folder / "alone", cache_dir=folder / "cache")
+def design(model: ModelWrapper, folder: Path) -> Design:
+    return stitch(model, folder / "design", PART, CLOCK_NS)
+
+
+@pytest.fixture(scope="module")
+def found(design: Design, folder: Path) -> DesignResources:
+    return synthesise_design(design, "xc7", cache_dir=folder / "cache")
 
 
 def test_every_node_in_graph_order(model: ModelWrapper, found: DesignResources) -> None:
@@ -45,11 +48,11 @@ def test_every_node_in_graph_order(model: ModelWrapper, found: DesignResources) 
     assert all(resources.lut > 0 for resources in found.nodes.values())
 
 
-def test_weights_belong_to_their_node(model: ModelWrapper, found: DesignResources, folder: Path) -> None:
+def test_weights_belong_to_their_node(model: ModelWrapper, design: Design, found: DesignResources) -> None:
     """The memory of weights is a cell of its own in FINN's block design."""
     operator = getCustomOp(model.get_node_from_name("MVAU_rtl_0"))
     resources = found.nodes["MVAU_rtl_0"]
-    sources = node_modules(model, folder / "again")["MVAU_rtl_0"].sources
+    sources = design.sources(design.node("MVAU_rtl_0").module)
     assert any(path.name == "memstream.sv" for path in sources)
     assert resources.dsp > 0
     weight_bits = operator.get_nodeattr("MW") * operator.get_nodeattr("MH") * 4
@@ -64,9 +67,8 @@ def test_counters_that_only_watch_a_fifo_are_gone(model: ModelWrapper, found: De
     assert found.nodes[small].lutram == width
 
 
-def test_the_sum_bounds_the_flat_design(model: ModelWrapper, found: DesignResources, folder: Path) -> None:
-    stitched = stitch(ModelWrapper(model.model, make_deepcopy=True), folder / "stitched")
-    module = Module(stitched.top, stitched.sources)
+def test_the_sum_bounds_the_flat_design(design: Design, found: DesignResources, folder: Path) -> None:
+    module = Module(design.top, tuple(design.sources()), folder=design.rtl)
     flat = synthesise_all({"flat": module}, cache_dir=folder / "cache")["flat"]
     assert flat.dsp == found.total.dsp
     assert flat.bram36 == found.total.bram36

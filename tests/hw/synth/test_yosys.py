@@ -6,6 +6,7 @@ from pathlib import Path
 import finn
 import pytest
 
+from hw.design.finnlib import patched
 from hw.synth import yosys
 from hw.synth.resources import Resources
 from hw.synth.yosys import Module, SynthesisError
@@ -57,7 +58,9 @@ def fifo(folder: Path, depth: int, style: str = "auto") -> Module:
         "    .irdy(r), .odat(q), .ovld(w), .ordy(s), .count(), .maxcount());\n"
         "endmodule\n"
     )
-    return Module(path.stem, (path, FIFO))
+    library = folder / FIFO.name
+    library.write_text(patched(FIFO))
+    return Module(path.stem, (path, library))
 
 
 def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
@@ -67,8 +70,8 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
         "wide": Module("wide", (source(tmp_path, REGISTER, "wide"),), parameters={"W": 13}),
         "gate": Module("gate", (source(tmp_path, AND, "gate"),)),
         "same gate": Module("another", (source(tmp_path, AND, "another"),)),
-        "rom in logic": Module("small", (rom(tmp_path, "small", attribute='ram_style = "distributed"'),)),
-        "rom in bram": Module("large", (rom(tmp_path, "large", bits=10, attribute='RAM_STYLE = "block"'),)),
+        "rom in logic": Module("rom_small", (rom(tmp_path, "rom_small", attribute='ram_style = "distributed"'),)),
+        "rom in bram": Module("rom_large", (rom(tmp_path, "rom_large", bits=10, attribute='RAM_STYLE = "block"'),)),
         "constant": Module("zeros", (rom(tmp_path, "zeros", step=0),)),
         "shift": fifo(tmp_path, 32),
         "distributed": fifo(tmp_path, 64, "distributed"),
@@ -77,7 +80,7 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     found = yosys.synthesise_all(modules, cache_dir=cache, progress=lambda done, total: calls.append((done, total)))
     assert list(found) == list(modules)
-    assert calls == [(0, 9), (9, 9)]  # two gates are one
+    assert calls == [(0, 10), (10, 10)]
     assert found["register"] == Resources(ff=8)
     assert found["wide"] == Resources(ff=13)
     assert found["gate"] == found["same gate"] == Resources(lut=1)
@@ -102,7 +105,7 @@ def test_memories_of_ultrascale_plus(tmp_path: Path, cache: Path) -> None:
             "  always_ff @(posedge ap_clk) if (we) mem[a] <= d;\n  assign q = mem[a];\nendmodule\n"
         )
         modules[str(bits)] = Module(f"ram{bits}", (source(tmp_path, text, f"ram{bits}"),))
-    modules["block"] = Module("large", (rom(tmp_path, "large", bits=10, attribute='RAM_STYLE = "block"'),))
+    modules["block"] = Module("rom_large", (rom(tmp_path, "rom_large", bits=10, attribute='RAM_STYLE = "block"'),))
     found = yosys.synthesise_all(modules, "xcup", cache_dir=cache)
     assert [found[bits].lutram for bits in ("6", "8", "9", "10")] == [4, 16, 32, 64]
     assert found["block"] == Resources(bram36=0.5)
@@ -118,42 +121,35 @@ def test_the_second_time_nothing_runs(tmp_path: Path, cache: Path, monkeypatch: 
     monkeypatch.setattr(yosys, "_WORKER", Path("/nowhere"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    renamed = source(elsewhere, REGISTER, "renamed")
-    assert yosys.synthesise("renamed", [renamed], cache_dir=cache, parameters={"W": 21}) == first == Resources(ff=21)
+    moved = source(elsewhere, REGISTER, "again")
+    assert yosys.synthesise("again", [moved], cache_dir=cache, parameters={"W": 21}) == first == Resources(ff=21)
     with pytest.raises(SynthesisError):
-        yosys.synthesise("renamed", [renamed], cache_dir=cache, parameters={"W": 22})
+        yosys.synthesise("again", [moved], cache_dir=cache, parameters={"W": 22})
 
 
-def keys(*modules: Module) -> list[str]:
-    return [yosys._stage(module, "settings").key for module in modules]
+def test_the_key_knows_memories_and_parameters(tmp_path: Path) -> None:
+    """Named by an absolute path, by one in the folder, or by what the names of several have in common."""
+    for name in ("a", "b"):
+        (tmp_path / name / "rom").mkdir(parents=True)
+    for index in range(2):
+        (tmp_path / "a" / "rom" / f"w_{index}.dat").write_text("00\n")
+        (tmp_path / "b" / "rom" / f"w_{index}.dat").write_text(f"0{index}\n")
+    text = 'module {name}; localparam P = "./rom/w_", A = "/", B = "./none", C = "auto"; endmodule'
+    path = source(tmp_path, text, "top")
+    modules = [Module("top", (path,), folder=tmp_path / name) for name in ("a", "b")]
+    modules += [Module("top", (path,), {"W": 1}, tmp_path / "a")]
+    modules += [Module("top", (path,), {"W": str(tmp_path / name / "rom" / "w_1.dat")}) for name in ("a", "b")]
+    assert len({yosys._key(module, "settings") for module in modules}) == len(modules)
+    assert yosys._key(modules[0], "settings") == yosys._key(modules[0], "settings") != yosys._key(modules[0], "other")
 
 
-def test_the_key_knows_memory_files_and_the_name_does_not_matter(tmp_path: Path) -> None:
-    plain = Module("rom_a", (rom(tmp_path, "rom_a"),))
-    copy = Module("rom_b", (rom(tmp_path, "rom_b"),))
-    other = Module("rom_c", (rom(tmp_path, "rom_c", step=38),))
-    parameters = Module("rom_a", plain.sources, parameters={"W": 1})
-    first, same, different, with_parameters = keys(plain, copy, other, parameters)
-    assert first == same
-    assert len({first, different, with_parameters}) == 3
-
-
-def test_memory_files_named_by_a_common_beginning_beside_the_source(tmp_path: Path) -> None:
-    names = ("n1", "n2", "n3")
-    for name in names:
-        for index in range(2):
-            (tmp_path / f"{name}_part_{index}.dat").write_text(f"0{index + (name == 'n3')}\n")
-    modules = [Module(n, (source(tmp_path, 'module {name}; localparam P = "./{name}_"; endmodule', n),)) for n in names]
-    one, two, three = (yosys._stage(module, "") for module in modules)
-    assert one.key == two.key != three.key
-    memories = [name for name in sorted(one.files) if name.startswith("memory/")]
-    assert [name[-10:] for name in memories] == ["part_0.dat", "part_1.dat"]
-
-
-def test_texts_that_name_no_file_stay(tmp_path: Path) -> None:
-    path = source(tmp_path, 'module {name}; localparam A = "/", B = "./none", C = "auto"; endmodule', "plain")
-    staged = yosys._stage(Module("plain", (path,)), "")
-    assert b'A = "/", B = "./none", C = "auto"' in staged.files[staged.sources[0]]
+def test_memories_of_a_design_are_found_from_its_folder(tmp_path: Path, cache: Path) -> None:
+    folder = tmp_path / "a folder with spaces"
+    (folder / "rom").mkdir(parents=True)
+    made = rom(tmp_path, "lookup", file="./rom/words.dat", attribute='ram_style = "distributed"')
+    (tmp_path / "lookup_words.dat").rename(folder / "rom" / "words.dat")
+    found = yosys.synthesise_all({"lookup": Module("lookup", (made,), folder=folder)}, cache_dir=cache)
+    assert 6 <= found["lookup"].lut <= 8
 
 
 def test_a_module_that_yosys_refuses(tmp_path: Path, cache: Path) -> None:
@@ -163,7 +159,7 @@ def test_a_module_that_yosys_refuses(tmp_path: Path, cache: Path) -> None:
         yosys.synthesise("broken", [path], cache_dir=cache)
     assert error.value.log is not None
     assert "missing" in error.value.log.read_text()
-    assert not list(cache.glob("synth-*")), "no working folder is left behind"
+    assert not list(cache.glob("synth/synth-*")), "no working folder is left behind"
 
 
 def test_a_cell_of_unknown_size_is_no_result(tmp_path: Path, cache: Path) -> None:
@@ -192,8 +188,9 @@ def test_no_yosys(monkeypatch: pytest.MonkeyPatch) -> None:
         yosys.tool()
 
 
-def test_batches_hold_every_job_once_and_fill_the_workers() -> None:
-    jobs = [yosys._Staged(str(size), "t", {"f": b"x" * size}, (), (), {}) for size in range(1, 60)]
+def test_batches_hold_every_job_once_and_fill_the_workers(tmp_path: Path) -> None:
+    path = source(tmp_path, AND, "gate")
+    jobs = [yosys._Job(Module("gate", (path,)), str(number)) for number in range(1, 60)]
     batches = yosys._batches(jobs, 2)
     assert sorted(job.key for batch in batches for job in batch) == sorted(job.key for job in jobs)
     assert max(map(len, batches)) <= yosys._BATCH

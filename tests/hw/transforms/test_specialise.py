@@ -22,6 +22,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
 from hw import finn_env, ops
+from hw.design.generate import generate_hdl
 from hw.ops.cell_op import RTL_DOMAIN, CellOp
 from hw.ops.channel_pad import channel_offset
 from hw.transforms.specialise import SpecialiseOwn, specialise
@@ -252,7 +253,7 @@ def test_a_second_specialisation_serves_what_was_inserted() -> None:
 def test_hdl_of_every_node_is_generated_without_vendor_tools(tmp_path: Path) -> None:
     model = specialise(residual_network(), PARTS[0]).transform(InsertDWC())
     model = specialise(model.transform(InsertFIFO(create_shallow_fifos=True)), PARTS[0])
-    model = ops.generate(model, PARTS[0], 10.0, tmp_path)
+    model = generate_hdl(model, PARTS[0], 10.0, tmp_path)
     for node in model.graph.node:
         operator: Any = getHWCustomOp(node)
         assert operator.get_nodeattr("code_gen_dir_ipgen") == str(tmp_path / node.name)
@@ -391,14 +392,14 @@ def test_constant_addition_is_refused() -> None:
 
 def test_generate_refuses_what_is_not_rtl(tmp_path: Path) -> None:
     with pytest.raises(ops.UnsupportedNodeError, match="n0: FMPadding is not an RTL node"):
-        ops.generate(residual_network(), PARTS[0], 10.0, tmp_path)
+        generate_hdl(residual_network(), PARTS[0], 10.0, tmp_path)
     model = specialise(residual_network(), PARTS[0])
     model.graph.node[1].name = model.graph.node[0].name
     with pytest.raises(ops.UnsupportedNodeError, match="two nodes"):
-        ops.generate(model, PARTS[0], 10.0, tmp_path)
+        generate_hdl(model, PARTS[0], 10.0, tmp_path)
     model.graph.node[1].name = "n/1"
     with pytest.raises(ops.UnsupportedNodeError, match="module"):
-        ops.generate(model, PARTS[0], 10.0, tmp_path)
+        generate_hdl(model, PARTS[0], 10.0, tmp_path)
     assert not any(tmp_path.iterdir())
 
 
@@ -407,7 +408,7 @@ def test_generate_refuses_a_pool_behind_another_interleaving(tmp_path: Path) -> 
     pool = next(node for node in model.graph.node if node.op_type == "Pool_rtl")
     getHWCustomOp(pool).set_nodeattr("PE", 4)
     with pytest.raises(ops.UnsupportedNodeError, match=f"{pool.name}: .* SIMD = PE = 4"):
-        ops.generate(model, PARTS[0], 10.0, tmp_path)
+        generate_hdl(model, PARTS[0], 10.0, tmp_path)
 
 
 def test_sums_have_room_for_any_product_of_the_types() -> None:

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""design/: the RTL of every node and the top that wires them, with FIFOs as deep as a simulation asks for."""
+
+from flows.errors import ToolError
+from flows.pipeline import Context, Step
+from flows.report.summary import StepResult
+
+FOLDER = "design"
+
+
+class Designed(StepResult):
+    """FIFOs of the design: their bits, and the choices of depths that were tried."""
+
+    fifo_bits: int | None = None
+    trials: int = 0
+
+
+def run(context: Context) -> Designed:
+    """Size the FIFOs; the result is the design that is simulated, synthesised and packaged."""
+    from hw import finn_env
+    from hw.design.fifos import Prices
+    from hw.rtlsim.depths import FifoError, size_fifos
+
+    scratch = context.folder / "scratch"
+    finn_env.setup(scratch)
+    have = context.board.resources
+    prices = Prices(context.board.part, have.lut / max(2 * have.bram36, 1))
+    try:
+        sized = size_fifos(
+            context.model("specialise"),
+            prices,
+            context.clock_ns,
+            context.folder / FOLDER,
+            scratch,
+            progress=context.status,
+        )
+    except FifoError as error:
+        raise ToolError(str(error), context.log) from error
+    context.save(sized.model)
+    return Designed(fifo_bits=sized.design.fifo_bits(), trials=sized.trials)
+
+
+STEP = Step("design", run, Designed, needs=("specialise",), compiles=lambda config: True)

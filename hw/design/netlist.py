@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A netlist, and the subset of Vivado's block-design Tcl in which FINN's nodes describe their wiring.
+
+A FINN node says in ``code_generation_ipi()`` which modules it consists of and how they are connected; most
+are one cell, a matrix-vector unit with streamed weights is a hierarchy of two. ``Netlist.run`` interprets
+those commands, ``Netlist.verilog`` writes everything as one flat module in plain Verilog.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyslang import Bag, SourceManager
+from pyslang.ast import Compilation, CompilationFlags, CompilationOptions
+from pyslang.syntax import SyntaxTree
+
+from hw.design.errors import DesignError
+
+STREAM_SIGNALS = ("tdata", "tvalid", "tready")
+TOP = ""  # the cell path of the design's own ports
+
+_IGNORED = {"save_bd_design", "validate_bd_design"}
+_STREAM_VLNV = "xilinx.com:interface:axis_rtl:1.0"
+_BRACKET = re.compile(r"\[\s*(\w+)\s+([^\]]*?)\s*\]")
+
+
+@dataclass(frozen=True)
+class ModulePort:
+    """One port of a module; width in bits."""
+
+    name: str
+    is_output: bool
+    width: int
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A port, or a stream interface, of the cell at `path` (``TOP`` for the design itself)."""
+
+    path: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.path}/{self.name}" if self.path else self.name
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An instance of `module`; `parameters` hold Verilog expressions."""
+
+    module: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+def _pin(text: str) -> Pin:
+    path, _, name = text.strip("/").rpartition("/")
+    return Pin(path, name)
+
+
+class _Groups:
+    """Disjoint sets of pins."""
+
+    def __init__(self) -> None:
+        self._parent: dict[Pin, Pin] = {}
+
+    def find(self, pin: Pin) -> Pin:
+        parent = self._parent.setdefault(pin, pin)
+        while parent != pin:
+            self._parent[pin] = self._parent[parent]
+            pin, parent = parent, self._parent[parent]
+        return pin
+
+    def join(self, a: Pin, b: Pin) -> None:
+        self._parent[self.find(a)] = self.find(b)
+
+    def all(self) -> list[list[Pin]]:
+        groups: dict[Pin, list[Pin]] = {}
+        for pin in self._parent:
+            groups.setdefault(self.find(pin), []).append(pin)
+        return list(groups.values())
+
+
+class Netlist:
+    """Cells, hierarchies and the connections between their pins.
+
+    Stream interfaces are named by their prefix: ``in0_V`` stands for the ports ``in0_V_TDATA``,
+    ``in0_V_TVALID`` and ``in0_V_TREADY`` in any letter case.
+    """
+
+    def __init__(self) -> None:
+        self.cells: dict[str, Instance] = {}
+        self.sources: dict[Path, None] = {}
+        self.ports: dict[str, ModulePort] = {}
+        self._hierarchies: set[str] = {TOP}
+        self._nets = _Groups()
+        self._streams = _Groups()
+        self._commands: dict[str, Callable[[str], None]] = {
+            "add_files": self._add_files,
+            "create_bd_cell": self._create_bd_cell,
+            "create_bd_pin": lambda _: None,
+            "create_bd_intf_pin": self._create_bd_intf_pin,
+            "connect_bd_net": lambda text: self._connect(text, self.connect),
+            "connect_bd_intf_net": lambda text: self._connect(text, self.connect_stream),
+            "set_property": self._set_property,
+        }
+
+    def add_cell(self, path: str, module: str, parameters: Mapping[str, str] | None = None) -> None:
+        """Add an instance of `module`; raises DesignError where the path is taken."""
+        if path in self.cells:
+            raise DesignError(f"cell {path} exists twice")
+        self.cells[path] = Instance(module, parameters or {})
+
+    def add_port(self, name: str, width: int, *, is_output: bool) -> None:
+        """Add a port of the design itself."""
+        self.ports[name] = ModulePort(name, is_output, width)
+
+    def add_stream_port(self, name: str, width: int, *, is_output: bool) -> None:
+        """Add a stream of the design itself: name_TDATA, name_TVALID and name_TREADY; width in bits."""
+        self.add_port(f"{name}_TDATA", width, is_output=is_output)
+        self.add_port(f"{name}_TVALID", 1, is_output=is_output)
+        self.add_port(f"{name}_TREADY", 1, is_output=not is_output)
+
+    def connect(self, a: str, b: str) -> None:
+        """Connect two pins, ``cell/port``, or ``port`` for a port of the design."""
+        self._nets.join(_pin(a), _pin(b))
+
+    def connect_stream(self, a: str, b: str) -> None:
+        """Connect two stream interfaces."""
+        self._streams.join(_pin(a), _pin(b))
+
+    def run(self, commands: Iterable[str]) -> None:
+        """Interpret block-design commands; raises DesignError for one that is not understood."""
+        for command in commands:
+            verb, _, rest = command.strip().partition(" ")
+            if verb in _IGNORED or not verb:
+                continue
+            if verb not in self._commands:
+                raise DesignError(f"block-design command not understood: {command}")
+            self._commands[verb](rest)
+
+    def verilog(self, top: str) -> str:
+        """The design as one flat Verilog module; raises DesignError for a net without exactly one driver."""
+        interfaces = self._interfaces()
+        net_of, wires = self._resolve(interfaces)
+        lines = [f"module {top} ("]
+        lines += [",\n".join(f"  {_declare(port)}" for port in self.ports.values())]
+        lines += [");"]
+        lines += [f"  wire {_range(width)}{name};" for name, width in wires.items()]
+        for port in self.ports.values():
+            if port.is_output and net_of[Pin(TOP, port.name)] != port.name:
+                lines.append(f"  assign {port.name} = {net_of[Pin(TOP, port.name)]};")
+        for path, cell in self.cells.items():
+            lines += _instance(path, cell, interfaces[path], net_of)
+        return "\n".join([*lines, "endmodule", ""])
+
+    # The commands
+
+    def _add_files(self, rest: str) -> None:
+        self.sources[Path(rest.removeprefix("-norecurse").strip())] = None
+
+    def _create_bd_cell(self, rest: str) -> None:
+        words = rest.split()
+        path = words[-1].strip("/")
+        if "-reference" in words:
+            self.add_cell(path, words[words.index("-reference") + 1])
+        elif words[:2] == ["-type", "hier"]:
+            self._hierarchies.add(path)
+        else:
+            raise DesignError(f"create_bd_cell without a module: {rest}")
+
+    def _create_bd_intf_pin(self, rest: str) -> None:
+        if _STREAM_VLNV not in rest.split():
+            raise DesignError(f"only AXI streams can be stitched, not {rest}")
+
+    def _set_property(self, rest: str) -> None:
+        match = re.fullmatch(r"CONFIG\.(\w+)\s+(\S+)\s+\[get_bd_cells\s+(\S+)\]", rest.strip())
+        if match is None or match[3].strip("/") not in self.cells:
+            raise DesignError(f"set_property not understood: {rest}")
+        path = match[3].strip("/")
+        cell = self.cells[path]
+        self.cells[path] = Instance(cell.module, {**cell.parameters, match[1]: match[2].strip("{}")})
+
+    @staticmethod
+    def _connect(rest: str, connect: Callable[[str, str], None]) -> None:
+        ends = [name for _, name in _BRACKET.findall(rest)]
+        if len(ends) != 2:
+            raise DesignError(f"a connection needs two ends: {rest}")
+        connect(*ends)
+
+    # From pins to wires
+
+    def _interfaces(self) -> dict[str, dict[str, ModulePort]]:
+        """The ports of each cell, by lower-case name, as elaborated with the cell's parameters."""
+        names = {path: f"c{index}" for index, path in enumerate(self.cells)}
+        cells = "\n".join(f"  {_head(cell)} {names[path]} ();" for path, cell in self.cells.items())
+        manager = SourceManager()
+        options = CompilationOptions()
+        options.topModules = {"every_cell"}
+        options.flags = CompilationFlags.AllowUseBeforeDeclare  # the port widths of FINN's window generator
+        compilation = Compilation(Bag([options]))
+        for source in self.sources:
+            compilation.addSyntaxTree(SyntaxTree.fromFile(str(source), manager))
+        compilation.addSyntaxTree(SyntaxTree.fromText(f"module every_cell;\n{cells}\nendmodule\n", manager))
+        body = compilation.getRoot().topInstances[0].body
+        interfaces = {}
+        for path, cell in self.cells.items():
+            instance = body.find(names[path])
+            if not hasattr(instance, "body"):
+                raise DesignError(f"{path}: no source defines module {cell.module}")
+            ports = [ModulePort(p.name, p.direction.name == "Out", p.type.bitWidth) for p in instance.body.portList]
+            if any(port.width < 1 for port in ports):
+                raise DesignError(f"{path}: the ports of {cell.module} do not elaborate")
+            interfaces[path] = {port.name.lower(): port for port in ports}
+        interfaces[TOP] = {port.name.lower(): port for port in self.ports.values()}
+        return interfaces
+
+    def _resolve(self, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> tuple[dict[Pin, str], dict[str, int]]:
+        """The net of each connected leaf pin, and the width of each wire."""
+        for group in self._streams.all():
+            ends = self._leaves(group)
+            if len(ends) != 2:
+                raise DesignError(f"a stream has two ends, not {len(ends)}: {', '.join(map(str, ends))}")
+            for signal in STREAM_SIGNALS:
+                self._nets.join(*(_stream_pin(end, signal, interfaces) for end in ends))
+        net_of: dict[Pin, str] = {}
+        wires: dict[str, int] = {}
+        for group in self._nets.all():
+            pins = [(pin, _port(pin, interfaces)) for pin in self._leaves(group)]
+            # an input of the design drives its net from the inside
+            drivers = [(pin, port) for pin, port in pins if port.is_output != (pin.path == TOP)]
+            if len(drivers) != 1:
+                raise DesignError(f"{len(drivers)} drivers for the net of {', '.join(str(pin) for pin, _ in pins)}")
+            source, driver = drivers[0]
+            for pin, port in pins:
+                if port.width != driver.width:
+                    raise DesignError(f"{pin} has {port.width} bits, its driver {source} has {driver.width}")
+                net_of[pin] = driver.name if source.path == TOP else f"{_flat(source.path)}__{driver.name}"
+            if source.path != TOP:
+                wires[net_of[source]] = driver.width
+        return net_of, wires
+
+    def _leaves(self, group: Iterable[Pin]) -> list[Pin]:
+        """The pins that belong to cells or are ports, without the pins of hierarchies in between."""
+        leaves = []
+        for pin in group:
+            if pin.path in self.cells or pin.path == TOP:
+                leaves.append(pin)
+            elif pin.path not in self._hierarchies:
+                raise DesignError(f"{pin} is connected, but there is no cell {pin.path}")
+        return leaves
+
+
+def _port(pin: Pin, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> ModulePort:
+    try:
+        return interfaces[pin.path][pin.name.lower()]
+    except KeyError:
+        raise DesignError(f"there is no port {pin}") from None
+
+
+def _stream_pin(pin: Pin, signal: str, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> Pin:
+    return Pin(pin.path, _port(Pin(pin.path, f"{pin.name}_{signal}"), interfaces).name)
+
+
+def _flat(path: str) -> str:
+    return path.replace("/", "__")
+
+
+def _range(width: int) -> str:
+    return f"[{width - 1}:0] " if width > 1 else ""
+
+
+def _declare(port: ModulePort) -> str:
+    return f"{'output' if port.is_output else 'input'} wire {_range(port.width)}{port.name}"
+
+
+def _head(cell: Instance) -> str:
+    if not cell.parameters:
+        return cell.module
+    return f"{cell.module} #({', '.join(f'.{name}({value})' for name, value in cell.parameters.items())})"
+
+
+def _instance(path: str, cell: Instance, ports: Mapping[str, ModulePort], net_of: Mapping[Pin, str]) -> list[str]:
+    bindings = []
+    for port in ports.values():
+        # Vivado drives the open inputs of a block design with zero; open outputs stay open
+        open_end = "" if port.is_output else f"{{{port.width}{{1'b0}}}}"
+        bindings.append(f"    .{port.name}({net_of.get(Pin(path, port.name), open_end)})")
+    return [f"  {_head(cell)} {_flat(path)} (", ",\n".join(bindings), "  );"]

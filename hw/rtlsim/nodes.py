@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each node's RTL against its Python execution, on its own: which node differs, where and by what.
+
+The modules of a design stand side by side in one compiled simulation, unconnected, and all work at the same time.
+A module that several nodes are instances of takes their frames one after the other.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from hw.compare import Difference, difference
+from hw.design.design import Design, Edge, Node, Stream
+from hw.design.errors import DesignError
+from hw.design.top import BENCH_MODULE, side_by_side
+from hw.rtlsim import stress
+from hw.rtlsim.compile import build
+from hw.streams.packing import PackingError
+from hw.streams.sim import RunResult, Simulation
+
+if TYPE_CHECKING:
+    from hw.streams.packing import Bytes
+
+Tensors = Mapping[str, npt.NDArray[Any]]
+IDLE_LIMIT = 10_000
+"""Cycles in which no node takes or gives anything, after which those that should stand still."""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """Outcome of one node: `difference` is the first of its outputs that is wrong, `got` what came there.
+
+    `cycles` are those from the node's first frame, or the end of the one before, to its last output beat.
+    """
+
+    node: str
+    op: str
+    cycles: int
+    expected_cycles: int
+    difference: Difference | None = None
+    got: npt.NDArray[Any] | None = None
+
+
+def check_nodes(
+    design: Design, tensors: Tensors, *, optimise: str = "-O1", cache_dir: Path | None = None
+) -> list[NodeResult]:
+    """Simulate every node of a design on the tensors of one image; a difference is a result, not an error.
+
+    Where all are right, each is broken off by a reset in the middle of a frame and then run under random stalls.
+
+    Args:
+        design: that lies in its folder.
+        tensors: every tensor of the design by name, from its Python execution.
+        optimise: of the compiler.
+        cache_dir: in place of the cache's folder.
+
+    Raises:
+        DesignError: a node whose input's type does not hold a value that comes to it.
+        CompileError: a module that does not compile, named in the message.
+        StallError, ProtocolError, StressError: streams that stand still, break the handshake, or bear no stalls; they
+            are named MODULE_INTERFACE.
+    """
+    users: dict[str, list[Node]] = {}
+    for node in design.nodes:
+        users.setdefault(node.module, []).append(node)
+    inputs: dict[str, Bytes] = {}
+    counts: dict[str, int] = {}
+    for module, nodes in users.items():
+        inputs |= _inputs(design, module, nodes, tensors)
+        for node in nodes:
+            for edge in design.streams(node.name)[1]:
+                name = f"{module}_{_end(edge, True).interface}"
+                counts[name] = counts.get(name, 0) + edge.stream.beats
+    with _opened(design, users, optimise, cache_dir) as simulation:
+        simulation.reset(offer=True)
+        run = simulation.run(inputs, counts, idle_limit=IDLE_LIMIT)
+        start = dict.fromkeys(counts, 0)
+        results = [_result(design, node, start, tensors, run) for nodes in users.values() for node in nodes]
+        if not any(result.difference for result in results):
+            # what came, not what is packed anew: FINN's products fill the bits that pad a beat with their sign
+            stress.check(simulation, inputs, run.outputs)
+    names = [node.name for node in design.nodes]
+    return sorted(results, key=lambda result: names.index(result.node))
+
+
+def _opened(design: Design, users: Mapping[str, list[Node]], optimise: str, cache_dir: Path | None) -> Simulation:
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder) / f"{BENCH_MODULE}.v"
+        top.write_text(side_by_side(design, {module: nodes[0].name for module, nodes in users.items()}))
+        sources = [path for path in design.sources() if path.stem != design.top]
+        library = build(BENCH_MODULE, [*sources, top], optimise=optimise, cache_dir=cache_dir)
+    return Simulation(library, design.rtl)
+
+
+def _inputs(design: Design, module: str, nodes: list[Node], tensors: Tensors) -> dict[str, Bytes]:
+    """Return the beats of all nodes of a module, by the names of its streams."""
+    parts: dict[str, list[Bytes]] = {}
+    for node in nodes:
+        for edge in design.streams(node.name)[0]:
+            end = _end(edge, False)
+            try:
+                beats = end.pack(tensors[edge.tensor])
+            except PackingError as error:
+                raise DesignError(f"{node.name} ({node.op}) cannot take {edge.tensor}: {error}") from error
+            parts.setdefault(f"{module}_{end.interface}", []).append(beats)
+    return {name: np.concatenate(beats) for name, beats in parts.items()}
+
+
+def _end(edge: Edge, outputs: bool) -> Stream:
+    """Return the end of an edge at a node that is its source or its sink."""
+    return cast(Stream, edge.source if outputs else edge.sink)
+
+
+def _result(design: Design, node: Node, start: dict[str, int], tensors: Tensors, run: RunResult) -> NodeResult:
+    """Compare what a node gave, from the beats `start` of its module's streams on, which move to the next node's."""
+    found, got, cycles = None, None, 0
+    for edge in design.streams(node.name)[1]:
+        end = _end(edge, True)
+        name = f"{node.module}_{end.interface}"
+        here = slice(start[name], start[name] + end.beats)
+        start[name] = here.stop
+        times = run.out_cycles[name]
+        cycles = max(cycles, int(times[here.stop - 1]) - (int(times[here.start - 1]) if here.start else -1))
+        reference = tensors[edge.tensor]
+        values = end.unpack(run.outputs[name][here]).reshape(reference.shape)
+        wrong = difference(reference, values, node=node.name, op=node.op, tensor=edge.tensor)
+        if found is None and wrong is not None:
+            found, got = wrong, values
+    return NodeResult(node.name, node.op, cycles, node.cycles, found, got)
