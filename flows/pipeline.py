@@ -34,6 +34,7 @@ from flows.memory import PeakMemory
 from flows.report.summary import StepResult, Verification
 from flows.sources import code_digest
 from hw.boards.board import Board
+from hw.cache import file_digest
 from hw.cxx import compiler
 from hw.errors import ToolFailure
 
@@ -157,16 +158,10 @@ class Context:
         rows.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
 
 
-def digest(path: Path) -> str:
-    """sha256 of a file's content."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def _read(paths: Sequence[Path]) -> list[str]:
     """Digests of files, and of all files in folders."""
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    return [f"{file.name} {digest(file)}" for file in files if file.is_file() and "__pycache__" not in file.parts]
+    return [f"{file.name} {file_digest(file)}" for file in files if file.is_file() and "__pycache__" not in file.parts]
 
 
 class Pipeline:
@@ -298,7 +293,7 @@ class Pipeline:
             "config": config,
             "board": self.context.board.model_dump(mode="json"),
             "clock": self.context.clock_mhz,
-            "checkpoint": None if step.needs else digest(self.context.checkpoint),
+            "checkpoint": None if step.needs else file_digest(self.context.checkpoint),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},
@@ -312,7 +307,9 @@ class Pipeline:
         folder = self.context.folders[step.name]
         try:
             done: dict[str, Any] = json.loads((folder / "done.json").read_text())
-            intact = done["key"] == key and all(digest(folder / name) == sha for name, sha in done["files"].items())
+            intact = done["key"] == key and all(
+                file_digest(folder / name) == sha for name, sha in done["files"].items()
+            )
             done["result"] = step.result.model_validate(done["result"])
         except (OSError, ValueError, KeyError, ValidationError):
             return None
@@ -320,7 +317,7 @@ class Pipeline:
 
     def _save(self, step: Step, key: str, result: StepResult, seconds: float, skipped: str | None) -> None:
         folder = self.context.folder
-        files = {path.name: digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
+        files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
         done = {
             "key": key,
             "step": step.name,

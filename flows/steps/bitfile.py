@@ -13,9 +13,10 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
-from flows.pipeline import Context, Skipped, Step, digest
+from flows.pipeline import Context, Skipped, Step
 from flows.report.summary import StepResult, Vivado
 from hw.boards.board import Board
+from hw.cache import file_digest
 from hw.deploy import reports
 from hw.deploy.vivado import VERSIONS
 
@@ -59,7 +60,7 @@ def run(context: Context) -> Bitfile:
         raise ToolError(f"FINN cannot make the bitfile: {first}", context.log) from error
     package = context.path("package", "deploy")
     settings = json.loads((package / "settings.json").read_text())
-    record = {"build_id": settings["build_id"], "files": {path.name: digest(path) for path in files}}
+    record = {"build_id": settings["build_id"], "files": {path.name: file_digest(path) for path in files}}
     (made / "bitfile.json").write_text(json.dumps(record))
     name = f"{context.config.network}-{context.board.name}"
     deploy = context.folder / name

@@ -101,7 +101,7 @@ def _accuracy(context: Context, answers: NDArray[np.int64], golden: Golden) -> A
     """Of the hardware, whole and by class; `answers` are the classes that it gives. None without labels."""
     if golden.labels is None:
         return None
-    count = len(golden.classes)
+    count = golden.logits.shape[1]
     confusion = np.zeros((count, count), np.int64)
     np.add.at(confusion, (golden.labels, answers), 1)
     right, images, given = confusion.diagonal(), confusion.sum(axis=1), confusion.sum(axis=0)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
-from flows.pipeline import Context, Step, digest
+from flows.pipeline import Context, Step
 from flows.report.summary import Checkpoint, StepResult
+from hw.cache import file_digest
 
 if TYPE_CHECKING:
     from model.data import Images
@@ -52,7 +53,7 @@ def run(context: Context) -> Exported:
         dataset=data.dataset,
         images=len(data),
         checkpoint=Checkpoint(
-            sha256=digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
+            sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
         ),
     )
 

@@ -19,7 +19,7 @@ from hw.compare import Tensors, first_difference, save, written
 @dataclass(frozen=True)
 class Golden:
     """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, the integers the hardware must give, the
-    true labels (n,) where they are known, and the classes' names or numbers.
+    true labels (n,) where they are known, and the classes' names, none where they are numbers.
     """
 
     images: NDArray[np.uint8]
@@ -39,7 +39,7 @@ def load_golden(context: Context, *, all_images: bool = False) -> Golden:
     with np.load(context.path("export", "golden.npz")) as file:
         images, logits = file["images"][:count], file["logits"][:count]
         labels = file["labels"][:count] if "labels" in file else None
-        classes = tuple(map(str, file["classes"])) or tuple(map(str, range(logits.shape[1])))
+        classes = tuple(map(str, file["classes"]))
     scale = context.result(Converted).scale
     hardware = logits.argmax(axis=1)[:, None].astype(np.float32) if scale is None else logits / np.float32(scale)
     if not np.array_equal(hardware, np.round(hardware)):

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flows.errors import ToolError
-from flows.pipeline import Context, Step, digest
+from flows.pipeline import Context, Step
 from flows.report.summary import StepResult, Verification
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
 from flows.steps.golden import Golden, load_golden
+from hw.cache import file_digest
 from hw.driver.standin import REFERENCE_MHZ
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def run(context: Context) -> Packaged:
         "format": FORMAT,
         "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
         "scale": context.result(Converted).scale,
-        "classes": [] if golden.classes == tuple(map(str, range(len(golden.classes)))) else list(golden.classes),
+        "classes": list(golden.classes),
         "folding": {node.name: dict(node.folding) for node in design.nodes},
         "checkpoint": checkpoint.sha256 if checkpoint else "",
         "files": _digests(deploy),
@@ -161,7 +162,7 @@ def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> lis
 
 
 def _digests(deploy: Path) -> dict[str, str]:
-    return {str(path.relative_to(deploy)): digest(path) for path in sorted(deploy.rglob("*")) if path.is_file()}
+    return {str(path.relative_to(deploy)): file_digest(path) for path in sorted(deploy.rglob("*")) if path.is_file()}
 
 
 def _zip(deploy: Path, target: Path, name: str) -> Path:

@@ -34,20 +34,14 @@ def run(context: Context) -> Synthesised:
         )
     except SynthesisError as error:
         raise ToolError(str(error), error.log or context.log) from error
-    have = context.board.resources
-    total = NodeResources.of(found.total)
-    excess = [
-        f"{getattr(total, name)} {name.upper()} of {getattr(have, name)}"
-        for name in COUNTED
-        if getattr(total, name) > getattr(have, name)
-    ]
+    available = {name: getattr(context.board.resources, name) for name in COUNTED}
+    excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in found.total.exceeding(available).items()]
     if excess and not context.config.allow_overfit:
         raise UserError(
             f"the design does not fit {context.board.name}: {', '.join(excess)}",
             "lower --target-fps, choose a larger --board, or report it all the same with --allow-overfit",
         )
-    available = {name: getattr(have, name) for name in COUNTED}
-    use = {"tool": found.tool, **total.model_dump(), "available": available, "fits": not excess}
+    use = {"tool": found.tool, **NodeResources.of(found.total).model_dump(), "available": available, "fits": not excess}
     return Synthesised(
         resources=ResourceUse.model_validate(use),
         nodes={name: NodeResources.of(resources) for name, resources in found.nodes.items()},

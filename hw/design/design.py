@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from hw.design.errors import DesignError
+from hw.rtl import packages_first
 from hw.streams.packing import DataType, pack, unpack
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ class Design(_Record):
         clock_ns: clock period in nanoseconds.
         nodes: each after those that feed it.
         edges: inputs first, outputs last, each in the order of the graph's.
-        modules: files in rtl/ of each module that nodes are instances of, packages first.
+        modules: files in rtl/ of each module that nodes are instances of.
     """
 
     format: int = Field(default=FORMAT, ge=FORMAT, le=FORMAT)
@@ -159,7 +160,11 @@ class Design(_Record):
     def sources(self, module: str | None = None) -> list[Path]:
         """Return the files of a module, or of all of them, in the order in which tools have to read them."""
         names = self.modules[module] if module else [name for files in self.modules.values() for name in files]
-        return [self.rtl / name for name in sorted(dict.fromkeys(names), key=lambda name: "_pkg." not in name)]
+        return packages_first(self.rtl / name for name in names)
+
+    def cells(self) -> list[Path]:
+        """Return the sources of all modules but the top, for another module around them."""
+        return [path for path in self.sources() if path.stem != self.top]
 
     def node(self, name: str) -> Node:
         """Return the node of a name."""

@@ -115,26 +115,6 @@ def insert_fifos(model: ModelWrapper, depths: Mapping[str, int], prices: Prices)
     return result
 
 
-def remove_fifos(model: ModelWrapper) -> tuple[ModelWrapper, dict[str, int]]:
-    """Return the model without its FIFOs, and the depth that each tensor had; the inverse of insert_fifos."""
-    result = ModelWrapper(model.model, make_deepcopy=True)
-    outputs = {value.name for value in result.graph.output}
-    depths: dict[str, int] = {}
-    for node in [node for node in result.graph.node if node.op_type == FIFO]:
-        before, after = node.input[0], node.output[0]
-        depth = int(getCustomOp(node).get_nodeattr("depth"))
-        if after in outputs:
-            producer = result.find_producer(before)
-            producer.output[list(producer.output).index(before)] = after
-            depths[after] = depth
-        else:
-            consumer = result.find_consumer(after)
-            consumer.input[list(consumer.input).index(after)] = before
-            depths[before] = depth
-        result.graph.node.remove(node)
-    return result, depths
-
-
 def _fifo(stream: Stream, depth: int, ram_style: str, tensor: str, name: str) -> NodeProto:
     return helper.make_node(
         FIFO,

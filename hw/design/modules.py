@@ -24,7 +24,7 @@ from hw.ops.cell_op import CellOp
 ROM = "rom"
 _PATH = re.compile(r'"(/[^"\n]+)"')
 """A string in a source that may be the path of a memory file, or the part that the paths of several begin with."""
-_SOURCES = {".v", ".sv", ".vh", ".svh"}
+SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 _OWN_NAME = "$NODE$"
 """Stands for the name of a node's module in its files."""
 _DIGITS = 8
@@ -74,7 +74,7 @@ class Modules:
                     for where, cell in netlist.cells.items()
                 }
                 files.append(self._write(f"{module}.v", _around(netlist, node.name, op, module)))
-            self.files[module] = tuple(sorted(files, key=lambda file: "_pkg." not in file))
+            self.files[module] = tuple(files)
         return module
 
     def _with_memories(self, path: Path) -> str:
@@ -82,7 +82,7 @@ class Modules:
 
         def relocated(match: re.Match[str]) -> str:
             start = Path(match.group(1))
-            found = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in _SOURCES]
+            found = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in SOURCE_SUFFIXES]
             if not found:
                 return match.group(0)
             digest = key_of(*(part for file in found for part in (file.name[len(start.name) :], file.read_bytes())))

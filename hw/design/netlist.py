@@ -16,8 +16,8 @@ from pyslang.ast import Compilation, CompilationFlags, CompilationOptions
 from pyslang.syntax import SyntaxTree
 
 from hw.design.errors import DesignError
+from hw.design.top import STREAM_SIGNALS, bus
 
-STREAM_SIGNALS = ("tdata", "tvalid", "tready")
 TOP = ""  # the cell path of the design's own ports
 
 _IGNORED = {"save_bd_design", "validate_bd_design"}
@@ -146,7 +146,7 @@ class Netlist:
         lines = [f"module {top} ("]
         lines += [",\n".join(f"  {_declare(port)}" for port in self.ports.values())]
         lines += [");"]
-        lines += [f"  wire {_range(width)}{name};" for name, width in wires.items()]
+        lines += [f"  wire {bus(width)}{name};" for name, width in wires.items()]
         for port in self.ports.values():
             if port.is_output and net_of[Pin(TOP, port.name)] != port.name:
                 lines.append(f"  assign {port.name} = {net_of[Pin(TOP, port.name)]};")
@@ -266,12 +266,8 @@ def _flat(path: str) -> str:
     return path.replace("/", "__")
 
 
-def _range(width: int) -> str:
-    return f"[{width - 1}:0] " if width > 1 else ""
-
-
 def _declare(port: ModulePort) -> str:
-    return f"{'output' if port.is_output else 'input'} wire {_range(port.width)}{port.name}"
+    return f"{'output' if port.is_output else 'input'} wire {bus(port.width)}{port.name}"
 
 
 def _head(cell: Instance) -> str:

@@ -13,7 +13,12 @@ GAUGE_FRAMES = 4
 """What a gauge can hold: a branch may be ahead of another one by several frames."""
 GAUGE_SOURCES = tuple(Path(__file__).parent / name for name in ("stream_gauge.sv", "stream_pacer.sv"))
 BENCH_MODULE = "side_by_side"
-_SIGNALS = ("tdata", "tvalid", "tready")
+STREAM_SIGNALS = ("tdata", "tvalid", "tready")
+
+
+def bus(width: int) -> str:
+    """Return the range of a declaration of that many bits; nothing for one."""
+    return f"[{width - 1}:0] " if width > 1 else ""
 
 
 def gauge_depth(stream: Stream) -> int:
@@ -30,21 +35,21 @@ class _Module:
         self._body: list[str] = []
 
     def port(self, name: str, width: int, *, is_output: bool) -> None:
-        self._ports.append(f"{'output' if is_output else 'input'} wire {_range(width)}{name}")
+        self._ports.append(f"{'output' if is_output else 'input'} wire {bus(width)}{name}")
 
     def stream(self, name: str, width: int, *, is_output: bool) -> str:
         """Add a stream at the border; returns the name of its wires, which are its ports."""
-        for signal, bits, forward in zip(_SIGNALS, (width, 1, 1), (True, True, False), strict=True):
+        for signal, bits, forward in zip(STREAM_SIGNALS, (width, 1, 1), (True, True, False), strict=True):
             self.port(f"{name}_{signal}", bits, is_output=is_output == forward)
         return name
 
     def wires(self, name: str, width: int) -> str:
-        self._body.append(f"  wire {_range(width)}{name}_tdata; wire {name}_tvalid, {name}_tready;")
+        self._body.append(f"  wire {bus(width)}{name}_tdata; wire {name}_tvalid, {name}_tready;")
         return name
 
     def show(self, name: str, wires: str, width: int) -> None:
         """Show a stream between two instances at the border."""
-        for signal in _SIGNALS:
+        for signal in STREAM_SIGNALS:
             self.port(f"{name}_{signal}", width if signal == "tdata" else 1, is_output=True)
             self._body.append(f"  assign {name}_{signal} = {wires}_{signal};")
 
@@ -55,7 +60,7 @@ class _Module:
         bound = [
             f".{interface}_{signal.upper()}({wires}_{signal})"
             for interface, wires in streams.items()
-            for signal in _SIGNALS
+            for signal in STREAM_SIGNALS
         ]
         rows = ",\n    ".join([".ap_clk(ap_clk), .ap_rst_n(ap_rst_n)", *bound, *pins])
         self._body.append(f"  {module} {parameters}{name} (\n    {rows});")
@@ -144,7 +149,3 @@ def side_by_side(design: Design, nodes: Mapping[str, str]) -> str:
                 streams[end.interface] = top.stream(f"{instance}_{end.interface}", end.width, is_output=is_output)
         top.instance(design.node(name).module, instance, streams)
     return top.verilog()
-
-
-def _range(width: int) -> str:
-    return f"[{width - 1}:0] " if width > 1 else ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -23,3 +24,8 @@ def sources(module: str) -> tuple[Path, ...]:
     used = sorted((set(re.findall(r"\w+", code)) & known) - {module})
     found = [file for name in used for file in sources(name)]
     return tuple(dict.fromkeys([*found, path]))
+
+
+def packages_first(files: Iterable[Path]) -> list[Path]:
+    """Return source files without repetitions, in the order in which tools have to read them."""
+    return sorted(dict.fromkeys(files), key=lambda path: not path.stem.endswith("_pkg"))

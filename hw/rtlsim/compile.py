@@ -22,6 +22,7 @@ from pathlib import Path
 
 from hw.cache import Room, key_of
 from hw.cxx import CompileError, cxx, identity, run
+from hw.rtl import packages_first
 
 __all__ = ["CompileError", "build"]
 
@@ -235,8 +236,8 @@ def _tool_identity() -> str:
 
 def _ordered(sources: Sequence[Path]) -> list[Path]:
     """Sources without headers and repetitions, packages first: Verilator reads them in order."""
-    unique = [path for path in dict.fromkeys(Path(source) for source in sources) if path.suffix not in _HEADER_SUFFIXES]
-    return sorted((path.resolve() for path in unique), key=lambda p: (p.suffix != ".vlt", not p.stem.endswith("_pkg")))
+    read = [path.resolve() for path in map(Path, sources) if path.suffix not in _HEADER_SUFFIXES]
+    return sorted(packages_first(read), key=lambda path: path.suffix != ".vlt")
 
 
 def _include_dirs(sources: Sequence[Path], include_dirs: Sequence[Path]) -> list[Path]:

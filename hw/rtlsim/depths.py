@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.design.design import Design, Edge
@@ -74,7 +75,7 @@ class Trial:
     @property
     def interval(self) -> float:
         """The longer of the last two distances between ends of frames; infinite if the run did not finish."""
-        return float(np.diff(self.frame_ends)[-2:].max()) if self.frame_ends else float("inf")
+        return _steady(self.frame_ends) if self.frame_ends else float("inf")
 
 
 class GaugedDesign:
@@ -85,8 +86,7 @@ class GaugedDesign:
         self.edges = design.edges
         top = design.folder / "gauged.v"
         top.write_text(whole(design, gauges=True))
-        sources = [path for path in design.sources() if path.stem != design.top]
-        library = build(design.top, [*sources, *GAUGE_SOURCES, top], assertions=False)
+        library = build(design.top, [*design.cells(), *GAUGE_SOURCES, top], assertions=False)
         self._simulation = Simulation(library, design.rtl)
 
     def run(
@@ -288,7 +288,11 @@ def _interval(design: Design, frames: int) -> float:
     source = design.inputs[0].stream
     values = np.zeros((frames, *source.shape[1:]), dtype=np.int64)
     try:
-        ends = simulate(design, values).frame_ends
+        return _steady(simulate(design, values).frame_ends)
     except StallError:
         return float("inf")
-    return float(np.diff(ends)[-2:].max())
+
+
+def _steady(frame_ends: npt.ArrayLike) -> float:
+    """Return the longer of the last two distances between the ends of frames."""
+    return float(np.diff(frame_ends)[-2:].max())

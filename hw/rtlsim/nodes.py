@@ -94,8 +94,7 @@ def _opened(design: Design, users: Mapping[str, list[Node]], optimise: str, cach
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder) / f"{BENCH_MODULE}.v"
         top.write_text(side_by_side(design, {module: nodes[0].name for module, nodes in users.items()}))
-        sources = [path for path in design.sources() if path.stem != design.top]
-        library = build(BENCH_MODULE, [*sources, top], optimise=optimise, cache_dir=cache_dir)
+        library = build(BENCH_MODULE, [*design.cells(), top], optimise=optimise, cache_dir=cache_dir)
     return Simulation(library, design.rtl)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -37,11 +38,8 @@ def check(simulation: Simulation, inputs: Mapping[str, Beats], expected: Mapping
         StallError: fewer beats than expected.
     """
     simulation.reset()
-    begun = {name: beats[: len(beats) // 2 + 1] for name, beats in inputs.items()}
     some = {name: len(beats) // 4 for name, beats in expected.items()}
-    with contextlib.suppress(StallError):  # half a frame need not give a quarter of the output
-        simulation.run(begun, some, stall_in=STALL, stall_out=STALL, seed=seed + 1, idle_limit=100)
-    simulation.reset(offer=True)
+    break_off(simulation, inputs, some, stall_in=STALL, stall_out=STALL, seed=seed + 1, idle_limit=100)
     twice = {name: np.concatenate([beats] * FRAMES) for name, beats in inputs.items()}
     counts = {name: FRAMES * len(beats) for name, beats in expected.items()}
     result = simulation.run(twice, counts, stall_in=STALL, stall_out=STALL, seed=seed, idle_limit=PATIENCE)
@@ -52,3 +50,11 @@ def check(simulation: Simulation, inputs: Mapping[str, Beats], expected: Mapping
                 f"{name}: after a reset and with stalls, {len(wrong)} of {counts[name]} beats differ, "
                 f"the first is {wrong[0]}"
             )
+
+
+def break_off(simulation: Simulation, frame: Mapping[str, Beats], outputs: Mapping[str, int], **options: Any) -> None:
+    """Send the first half of a frame, see `Simulation.run`, then reset."""
+    half = {name: beats[: len(beats) // 2 + 1] for name, beats in frame.items()}
+    with contextlib.suppress(StallError):  # a design may take less, and need not give all of `outputs`
+        simulation.run(half, outputs, **options)
+    simulation.reset(offer=True)

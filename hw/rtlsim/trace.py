@@ -57,12 +57,11 @@ def explain(
     folder.mkdir(parents=True, exist_ok=True)
     top = folder / f"{design.top}.v"
     top.write_text(whole(design, taps=True))
-    sources = [top if path.name == top.name else path for path in design.sources()]
     taps = {f"tap_{index}": edge for index, edge in enumerate(design.inner)}
     edges = taps | {"m_axis_0": design.outputs[0]}
     counts = {name: len(frames) * edge.stream.beats for name, edge in taps.items()}
     stalled = None
-    with Simulation(build(design.top, sources), design.rtl) as simulation:
+    with Simulation(build(design.top, [*design.cells(), top]), design.rtl) as simulation:
         try:
             result = run_frames(simulation, design, frames, taps=counts, **disturbed)
         except StallError as error:

@@ -3,22 +3,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hw.design.design import Design, Edge
 from hw.rtlsim.compile import build
-from hw.streams.sim import RunResult, Simulation, StallError
-
-if TYPE_CHECKING:
-    from hw.streams.packing import Bytes
+from hw.rtlsim.stress import break_off
+from hw.streams.sim import RunResult, Simulation
 
 Ints = npt.NDArray[np.int64]
 INTERRUPTED = 1000
@@ -128,17 +125,9 @@ def run_frames(
     beats = source.pack(frames)
     simulation.reset(offer=True)
     if interrupt:
-        begin(simulation, {"s_axis_0": beats[: source.beats]})
+        break_off(simulation, {"s_axis_0": beats[: source.beats]}, {}, idle_limit=INTERRUPTED)
     outputs = {"m_axis_0": len(frames) * sink.beats}
     return simulation.run({"s_axis_0": beats}, outputs, taps=taps, **{"idle_limit": IDLE_LIMIT, **stalls})
-
-
-def begin(simulation: Simulation, frame: Mapping[str, Bytes]) -> None:
-    """Send the first half of a frame, then reset."""
-    half = {name: beats[: len(beats) // 2 + 1] for name, beats in frame.items()}
-    with contextlib.suppress(StallError):  # a design may take less while nobody takes its output
-        simulation.run(half, {}, idle_limit=INTERRUPTED)
-    simulation.reset(offer=True)
 
 
 def only(edges: tuple[Edge, ...], what: str) -> Edge:

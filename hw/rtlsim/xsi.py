@@ -36,12 +36,11 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.design.design import Design as DataflowDesign
 from hw.design.finnlib import SIMULATION, patched
-from hw.design.modules import ROM
+from hw.design.modules import ROM, SOURCE_SUFFIXES
 from hw.rtlsim.compile import CompileError, build
 from hw.rtlsim.finn_packing import FINN_ORIGINALS, REPLACEMENTS, from_ints, to_ints
 from hw.streams.sim import Beats, RunResult, Simulation
 
-_SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vh", ".svh"})
 IoDict = dict[str, dict[str, list[int]]]
 
 
@@ -218,7 +217,7 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
     if debug or behav or fifosim:
         raise UnsupportedError("wave files (rtlsim_trace) and behavioural simulation need Vivado's simulator")
     sources = [Path(source) for source in source_list]
-    foreign = [path.name for path in sources if path.suffix not in _SOURCE_SUFFIXES]
+    foreign = [path.name for path in sources if path.suffix not in SOURCE_SUFFIXES]
     if foreign:
         raise UnsupportedError(f"Verilator reads Verilog and SystemVerilog only, not {', '.join(foreign)}")
     try:

@@ -24,6 +24,7 @@ from typing import Literal
 
 from hw.cache import Room, key_of
 from hw.errors import ToolFailure
+from hw.rtl import packages_first
 from hw.synth.resources import Resources, UnknownCell
 
 Family = Literal["xc7", "xcup"]
@@ -143,7 +144,7 @@ def synthesise_all(
 def _key(module: Module, settings: str) -> str:
     """Return what tells a module's result from others: sources, parameters and the memories that they name."""
     parts = [settings, module.top, json.dumps(sorted(module.parameters.items()))]
-    texts = [path.read_text() for path in _packages_first(module.sources)]
+    texts = [path.read_text() for path in packages_first(module.sources)]
     named = " ".join(f'"{value}"' for value in module.parameters.values() if isinstance(value, str))
     return key_of(*parts, *texts, *(part for text in (*texts, named) for part in _memories(text, module.folder)))
 
@@ -154,10 +155,6 @@ def _memories(text: str, folder: Path | None) -> Iterator[bytes]:
         path = (folder or Path()) / literal
         if path.name and path.parent.is_dir():
             yield from (file.read_bytes() for file in sorted(path.parent.glob(f"{path.name}*")) if file.is_file())
-
-
-def _packages_first(sources: Sequence[Path]) -> list[Path]:
-    return sorted(dict.fromkeys(sources), key=lambda path: not path.stem.endswith("_pkg"))
 
 
 def _batches(jobs: Sequence[_Job], workers: int) -> list[list[_Job]]:
@@ -211,7 +208,7 @@ def _write(path: Path, text: str) -> None:
 
 def _copy(job: _Job, folder: Path) -> None:
     """Copy a module's sources to where their names hold nothing that a script would take apart."""
-    for index, path in enumerate(_packages_first(job.module.sources)):
+    for index, path in enumerate(packages_first(job.module.sources)):
         target = folder / job.name / str(index)
         target.mkdir(parents=True)
         shutil.copyfile(path, target / path.name)
@@ -227,7 +224,7 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
     for job in batch:
         words = [_READ, f"--top {job.module.top}"]
         words += [f"-G {name}={json.dumps(value)}" for name, value in sorted(job.module.parameters.items())]
-        sources = enumerate(_packages_first(job.module.sources))
+        sources = enumerate(packages_first(job.module.sources))
         lines.append(" ".join([*words, *(f"{job.name}/{index}/{path.name}" for index, path in sources)]))
         lines.append(f"rename {job.module.top} {job.name}")
     flow = f"synth_xilinx -family {family} -noiopad -noclkbuf {_options(family)}"

@@ -12,7 +12,7 @@ from qonnx.custom_op.registry import getCustomOp
 
 from hw import finn_env
 from hw.design.design import FIFO
-from hw.design.fifos import insert_fifos, insert_width_converters, remove_fifos
+from hw.design.fifos import insert_fifos, insert_width_converters
 from hw.design.top import gauge_depth
 from hw.rtlsim.depths import FifoError, GaugedDesign, Sized, size_fifos
 from hw.rtlsim.whole import simulate
@@ -74,6 +74,26 @@ def test_the_design_agrees_with_the_model(sized: Sized) -> None:
     assert sized.design.fifo_bits() == sum(bits) > 0
     before_the_join = {edge.tensor for edge in sized.design.streams("StreamAdd_rtl_0")[0]}
     assert f"{SHORTCUT}_fifo" in before_the_join
+
+
+def remove_fifos(model: ModelWrapper) -> tuple[ModelWrapper, dict[str, int]]:
+    """Return the model without its FIFOs, and the depth that each tensor had; the inverse of insert_fifos."""
+    result = ModelWrapper(model.model, make_deepcopy=True)
+    outputs = {value.name for value in result.graph.output}
+    depths: dict[str, int] = {}
+    for node in [node for node in result.graph.node if node.op_type == FIFO]:
+        before, after = node.input[0], node.output[0]
+        depth = int(getCustomOp(node).get_nodeattr("depth"))
+        if after in outputs:
+            producer = result.find_producer(before)
+            producer.output[list(producer.output).index(before)] = after
+            depths[after] = depth
+        else:
+            consumer = result.find_consumer(after)
+            consumer.input[list(consumer.input).index(after)] = before
+            depths[before] = depth
+        result.graph.node.remove(node)
+    return result, depths
 
 
 def test_shortcut_is_not_deeper_than_needed(sized: Sized, gauged: GaugedDesign) -> None:
