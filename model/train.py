@@ -58,6 +58,9 @@ def main(
     compile: Annotated[
         bool, typer.Option("--compile", help="compile the step first, a minute or two: for runs of an hour and more")
     ] = False,
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="whole epochs at once, each step a CUDA graph: for one GPU")
+    ] = False,
 ) -> None:
     """Train a network and write its checkpoint and card."""
     plan = load_recipe(network, recipe, precision)
@@ -79,7 +82,7 @@ def main(
     with joined_world() as world:
         Run(
             model, job, files, test, watched, tuple(options),
-            cooldown=cooldown, resume=resume, compiled=compile, board=tensorboard,
+            cooldown=cooldown, resume=resume, compiled=compile, graphs=graphs, board=tensorboard,
         ).carry_out(world)  # fmt: skip
 
 

@@ -5,6 +5,8 @@ The draws come from a generator on the processor, so that they are the same on e
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,27 +19,57 @@ CROP_TRIES = 10
 MARGIN = 256 / 224
 """The shorter side of a test picture, relative to the crop from its middle."""
 
+PLACES = ("top", "left", "mirrored")
+
 ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
 """How far varied views go at most: factors, and degrees."""
 
 
-def shifted_crops(images: Tensor, size: int, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
-    """Return random crops (n, c, size, size) of uint8 images (n, c, h, h), mirrored or not.
+@dataclass(frozen=True)
+class Crops:
+    """Where square crops of pictures lie, with `shift` zeros round each picture, and which of them are mirrored.
 
-    Whole pictures move by up to `shift` pixels, with zeros around them; smaller crops lie inside the picture.
+    `top` and `left` (n,) int64 count from the first row and column of zeros; `mirrored` is (n,) bool.
     """
-    count, full = len(images), images.shape[-1]
-    padded = functional.pad(images, (shift, shift, shift, shift))
-    low, high = (0, 2 * shift) if size == full else (shift, shift + full - size)
-    top, left = torch.randint(low, high + 1, (2, count), generator=generator)
-    pixels = torch.arange(size)
-    rows, columns = top[:, None] + pixels, left[:, None] + pixels
-    if flip:
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        columns = torch.where(mirrored[:, None], columns.flip(1), columns)
-    rows, columns, pictures = (part.to(images.device) for part in (rows, columns, torch.arange(count)))
-    picked = padded[pictures[:, None, None], :, rows[:, :, None], columns[:, None, :]]
-    return picked.permute(0, 3, 1, 2).contiguous()
+
+    size: int
+    shift: int
+    top: Tensor
+    left: Tensor
+    mirrored: Tensor
+
+    @classmethod
+    def drawn(
+        cls, count: int, full: int, size: int, shift: int, generator: torch.Generator, *, flip: bool = True
+    ) -> "Crops":
+        """Draw crops of pictures of `full` x `full` pixels, half of them mirrored with `flip`.
+
+        Whole pictures move by up to `shift` pixels; smaller crops lie inside the picture.
+        """
+        low, high = (0, 2 * shift) if size == full else (shift, shift + full - size)
+        top, left = torch.randint(low, high + 1, (2, count), generator=generator)
+        mirrored = torch.rand(count, generator=generator) < 0.5 if flip else torch.zeros(count, dtype=torch.bool)
+        return cls(size, shift, top, left, mirrored)
+
+    @classmethod
+    def joined(cls, parts: Sequence["Crops"]) -> "Crops":
+        """Put crops of one size one after the other."""
+        top, left, mirrored = (torch.cat([getattr(part, name) for part in parts]) for name in PLACES)
+        return cls(parts[0].size, parts[0].shift, top, left, mirrored)
+
+    @property
+    def numbers(self) -> Tensor:
+        """Return the number, below 2 (2 shift + 1)^2, that each shift of a whole picture has among all, (n,) int64."""
+        return (self.top * (2 * self.shift + 1) + self.left) * 2 + self.mirrored
+
+    def of(self, images: Tensor) -> Tensor:
+        """Cut uint8 images (n, c, h, h) to (n, c, size, size), channels last in memory."""
+        padded = functional.pad(images, (self.shift, self.shift, self.shift, self.shift))
+        pixels = torch.arange(self.size)
+        rows, columns = self.top[:, None] + pixels, self.left[:, None] + pixels
+        columns = torch.where(self.mirrored[:, None], columns.flip(1), columns)
+        rows, columns, pictures = (part.to(images.device) for part in (rows, columns, torch.arange(len(images))))
+        return padded[pictures[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def varied(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -7,6 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from model.networks.families import Network
 from model.networks.kit import BinaryWeights, ClippedResidual
+from model.networks.quantizers import SignGradient
 
 
 def binarize_weights(network: Network, enabled: bool) -> None:
@@ -21,6 +22,13 @@ def leak_gradients(network: Network, share: float) -> None:
     for module in network.modules():
         if isinstance(module, ClippedResidual):
             module.leak = share
+
+
+def learn_through(network: Network, estimate: SignGradient) -> None:
+    """Set what the signs of a hardware network's activations learn through."""
+    for module in network.modules():
+        if isinstance(module, BinaryWeights):
+            module.sign_gradient = estimate
 
 
 def constrain(network: Network) -> None:

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.networks.quantizers import Formats
+from model.networks.quantizers import Formats, SignGradient
 
 Precision = Literal["paper", "hardware", "real"]
 """Real is that of teachers, which have no binary convolutions."""
@@ -65,9 +65,13 @@ class Kit:
 
 
 class BinaryWeights:
-    """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real."""
+    """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real.
+
+    `sign_gradient` is what its activations' signs learn through.
+    """
 
     binary_weights = True
+    sign_gradient: SignGradient = "quadratic"
 
 
 class ClippedResidual:

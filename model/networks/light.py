@@ -77,7 +77,8 @@ class BinaryConv2d(BinaryWeights, nn.Conv2d):
         weight = SignWeight.apply(self.weight) if self.binary_weights else self.weight
         # Signs keep the layout of a contiguous parameter, which is slow beside channels-last activations.
         fast = weight.contiguous(memory_format=torch.channels_last)
-        return functional.conv2d(ShiftedSign.apply(input), fast, -weight.sum((1, 2, 3)), self.stride, self.padding)
+        signs = ShiftedSign.apply(input, self.sign_gradient)
+        return functional.conv2d(signs, fast, -weight.sum((1, 2, 3)), self.stride, self.padding)
 
 
 class OptionAShortcut(nn.Module):

@@ -7,7 +7,7 @@ values that the networks form, is exact in float32.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from model.errors import FormatError
 
 Range = tuple[int, int]
 """The smallest and the largest integer of a format."""
+
+SignGradient = Literal["quadratic", "clipped"]
+"""What stands for the gradient of sign(x): 2 - 2|x|, or 1, both where |x| <= 1."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +118,14 @@ def _shifted_sign(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2)
 
 
-def through_sign(grad: Tensor, x: Tensor) -> Tensor:
-    """Return grad * max(2 - 2|x|, 0), the piecewise quadratic estimate of Bi-Real Net that IR2Net uses."""
+def through_sign(grad: Tensor, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
+    """Return the gradient in front of a sign.
+
+    Quadratic is grad * max(2 - 2|x|, 0), the piecewise quadratic sign of Bi-Real Net that IR2Net uses; clipped is the
+    straight-through estimator of Hubara et al. 2016.
+    """
+    if estimate == "clipped":
+        return grad * (x.abs() <= 1)
     return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
 
 
@@ -154,14 +163,20 @@ class ShiftedSign(Sign):
     """Binary activation plus one: sign(x) + 1, that is 2 where x >= 0 and 0 elsewhere.
 
     The shift turns padding with -1 into padding with 0, which convolutions do at no cost.
-    Gradient: max(2 - 2|x|, 0).
+    Gradient: through_sign.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
         """Return a tensor of 0 and 2 with the shape and type of `x`."""
         ctx.save_for_backward(x)
+        ctx.estimate = estimate
         return _shifted_sign(x)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        return through_sign(grads[0], ctx.saved_tensors[0], ctx.estimate), None
 
 
 class SignWeight(ZeroSignWeight):
@@ -184,14 +199,15 @@ class ResidualAdd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
+        # Nothing is changed in place: torch 2.11 compiles such a forward with a gradient of zero, and says nothing.
         residual = formats.residual
-        total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
+        total = torch.mul(y, 1 / residual.scale).round().clamp(*formats.branch.range)
         if r is not None:
-            total.add_(r, alpha=1 / residual.scale)
+            total = total + r * (1 / residual.scale)
         ctx.save_for_backward(total)
         ctx.range, ctx.leak = residual.range, leak
         ctx.has_shortcut = r is not None
-        return total.clamp(*residual.range).mul_(residual.scale)
+        return total.clamp(*residual.range) * residual.scale
 
     @staticmethod
     @override

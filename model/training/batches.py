@@ -5,6 +5,7 @@ So a run that was stopped goes on with the same batches, and several processes s
 """
 
 from concurrent.futures import Future
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +13,26 @@ from torch import Tensor
 from typing_extensions import override
 
 from model.data import Images, Pictures, TrainingData
-from model.data.views import random_resized_crop, shifted_crops, varied
+from model.data.views import Crops, random_resized_crop, varied
 from model.errors import TrainingError
 from model.training.distributed import World
 from model.training.schedule import Schedule
 
 AHEAD = 2
 """Batches of pictures that are decoded while the network works."""
+
+
+class Batch(NamedTuple):
+    """What one step learns from, or several one after the other.
+
+    Views (n, c, size, size) uint8, channels last, and labels (n,) int64, both on the run's device; `picks` (n,) are the
+    numbers of the images that they show, and `numbers` (n,), where the images are in memory, those of their shifts.
+    """
+
+    images: Tensor
+    labels: Tensor
+    picks: Tensor
+    numbers: Tensor | None = None
 
 
 def make_batches(data: TrainingData, schedule: Schedule, seed: int, world: World) -> "Batches":
@@ -43,17 +57,8 @@ class Batches:
         self._share = world.share(schedule.recipe.batch_size)
         self._order = (-1, torch.empty(0, dtype=torch.int64))
 
-    def at(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return this process' share of a step's images (n, c, size, size) uint8 and labels (n,), on its device."""
-        device = self.world.device
-        images = self._images(step).to(device, memory_format=torch.channels_last)
-        return images, self.labels[self.picks(step)].to(device)
-
-    def picks(self, step: int) -> Tensor:
-        """Return the numbers of the images in this process' share of a step, (n,) int64."""
-        return self._picks(step)[self._share]
-
-    def _images(self, step: int) -> Tensor:
+    def at(self, step: int) -> Batch:
+        """Return this process' share of a step."""
         raise NotImplementedError
 
     def _picks(self, step: int) -> Tensor:
@@ -73,14 +78,31 @@ class ImageBatches(Batches):
         self._all = torch.from_numpy(data.images).to(world.device)
 
     @override
-    def _images(self, step: int) -> Tensor:
-        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
-        phase = self.schedule.at(step).phase
-        shift = self.recipe.shift if phase.shift is None else phase.shift
-        picked = self._all[self._picks(step).to(self._all.device)]
+    def at(self, step: int) -> Batch:
+        crops, generator = self._drawn(step)
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        views = shifted_crops(picked, phase.size, shift, self.recipe.flip, generator)
-        return (varied(views, generator) if phase.varied else views)[self._share]
+        whole = self._shown(self._picks(step), crops)
+        if self.schedule.at(step).phase.varied:
+            whole = whole._replace(images=varied(whole.images, generator).contiguous(memory_format=torch.channels_last))
+        return Batch(*(None if part is None else part[self._share] for part in whole))  # type: ignore[arg-type]
+
+    def between(self, start: int, stop: int) -> Batch:
+        """Return the batches of steps of one epoch and phase, one after the other."""
+        steps = range(start, stop)
+        crops = Crops.joined([self._drawn(step)[0] for step in steps])
+        return self._shown(torch.cat([self._picks(step) for step in steps]), crops)
+
+    def _drawn(self, step: int) -> tuple[Crops, torch.Generator]:
+        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
+        recipe, phase = self.recipe, self.schedule.at(step).phase
+        shift = recipe.shift if phase.shift is None else phase.shift
+        full = self._all.shape[-1]
+        return Crops.drawn(recipe.batch_size, full, phase.size, shift, generator, flip=recipe.flip), generator
+
+    def _shown(self, picks: Tensor, crops: Crops) -> Batch:
+        device = self._all.device
+        there = picks.to(device)
+        return Batch(crops.of(self._all[there]), self.labels[picks].to(device), there, crops.numbers.to(device))
 
 
 class PictureBatches(Batches):
@@ -92,6 +114,11 @@ class PictureBatches(Batches):
         self._ahead: dict[int, list[Future[Tensor]]] = {}
 
     @override
+    def at(self, step: int) -> Batch:
+        device, picks = self.world.device, self._picks(step)[self._share]
+        images = self._images(step).to(device, memory_format=torch.channels_last)
+        return Batch(images, self.labels[picks].to(device), picks)
+
     def _images(self, step: int) -> Tensor:
         last = self.schedule.steps
         stop = step + 1 + AHEAD if last is None else min(step + 1 + AHEAD, last)

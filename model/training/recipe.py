@@ -12,11 +12,12 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
+from model.networks.quantizers import SignGradient
 from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
-TeacherKind = Literal["resnet34", "real"]
+TeacherKind = Literal["resnet34", "cifar_resnet", "real"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 
@@ -105,12 +106,16 @@ class Recipe(_Part):
     smallest_crop: float = Field(default=0.08, gt=0, le=1)
     # whose answers take the place of labels; real: a checkpoint of real precision
     teacher: TeacherKind | None = None
-    # the views that the network sees; or each image of the data set once, and mirrored
-    teacher_sees: Literal["views", "images"] = "views"
+    # the views that the network sees; or each image of the data set once, and mirrored; or all its shifts, once for all
+    teacher_sees: Literal["views", "images", "shifts"] = "views"
+    # softens the teacher's answers and the network's (Hinton et al. 2015)
+    temperature: float = Field(default=1.0, ge=1)
     # weight, among the answers to an image, of teachers that were trained without it (--leave-out)
     outsiders: Share = 0.0
     # weight of the labels beside the teacher's answers; was called truth
     label_weight: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("label_weight", "truth"))
+    # what the signs of activations learn through
+    sign_gradient: SignGradient = "quadratic"
     # share of the gradient that passes where hardware clips its residuals
     leak: float = Field(default=0.0, ge=0, lt=1)
     # the branch that --cooldown trains from a saved state; was called release

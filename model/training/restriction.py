@@ -42,7 +42,7 @@ def erase_mask(features: Tensor, size: int, threshold: float = THRESHOLD) -> Ten
 
 def restricted_loss(
     network: Network, images: Tensor, labels: Tensor, threshold: float = THRESHOLD
-) -> tuple[Tensor, Tensor, float]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean cross-entropy of plain and erased images, the plain logits, and the share erased.
 
     `images` are (batch, channels, size, size) uint8, `labels` (batch,) int64.
@@ -53,4 +53,4 @@ def restricted_loss(
     kept = erase_mask(features.detach(), values.shape[-1], threshold)
     erased_logits = network(values * kept)
     loss = (functional.cross_entropy(logits, labels) + functional.cross_entropy(erased_logits, labels)) / 2
-    return loss, logits, 1.0 - float(kept.float().mean())
+    return loss, logits, 1.0 - kept.float().mean()

@@ -16,6 +16,7 @@ from model.errors import ModelError, TrainingError
 from model.networks import Network
 from model.networks.ties import separate_ties
 from model.training.distributed import World
+from model.training.epochs import EpochTrainer
 from model.training.evaluation import accuracy
 from model.training.job import Job
 from model.training.metrics import Metrics, Row, open_metrics
@@ -46,6 +47,7 @@ class Run:
     cooldown: float | None = None
     resume: bool = False
     compiled: bool = False
+    graphs: bool = False
     board: bool = False
 
     def carry_out(self, world: World) -> None:
@@ -72,7 +74,8 @@ class Run:
                     f"{self.files.parent_state} is no state of this run: repeat its recipe, seed and --init"
                 )
             job = job.cooled_down(self.cooldown, before.begin if self.resume else before.step, self.network)
-        trainer = Trainer(self.network, job, world, compiled=self.compiled)
+        kind = EpochTrainer if self.graphs else Trainer
+        trainer = kind(self.network, job, world, compiled=self.compiled)
         if self.resume:
             trainer.restore(self.files.state)
         elif before is not None:

@@ -41,6 +41,11 @@ class Schedule:
         end = self._ends[-1]
         return None if math.isinf(end) else int(end)
 
+    def same_until(self, step: int) -> int:
+        """Return the first step after `step` of another epoch or phase."""
+        epoch = (step // self.steps_per_epoch + 1) * self.steps_per_epoch
+        return int(min(epoch, next(end for end in self._ends if step < end)))
+
     def at(self, step: int) -> Position:
         """Return phase and learning rate of a step, begin <= step < steps."""
         index = next(i for i, end in enumerate(self._ends) if step < end)

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from model.data import Images, Part, TrainingData
 from model.errors import TrainingError
+from model.training.batches import Batch
 from model.training.distributed import World
 from model.training.recipe import Recipe
 from model.training.teachers import Teacher
@@ -43,8 +44,10 @@ class Targets:
             )
         if recipe.teacher is None and self.teacher is not None:
             raise TrainingError("the recipe has no teacher: leave --teacher out")
-        if recipe.teacher_sees == "images" and (self.teacher is None or not isinstance(data, Images)):
-            raise TrainingError("the recipe has teacher_sees: images, which takes a teacher and a data set in memory")
+        if recipe.teacher_sees != "views" and (self.teacher is None or not isinstance(data, Images)):
+            raise TrainingError(
+                f"the recipe has teacher_sees: {recipe.teacher_sees}, which takes a teacher and a data set in memory"
+            )
         if bool(recipe.outsiders) != bool(self.outsiders):
             raise TrainingError(
                 "teachers that were trained without a part of the images (--leave-out) go with the recipe's outsiders: "
@@ -65,14 +68,17 @@ class Targets:
         if compiled and self.teacher is not None:
             self.teacher.network.compile(dynamic=False)
         answers = None
-        if recipe.teacher_sees == "images":
+        if recipe.teacher_sees != "views":
             images = torch.from_numpy(cast(Images, data).images).to(world.device)  # check refuses others
             with world.arithmetic(bfloat16=recipe.phases[0].precision == "bfloat16"):
                 answers = self._all_answers(images, recipe)
-        return BatchTargets(recipe.label_weight, self.teacher, answers)
+        return BatchTargets(recipe, self.teacher, answers)
 
     def _all_answers(self, images: Tensor, recipe: Recipe) -> Tensor:
-        answers = cast(Teacher, self.teacher).all_answers(images, recipe.batch_size)
+        teacher = cast(Teacher, self.teacher)
+        if recipe.teacher_sees == "shifts":
+            return teacher.shift_answers(images, recipe.shift, recipe.temperature)
+        answers = teacher.all_answers(images, recipe.batch_size)
         if not self.outsiders:
             return answers
         return answers.lerp(unseen_answers(self.outsiders, images, recipe.batch_size), recipe.outsiders)
@@ -84,22 +90,29 @@ LABELS = Targets()
 
 @dataclass(frozen=True)
 class BatchTargets:
-    """Targets, ready for batches: `answers` (images, classes) are there if the teacher sees images and not views."""
+    """Targets, ready for batches.
 
-    label_weight: float
+    `answers` are there if the teacher sees images, (images, classes), or their shifts, (images, shifts, classes), and
+    not views.
+    """
+
+    recipe: Recipe
     teacher: Teacher | None
     answers: Tensor | None
 
-    def of(self, views: Tensor, labels: Tensor, picks: Tensor) -> Tensor:
-        """Return the targets of a batch: labels (n,), or probabilities (n, classes) where there is a teacher.
-
-        The batch has these views of the images whose numbers are `picks`.
-        """
+    def of(self, batch: Batch) -> Tensor:
+        """Return the targets of a batch: labels (n,), or probabilities (n, classes) where there is a teacher."""
         if self.teacher is None:
-            return labels
-        answers = self.teacher.answers(views) if self.answers is None else self.answers[picks]
+            return batch.labels
+        answers = self._answers(self.teacher, batch).float()
         # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
-        return answers.lerp(functional.one_hot(labels, answers.shape[1]).float(), self.label_weight)
+        return answers.lerp(functional.one_hot(batch.labels, answers.shape[1]).float(), self.recipe.label_weight)
+
+    def _answers(self, teacher: Teacher, batch: Batch) -> Tensor:
+        if self.answers is None:
+            return teacher.answers(batch.images, self.recipe.temperature)
+        picks = batch.picks.to(self.answers.device)
+        return self.answers[picks] if self.answers.dim() == 2 else self.answers[picks, batch.numbers]
 
 
 def unseen_answers(outsiders: Sequence[Teacher], images: Tensor, batch: int) -> Tensor:

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks whose answers take the place of labels (knowledge distillation).
 
-ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-crossed from small networks of real numbers.
+ImageNet's recipes learn from a ResNet-34, as the paper does; those of CIFAR-10 from a ResNet-56.
 """
 
 import hashlib
+import itertools
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,14 +17,21 @@ from torch import Tensor, nn
 
 from model.checkpoint import load_checkpoint, load_weights
 from model.data import Part
+from model.data.views import Crops
 from model.errors import CheckpointError
 from model.networks import NetworkSpec
 from model.networks.blocks import RealBlock, add_stages, stage_outputs
+from model.networks.light import OptionAShortcut
 from model.networks.pixels import normalised
 from model.training.recipe import TeacherKind
 
 BLOCKS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
+
+CIFAR_WIDTHS = (16, 32, 64)
+
+SHIFT_BATCH = 2500
+"""Pictures that a teacher sees at a time when it answers for all their shifts."""
 
 
 class ResNet34(nn.Module):
@@ -43,6 +52,30 @@ class ResNet34(nn.Module):
         return logits
 
 
+class CifarResNet(nn.Module):
+    """A ResNet of CIFAR-10 (He et al. 2015, section 4.2): three stages of 16, 32 and 64 channels, shortcut A.
+
+    Parameters have the names of github.com/akamaster/pytorch_resnet_cifar10, whose weights it takes.
+    """
+
+    def __init__(self, blocks: int, classes: int = 10) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, CIFAR_WIDTHS[0], 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(CIFAR_WIDTHS[0])
+        add_stages(self, _option_a_block, CIFAR_WIDTHS, [blocks] * len(CIFAR_WIDTHS))
+        self.linear = nn.Linear(CIFAR_WIDTHS[-1], classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map uint8 images (batch, 3, h, w) to logits (batch, classes)."""
+        x = self.bn1(self.conv1(normalised(images))).relu()
+        logits: Tensor = self.linear(stage_outputs(self, x, len(CIFAR_WIDTHS))[-1].mean((2, 3)))
+        return logits
+
+
+def _option_a_block(inputs: int, outputs: int, stride: int) -> RealBlock:
+    return RealBlock(inputs, outputs, stride, nn.Identity() if inputs == outputs else OptionAShortcut(inputs, outputs))
+
+
 @dataclass(frozen=True)
 class Teacher:
     """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights.
@@ -57,10 +90,28 @@ class Teacher:
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
 
-    def answers(self, images: Tensor) -> Tensor:
+    @torch.no_grad()
+    def answers(self, images: Tensor, temperature: float = 1.0) -> Tensor:
         """Return a probability for each class, (batch, classes)."""
         logits: Tensor = self.network(images)
-        return logits.float().softmax(1)
+        return (logits.float() / temperature).softmax(1)
+
+    def shift_answers(self, images: Tensor, shift: int, temperature: float) -> Tensor:
+        """Return the answers to all shifts of uint8 images, as Crops numbers them, (n, shifts, classes) float16."""
+        reach, full = range(2 * shift + 1), images.shape[-1]
+        result = torch.empty(len(images), 2 * len(reach) ** 2, 0)
+        for start in range(0, len(images), SHIFT_BATCH):
+            # Batches of one size: a compiled network is compiled for it.
+            picks = torch.arange(start, start + SHIFT_BATCH).clamp(max=len(images) - 1)
+            part = images[picks.to(images.device)]
+            for top, left, mirrored in itertools.product(reach, reach, (False, True)):
+                places = (torch.full((SHIFT_BATCH,), value) for value in (top, left, mirrored))
+                crops = Crops(full, shift, *places)
+                answers = self.answers(crops.of(part), temperature).half()
+                if not result.shape[2]:
+                    result = answers.new_empty(len(images), result.shape[1], answers.shape[1])
+                result[start : start + SHIFT_BATCH, int(crops.numbers[0])] = answers[: len(images) - start]
+        return result
 
     def all_answers(self, images: Tensor, batch: int) -> Tensor:
         """Return the mean of the answers to each uint8 image and to its mirror image, (n, classes).
@@ -78,22 +129,28 @@ class Teacher:
 def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
     """Read the weights of a teacher of the network `spec`; raises CheckpointError.
 
-    "real" is a checkpoint of real precision; else they are those of a ResNet-34 in a safetensors file.
+    "real" is a checkpoint of real precision; else they are those of a published ResNet in a safetensors file.
     """
     if kind != "real":
-        return _load_resnet34(path, spec.classes)
+        return _load_published(path, kind or "resnet34", spec.classes)
     network, card = load_checkpoint(path, precision="real")
     if network.spec.dataset != spec.dataset:
         raise CheckpointError(f"{path} was trained on {network.spec.dataset}: no teacher of {spec.name}")
     return Teacher(network, card.sha256, None if card.left_out is None else Part.read(card.left_out))
 
 
-def _load_resnet34(path: Path, classes: int) -> Teacher:
+def _load_published(path: Path, kind: TeacherKind, classes: int) -> Teacher:
     try:
         data = path.read_bytes()
         tensors = load(data)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read the teacher's weights {path}: {error}") from error
-    network = ResNet34(classes)
-    load_weights(network, tensors, path, f"a ResNet-34 of {classes} classes", counters=False)
+    if kind == "resnet34":
+        network: nn.Module = ResNet34(classes)
+        name = f"a ResNet-34 of {classes} classes"
+    else:
+        blocks = len({match[1] for key in tensors if (match := re.match(r"layer1\.(\d+)\.", key))})
+        network = CifarResNet(blocks, classes)
+        name = f"a ResNet-{6 * blocks + 2} of CIFAR-10"
+    load_weights(network, tensors, path, name, counters=False)
     return Teacher(network, hashlib.sha256(data).hexdigest())

@@ -14,11 +14,11 @@ from torch.nn.parallel import DistributedDataParallel
 from model.checkpoint import load_weights
 from model.errors import CheckpointError, TrainingError
 from model.networks import Network
-from model.networks.adjust import binarize_weights, constrain, leak_gradients
+from model.networks.adjust import binarize_weights, constrain, leak_gradients, learn_through
 from model.training.batches import make_batches
 from model.training.distributed import World, share_statistics
 from model.training.job import Job
-from model.training.recipe import Adam, Phase, Recipe
+from model.training.recipe import Adam, Phase
 from model.training.restriction import restricted_loss
 from model.training.schedule import Position, Schedule
 from model.training.state import State, copied_tensors, read_state
@@ -41,11 +41,12 @@ class StepResult:
 class Objective(nn.Module):
     """The loss of a batch, as one module: so that its gradients are averaged once over several processes."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, temperature: float = 1.0) -> None:
         super().__init__()
         self.network = network
+        self.temperature = temperature
 
-    def forward(self, images: Tensor, targets: Tensor, threshold: float | None) -> tuple[Tensor, Tensor, float | None]:
+    def forward(self, images: Tensor, targets: Tensor, threshold: float | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return loss, logits and the share erased; `targets` are labels (n,) or probabilities (n, classes).
 
         Without a `threshold` there is no information restriction.
@@ -54,7 +55,8 @@ class Objective(nn.Module):
             return restricted_loss(self.network, images, targets, threshold)
         logits: Tensor = self.network(images)
         values = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        return functional.cross_entropy(values, targets), logits, None
+        # The factor keeps the gradients' size (Hinton et al. 2015 have its square, for logits far below it).
+        return functional.cross_entropy(values / self.temperature, targets) * self.temperature, logits, None
 
 
 class Trainer:
@@ -77,8 +79,10 @@ class Trainer:
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         leak_gradients(network, job.recipe.leak)
-        self.optimizer = _fresh_optimizer(job.recipe, network)
-        self._objective = _shared_objective(network, self.world, compiled=compiled)
+        learn_through(network, job.recipe.sign_gradient)
+        self.optimizer = self._fresh_optimizer()
+        objective = Objective(network, job.recipe.temperature)
+        self._objective = _shared_objective(objective, self.world, compiled=compiled)
         self._targets = job.targets.begin(job.recipe, job.data, self.world, compiled=compiled)
         self.good = self._state()
 
@@ -101,20 +105,16 @@ class Trainer:
         """Do one step; raises TrainingError, and leaves `good` alone, if the loss is not a number."""
         position = self.schedule.at(self.step)
         before = self._enter(position)
-        images, labels = self._batches.at(self.step)
-        loss, logits, erased = self._loss(images, labels, position.phase)
-        correct = float((logits.argmax(1) == labels).float().mean())
-        value, accuracy, share = self.world.means((loss.item(), correct, erased or 0.0))
-        if not math.isfinite(value):
-            raise TrainingError(
-                f"the loss is {value} at step {self.step} (learning rate {position.learning_rate:.2e}); "
-                "lower the recipe's learning rates"
-            )
+        batch = self._batches.at(self.step)
+        with self.arithmetic(position.phase):
+            targets = self._targets.of(batch)
+            loss, logits, erased = self._objective(batch.images, targets, self._threshold(position.phase))
+        correct = (logits.argmax(1) == batch.labels).float().mean()
+        shown = (loss.item(), correct.item(), 0.0 if erased is None else erased.item())
+        value, accuracy, share = self.world.means(shown)
+        self._check(value, position)
         self.good = before
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        constrain(self.network)
+        self._learn(loss)
         self.step += 1
         return StepResult(position.learning_rate, value, accuracy, None if erased is None else share)
 
@@ -123,17 +123,47 @@ class Trainer:
         if position.is_first and position.phase.fresh_optimizer:
             self.optimizer.state.clear()
         for group in self.optimizer.param_groups:
-            group["lr"], group["weight_decay"] = position.learning_rate, position.phase.weight_decay
+            group["weight_decay"] = position.phase.weight_decay
+        self.set_rate(position.learning_rate)
         binarize_weights(self.network, position.phase.weights == "binary")
         return self._state()
 
-    def _loss(self, images: Tensor, labels: Tensor, phase: Phase) -> tuple[Tensor, Tensor, float | None]:
+    def set_rate(self, rate: float) -> None:
+        """Set the learning rate of the next step."""
+        for group in self.optimizer.param_groups:
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)  # where a recorded step reads it
+            else:
+                group["lr"] = rate
+
+    def _fresh_optimizer(self) -> torch.optim.Optimizer:
+        settings, rate = self.job.recipe.optimizer, self.job.recipe.phases[0].lr_start
+        if isinstance(settings, Adam):
+            return torch.optim.Adam(self.network.parameters(), lr=rate)
+        return torch.optim.SGD(self.network.parameters(), lr=rate, momentum=settings.momentum)
+
+    def arithmetic(self, phase: Phase) -> torch.autocast:
+        """Return the context of a phase's arithmetic."""
+        return self.world.arithmetic(bfloat16=phase.precision == "bfloat16")
+
+    def _threshold(self, phase: Phase) -> float | None:
+        """Return the restriction's lambda, or None for a step without it."""
         interval = phase.restriction_interval
-        threshold = phase.restriction_threshold if interval and self.step % interval == 0 else None
-        with self.world.arithmetic(bfloat16=phase.precision == "bfloat16"):
-            targets = self._targets.of(images, labels, self._batches.picks(self.step))
-            loss, logits, erased = self._objective(images, targets, threshold)
-        return loss, logits, erased
+        return phase.restriction_threshold if interval and self.step % interval == 0 else None
+
+    def _check(self, loss: float, position: Position) -> None:
+        """Raise TrainingError for a loss that is not a number."""
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} at step {self.step} (learning rate {position.learning_rate:.2e}); "
+                "lower the recipe's learning rates"
+            )
+
+    def _learn(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        constrain(self.network)
 
     def save(self, path: Path) -> None:
         """Write the newest state that is known to be good, at once or not at all."""
@@ -164,16 +194,8 @@ class Trainer:
         return State(self._identity, self.step, self.job.begin, tensors)
 
 
-def _shared_objective(network: Network, world: World, *, compiled: bool) -> nn.Module:
-    objective = Objective(network)
+def _shared_objective(objective: Objective, world: World, *, compiled: bool) -> nn.Module:
     if compiled:
         # The loss, not the network: what is measured and exported stays as it is, to the last bit.
         objective.compile(dynamic=False)
     return DistributedDataParallel(objective, broadcast_buffers=False) if world.size > 1 else objective
-
-
-def _fresh_optimizer(recipe: Recipe, network: Network) -> torch.optim.Optimizer:
-    settings, rate = recipe.optimizer, recipe.phases[0].lr_start
-    if isinstance(settings, Adam):
-        return torch.optim.Adam(network.parameters(), lr=rate)
-    return torch.optim.SGD(network.parameters(), lr=rate, momentum=settings.momentum)

@@ -7,11 +7,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from model.data.views import centre_crop, random_resized_crop, resized, shifted_crops, varied
+from model.data.views import Crops, centre_crop, random_resized_crop, resized, varied
 
 
 def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def shifted_crops(images: Tensor, size: int, shift: int, flip: bool, generator: torch.Generator) -> Tensor:
+    return Crops.drawn(len(images), images.shape[-1], size, shift, generator, flip=flip).of(images)
 
 
 def picture(height: int, width: int) -> Tensor:

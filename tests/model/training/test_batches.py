@@ -23,7 +23,7 @@ def test_a_phase_has_the_recipes_shift_or_its_own() -> None:
     batches = make_batches(data, Schedule(recipe, 16), 0, World())
     # A shifted picture has black lines at its borders; no pixel of the pictures themselves is black.
     assert [bool((batches.at(step)[0] == 0).any()) for step in range(3)] == [True, False, True]
-    images, labels = batches.at(1)
+    images, labels, *_ = batches.at(1)
     for image, label in zip(images, labels, strict=True):
         assert any(torch.equal(image, torch.from_numpy(IMAGES[i])) and label == i % 10 for i in range(16))
 

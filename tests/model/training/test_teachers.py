@@ -22,7 +22,7 @@ from model.training.recipe import Phase, Recipe
 from model.training.restriction import erase_mask
 from model.training.schedule import Schedule
 from model.training.targets import Targets, unseen_answers
-from model.training.teachers import ResNet34, Teacher, load_teacher
+from model.training.teachers import CifarResNet, ResNet34, Teacher, load_teacher
 from model.training.trainer import Trainer
 
 CIFAR = network_spec("resnet20")
@@ -85,7 +85,7 @@ def test_labels_have_their_weight_beside_the_answers(weight: float, tmp_path: Pa
     recipe = RECIPE.model_copy(update={"teacher": "real", "label_weight": weight})
     result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher))).advance()
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    images, labels = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
+    images, labels, *_ = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
     logits = twin(images)
     answered = functional.cross_entropy(logits, teacher.network(images).softmax(1))
     expected = (1 - weight) * answered + weight * functional.cross_entropy(logits, labels)
@@ -99,7 +99,7 @@ def test_a_teacher_that_sees_every_image_once(tmp_path: Path) -> None:
     trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher)))
     batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    images = torch.from_numpy(noise().images)[batches.picks(0)]
+    images = torch.from_numpy(noise().images)[batches.at(0).picks]
     answers = (teacher.answers(images) + teacher.answers(images.flip(3))) / 2
     expected = functional.cross_entropy(twin(batches.at(0)[0]), answers)
     assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
@@ -200,7 +200,7 @@ def test_outsiders_have_their_weight_beside_the_teacher(tmp_path: Path) -> None:
     answers = 0.25 * teacher.all_answers(images, 5) + 0.75 * unseen_answers(outsiders, images, 5)
     batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers[batches.picks(0)])
+    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers[batches.at(0).picks])
     assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -232,3 +232,34 @@ def test_which_teachers_are_outsiders(tmp_path: Path) -> None:
     assert [str(teacher.left_out) for teacher in found.outsiders] == ["1/2", "2/2"]
     with pytest.raises(TrainingError, match="2 teachers have seen the whole data set"):
         Targets.of([teachers[0], teachers[0]])
+
+
+def random_cifar_resnet(path: Path) -> Teacher:
+    torch.manual_seed(0)
+    network = CifarResNet(2)
+    torch.nn.init.normal_(network.linear.weight)  # else it answers the same to all
+    save_file(network.state_dict(), path)
+    return load_teacher(path, "cifar_resnet", CIFAR)
+
+
+def test_a_published_resnet_of_cifar_is_as_deep_as_its_weights(tmp_path: Path) -> None:
+    teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
+    assert len(teacher.network.get_submodule("layer3")) == 2  # type: ignore[arg-type]
+    assert teacher.answers(torch.from_numpy(noise().images)).sum(1).tolist() == pytest.approx([1.0] * 8)
+    save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "wrong.safetensors")
+    with pytest.raises(CheckpointError, match="does not fit a ResNet-2 of CIFAR-10"):
+        load_teacher(tmp_path / "wrong.safetensors", "cifar_resnet", CIFAR)
+
+
+def test_answers_to_all_shifts_are_those_to_the_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model.training.teachers.SHIFT_BATCH", 3)
+    teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
+    update = {"teacher": "cifar_resnet", "shift": 1, "flip": True, "temperature": 4.0}
+    views = RECIPE.model_copy(update=update)
+    shifts = views.model_copy(update={"teacher_sees": "shifts"})
+    batch = make_batches(noise(), Schedule(shifts, 8), 0, World()).at(0)
+    of_views, of_shifts = (
+        Targets.of([teacher]).begin(recipe, noise(), World()).of(batch) for recipe in (views, shifts)
+    )
+    torch.testing.assert_close(of_shifts, of_views, atol=1e-3, rtol=0)  # kept as float16
+    assert (of_views[0] - of_views[1]).abs().max() > 0.01
