@@ -330,3 +330,13 @@ def test_truncated_files_are_explained(tmp_path: Path, command_line: CommandLine
         assert message in errors
         assert len(errors.strip().splitlines()) == 1
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_whole_epochs_at_once_end_in_the_same_weights(command_line: CommandLine, tmp_path: Path) -> None:
+    recipe = tmp_path / "short.yaml"
+    phase = "{epochs: 1, size: 16, restriction_interval: 0, lr_start: 4.0e-3, lr_end: 0}"
+    recipe.write_text(f"network: tiny\nbatch_size: 128\nwarmup_steps: 2\nshift: 1\nflip: false\nphases: [{phase}]\n")
+    outputs = [tmp_path / f"{name}.safetensors" for name in ("single", "whole")]
+    for output, graphs in zip(outputs, ([], ["--graphs"]), strict=True):
+        assert command_line("train", "--recipe", recipe, "--output", output, *graphs)[0] == 0
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
