@@ -199,14 +199,14 @@ class ResidualAdd(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
-        # Nothing is changed in place: torch 2.11 compiles such a forward with a gradient of zero, and says nothing.
         residual = formats.residual
-        total = torch.mul(y, 1 / residual.scale).round().clamp(*formats.branch.range)
+        total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
         if r is not None:
-            total = total + r * (1 / residual.scale)
+            total.add_(r, alpha=1 / residual.scale)
         ctx.save_for_backward(total)
         ctx.range, ctx.leak = residual.range, leak
         ctx.has_shortcut = r is not None
+        # What is returned is not changed in place: torch 2.11 compiles that with a gradient of zero, and says nothing.
         return total.clamp(*residual.range) * residual.scale
 
     @staticmethod
