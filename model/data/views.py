@@ -19,8 +19,6 @@ CROP_TRIES = 10
 MARGIN = 256 / 224
 """The shorter side of a test picture, relative to the crop from its middle."""
 
-PLACES = ("top", "left", "mirrored")
-
 ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
 """How far varied views go at most: factors, and degrees."""
 
@@ -54,8 +52,8 @@ class Crops:
     @classmethod
     def joined(cls, parts: Sequence["Crops"]) -> "Crops":
         """Put crops of one size one after the other."""
-        top, left, mirrored = (torch.cat([getattr(part, name) for part in parts]) for name in PLACES)
-        return cls(parts[0].size, parts[0].shift, top, left, mirrored)
+        places = zip(*((part.top, part.left, part.mirrored) for part in parts), strict=True)
+        return cls(parts[0].size, parts[0].shift, *map(torch.cat, places))
 
     @property
     def numbers(self) -> Tensor:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from model.data import Images
 from model.errors import TrainingError
 from model.networks import Network
 from model.training.batches import ImageBatches
@@ -29,12 +30,12 @@ class EpochTrainer(Trainer):
     """A trainer whose `advance` goes to the end of the epoch, or of the phase."""
 
     def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
-        super().__init__(network, job, world, compiled=compiled)
-        if not isinstance(self._batches, ImageBatches) or self.world.size > 1:
+        if not isinstance(job.data, Images) or (world is not None and world.size > 1):
             raise TrainingError("whole epochs at once are for one process and a data set in memory")
         for phase in job.recipe.phases:
             if phase.varied or phase.restriction_interval > 1:
                 raise TrainingError("whole epochs at once have the same step throughout a phase")
+        super().__init__(network, job, world, compiled=compiled)
         self._step: _Step | None = None
 
     @override
@@ -43,7 +44,7 @@ class EpochTrainer(Trainer):
         before = self._enter(position)
         stop = self.schedule.same_until(self.step)
         batch = cast(ImageBatches, self._batches).between(self.step, stop)
-        with self.arithmetic(position.phase), torch.no_grad():
+        with self.arithmetic(position.phase):
             targets = self._targets.of(batch)
         if self._step is None or self._step.position.phase is not position.phase:
             self._step = _Step(self, position)

@@ -11,7 +11,6 @@ from model.networks import Network
 from model.training.distributed import World
 
 BATCH = 500
-GPU_BATCH = 5000
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ def accuracy(network: Network, data: TestSet, batch: int = BATCH, world: World |
     correct = 0
     mine = range(world.rank, len(data), world.size)
     device = next(network.parameters()).device
-    batch = max(batch, GPU_BATCH) if device.type == "cuda" else batch
     with torch.no_grad():
         for start in range(0, len(mine), batch):
             picks = mine[start : start + batch]

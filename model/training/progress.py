@@ -14,7 +14,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeElapsedColumn
 from model.training.trainer import StepResult, Trainer
 
 SMOOTHING = 0.98
-"""Weight of the past in the loss and accuracy that the progress line shows."""
+"""Weight of the past, a step later, in the loss and accuracy that the progress line shows."""
 
 
 @contextmanager
@@ -42,13 +42,16 @@ class ProgressLine:
         self.progress = Progress(*columns, console=console, disable=not trainer.world.is_first)
         self._task = self.progress.add_task("training", total=trainer.schedule.steps, completed=trainer.step)
         self._watched = "test" if trainer.job.data.left_out is None else "left out"
+        self._step = trainer.step
         self._loss = self._correct = float("nan")
         self._erased = ""
         self._text = ""
 
     def show(self, trainer: Trainer, result: StepResult) -> None:
-        """Show a step that was done."""
-        self._loss, self._correct = _smooth(self._loss, result.loss), _smooth(self._correct, result.accuracy)
+        """Show what was done since the last time: a step, or an epoch."""
+        past, self._step = SMOOTHING ** (trainer.step - self._step), trainer.step
+        self._loss = _smooth(self._loss, result.loss, past)
+        self._correct = _smooth(self._correct, result.accuracy, past)
         if result.erased is not None:
             self._erased = f"  erased {result.erased:.1%}"
         self._text = f"epoch {trainer.epoch:.1f}  loss {self._loss:.3f}  accuracy {self._correct:.1%}{self._erased}"
@@ -60,5 +63,5 @@ class ProgressLine:
             self.progress.console.print(f"{self._text}  {self._watched} {top1:.2%}")
 
 
-def _smooth(past: float, value: float) -> float:
-    return value if math.isnan(past) else SMOOTHING * past + (1 - SMOOTHING) * value
+def _smooth(before: float, value: float, past: float) -> float:
+    return value if math.isnan(before) else past * before + (1 - past) * value

@@ -128,6 +128,13 @@ class Recipe(_Part):
         return self
 
     @model_validator(mode="after")
+    def _temperature_has_answers_to_soften(self) -> Self:
+        restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
+        if self.temperature != 1 and (self.teacher is None or self.teacher_sees == "images" or restricted):
+            raise ValueError("a temperature goes with a teacher that sees views or shifts, and without restriction")
+        return self
+
+    @model_validator(mode="after")
     def _open_phases_come_last(self) -> Self:
         if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
             raise ValueError("only the last of the phases may have epochs: .inf")

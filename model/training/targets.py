@@ -48,6 +48,12 @@ class Targets:
             raise TrainingError(
                 f"the recipe has teacher_sees: {recipe.teacher_sees}, which takes a teacher and a data set in memory"
             )
+        if recipe.teacher_sees == "shifts":
+            full = cast(Images, data).images.shape[-1]
+            if any(p.size != full or p.shift not in (None, recipe.shift) or p.varied for p in recipe.phases):
+                raise TrainingError(
+                    f"the recipe has teacher_sees: shifts: it takes pictures of {full} pixels and one shift throughout"
+                )
         if bool(recipe.outsiders) != bool(self.outsiders):
             raise TrainingError(
                 "teachers that were trained without a part of the images (--leave-out) go with the recipe's outsiders: "

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks whose answers take the place of labels (knowledge distillation).
 
-ImageNet's recipes learn from a ResNet-34, as the paper does; those of CIFAR-10 from a ResNet-56.
+ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-crossed from small networks of real numbers.
+Published ResNets of CIFAR-10 are there for recipes of one's own.
 """
 
 import hashlib
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,7 +75,7 @@ class CifarResNet(nn.Module):
 
 
 def _option_a_block(inputs: int, outputs: int, stride: int) -> RealBlock:
-    return RealBlock(inputs, outputs, stride, nn.Identity() if inputs == outputs else OptionAShortcut(inputs, outputs))
+    return RealBlock(inputs, outputs, stride, None if inputs == outputs else OptionAShortcut(inputs, outputs))
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,6 @@ class Teacher:
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
 
-    @torch.no_grad()
     def answers(self, images: Tensor, temperature: float = 1.0) -> Tensor:
         """Return a probability for each class, (batch, classes)."""
         logits: Tensor = self.network(images)
@@ -98,32 +99,32 @@ class Teacher:
 
     def shift_answers(self, images: Tensor, shift: int, temperature: float) -> Tensor:
         """Return the answers to all shifts of uint8 images, as Crops numbers them, (n, shifts, classes) float16."""
-        reach, full = range(2 * shift + 1), images.shape[-1]
-        result = torch.empty(len(images), 2 * len(reach) ** 2, 0)
-        for start in range(0, len(images), SHIFT_BATCH):
-            # Batches of one size: a compiled network is compiled for it.
-            picks = torch.arange(start, start + SHIFT_BATCH).clamp(max=len(images) - 1)
-            part = images[picks.to(images.device)]
-            for top, left, mirrored in itertools.product(reach, reach, (False, True)):
-                places = (torch.full((SHIFT_BATCH,), value) for value in (top, left, mirrored))
-                crops = Crops(full, shift, *places)
-                answers = self.answers(crops.of(part), temperature).half()
-                if not result.shape[2]:
-                    result = answers.new_empty(len(images), result.shape[1], answers.shape[1])
-                result[start : start + SHIFT_BATCH, int(crops.numbers[0])] = answers[: len(images) - start]
-        return result
+        reach = range(2 * shift + 1)
+
+        def answer(part: Tensor) -> Tensor:
+            answers = []
+            for place in itertools.product(reach, reach, (False, True)):
+                crops = Crops(part.shape[-1], shift, *(torch.full((len(part),), value) for value in place))
+                answers.append(self.answers(crops.of(part), temperature).half())
+            return torch.stack(answers, 1)
+
+        return _in_batches(images, SHIFT_BATCH, answer)
 
     def all_answers(self, images: Tensor, batch: int) -> Tensor:
-        """Return the mean of the answers to each uint8 image and to its mirror image, (n, classes).
+        """Return the mean of the answers to each uint8 image and to its mirror image, (n, classes)."""
+        return _in_batches(images, batch, lambda part: (self.answers(part) + self.answers(part.flip(3))) / 2)
 
-        Images are looked at in batches of one size, the last one filled up: a compiled network is compiled for it.
-        """
-        rows = []
-        for start in range(0, len(images), batch):
-            picks = torch.arange(start, start + batch).clamp(max=len(images) - 1)
-            part = images[picks].contiguous(memory_format=torch.channels_last)
-            rows.append((self.answers(part) + self.answers(part.flip(3))) / 2)
-        return torch.cat(rows)[: len(images)]
+
+def _in_batches(images: Tensor, size: int, answer: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the answers to uint8 images, looked at in batches of one size, the last one filled up.
+
+    A compiled network is compiled for that size.
+    """
+    rows = []
+    for start in range(0, len(images), size):
+        picks = torch.arange(start, start + size).clamp(max=len(images) - 1)
+        rows.append(answer(images[picks].contiguous(memory_format=torch.channels_last)))
+    return torch.cat(rows)[: len(images)]
 
 
 def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:

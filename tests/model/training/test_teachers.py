@@ -263,3 +263,22 @@ def test_answers_to_all_shifts_are_those_to_the_views(tmp_path: Path, monkeypatc
     )
     torch.testing.assert_close(of_shifts, of_views, atol=1e-3, rtol=0)  # kept as float16
     assert (of_views[0] - of_views[1]).abs().max() > 0.01
+
+
+def test_answers_to_all_shifts_are_for_whole_pictures_and_one_shift(tmp_path: Path) -> None:
+    targets = Targets.of([random_cifar_resnet(tmp_path / "resnet14.safetensors")])
+    recipe = RECIPE.model_copy(update={"teacher": "cifar_resnet", "teacher_sees": "shifts", "shift": 4})
+    targets.check(recipe, noise())
+    for change in ({"size": 24}, {"shift": 0}, {"varied": True}):
+        phases = (PLAIN, PLAIN.model_copy(update=change))
+        with pytest.raises(TrainingError, match="pictures of 32 pixels and one shift throughout"):
+            targets.check(recipe.model_copy(update={"phases": phases}), noise())
+
+
+@pytest.mark.parametrize("change", [{"teacher": None}, {"teacher_sees": "images"}, {"restriction_interval": 1}])
+def test_a_temperature_that_would_do_nothing_is_refused(change: dict[str, object]) -> None:
+    phase = PLAIN.model_dump() | {key: change[key] for key in change if key == "restriction_interval"}
+    recipe = RECIPE.model_dump() | {"temperature": 4.0, "phases": [phase]}
+    Recipe.model_validate(recipe | {"phases": [PLAIN.model_dump()]})
+    with pytest.raises(ValidationError, match="a temperature goes with"):
+        Recipe.model_validate(recipe | {key: change[key] for key in change if key != "restriction_interval"})
