@@ -12,6 +12,24 @@ template <std::size_t Count, unsigned Bits, class A, class B, class Y>
   for (std::size_t i = 0; i < Count; ++i) y[i] = wrapped<Bits, Y>(std::int32_t{a[i]} + std::int32_t{b[i]});
 }
 
+// ResidualJoin: each channel's line of the counts plus the residual, in steps of 2 ^ Shift, clipped.
+template <std::size_t Pixels, std::size_t Channels, unsigned Shift, int Lowest, int Highest, class P, class R, class Y>
+[[gnu::noinline]] void residual_join(const P* counts, const R* residual, const std::int32_t* factors,
+                                     const std::int32_t* offsets, Y* y) {
+  for (std::size_t p = 0; p < Pixels; ++p, counts += Channels, residual += Channels, y += Channels)
+    for (std::size_t c = 0; c < Channels; ++c) {
+      const std::int32_t whole =
+          ((factors[c] * std::int32_t{counts[c]} + offsets[c]) >> Shift) + std::int32_t{residual[c]};
+      y[c] = static_cast<Y>(whole < Lowest ? Lowest : whole > Highest ? Highest : whole);
+    }
+}
+
+// Part of ResidualJoin: whether a sum is at least 0.
+template <std::size_t Count, class X, class Y>
+[[gnu::noinline]] void signs(const X* x, Y* y) {
+  for (std::size_t i = 0; i < Count; ++i) y[i] = static_cast<Y>(x[i] >= 0);
+}
+
 // Part of StreamingConcat and ChannelPad: the Channels of x become channels First .. of y's Width channels.
 template <std::size_t Pixels, std::size_t Channels, std::size_t Width, std::size_t First, class X, class Y>
 [[gnu::noinline]] void place(const X* x, Y* y) {

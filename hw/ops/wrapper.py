@@ -16,12 +16,14 @@ class Cell:
         parameters: parameter name -> Verilog expression (an int is written as it is).
         connections: port name -> Verilog expression, for a cell with ports of its own beside clk_i and rst_ni; empty
             for one that has FINN's port names.
+        tied: port name -> Verilog expression, for ports of a cell with FINN's names that no stream of the node has.
         assignments: right after the instance, e.g. the padding bits of outputs that the cell does not drive.
     """
 
     module: str
     parameters: Mapping[str, int | str]
     connections: Mapping[str, str] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
 
 
@@ -84,7 +86,7 @@ def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str
     connections = {"clk_i": "ap_clk", "rst_ni": "ap_rst_n", **cell.connections}
     if not cell.connections:
         names = [f"{stream}_{suffix}" for stream in streams for suffix in ("TDATA", "TVALID", "TREADY")]
-        connections = {name: name for name in ("ap_clk", "ap_rst_n", *names)}
+        connections = {name: name for name in ("ap_clk", "ap_rst_n", *names)} | dict(cell.tied)
     lines = [
         "// SPDX-License-Identifier: Apache-2.0",
         f"// Generated: binds the parameters of {cell.module}.",

@@ -33,6 +33,8 @@ from qonnx.transformation.insert_topk import InsertTopK
 from qonnx.util.basic import get_by_name
 
 from hw.ops.cell_op import GENERIC_DOMAIN
+from hw.ops.registry import register
+from hw.transforms.fuse_joins import FuseResidualJoins
 from hw.transforms.passes import apply, tidy
 from hw.transforms.single_channel import DenseSingleChannels
 from hw.transforms.thresholds import check_thresholds
@@ -60,6 +62,7 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
         ConversionError: naming the nodes that would have to stay outside.
         ValueError: rounded thresholds are not integers in ascending order.
     """
+    register()
     model = copy.deepcopy(model)
     if label_select:
         model = apply(model, InsertTopK(k=1), AbsorbScalarMulAddIntoTopK())
@@ -75,9 +78,10 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
         InferElementwiseBinaryOperation(InferElementwiseBinaryOperation.reject_output_dequant),
         InferLabelSelectLayer(),
         RemoveCNVtoFCFlatten(),
-        InferDuplicateStreamsLayer(),
     )
     model = _size_datatypes(tidy(model))
+    # What is fused has to be known with its types, and forks are those of what is left.
+    model = tidy(apply(model, FuseResidualJoins(), InferDuplicateStreamsLayer()))
     check_thresholds(model)
     _check_outside(model, label_select)
     return _partition(model)
@@ -97,7 +101,7 @@ def _size_datatypes(model: Any) -> Any:
 
 def _check_outside(model: Any, label_select: bool) -> None:
     nodes = list(model.graph.node)
-    allowed = [_is_input_transpose(nodes[0]), *(node.domain == GENERIC_DOMAIN for node in nodes[1:])]
+    allowed = [_is_input_transpose(nodes[0]), *(node.domain.startswith(GENERIC_DOMAIN) for node in nodes[1:])]
     if not label_select:
         allowed[-1] = _is_scalar_mul(model, nodes[-1])
     strays = [f"{node.name} ({node.op_type})" for node, ok in zip(nodes, allowed, strict=True) if not ok]

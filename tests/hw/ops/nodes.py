@@ -12,6 +12,9 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import gen_finn_dt_tensor, qonnx_make_model
 
+from hw.ops.cell_op import RTL_DOMAIN
+from hw.ops.registry import register
+
 PART = "xc7z020clg400-1"
 Tensors = dict[str, tuple[tuple[int, ...], str]]  # name -> (shape, datatype)
 
@@ -88,6 +91,37 @@ def add(shape: tuple[int, ...], lhs: str, rhs: str, out: str, pe: int, **attribu
         rhs_dtype=rhs,
         out_dtype=out,
     )
+
+
+def join(
+    channels: int, pe: int, types: tuple[str, str, str], shift: int, *, sign: bool = True, **attributes: Any
+) -> ModelWrapper:
+    """A residual join; types of count, residual and sum. FINN has no abstract node for it."""
+    register()
+    vectors = [1, 3, 3]
+    rng = np.random.default_rng([channels, shift])
+    # Lines that run through the range of the sum once, and begin anywhere in it.
+    largest, steps = int(DataType[types[0]].max()), 2 ** DataType[types[2]].bitwidth()
+    factors = rng.integers(0, 2 * (steps << shift) // largest + 2, channels)
+    offsets = -factors * largest // 2 + rng.integers(-(1 << shift), 1 << shift, channels)
+    shape = (*vectors, channels)
+    model = one_node(
+        "ResidualJoin_rtl",
+        {"counts": (shape, types[0]), "residual": (shape, types[1])},
+        {"out": (shape, types[2])} | ({"sign": (shape, "BINARY")} if sign else {}),
+        NumChannels=channels,
+        PE=pe,
+        inputDataType=types[0],
+        residualDataType=types[1],
+        outputDataType=types[2],
+        numInputVectors=vectors,
+        Factors=factors.tolist(),
+        Offsets=offsets.tolist(),
+        Shift=shift,
+        **attributes,
+    )
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
 
 
 def complement(shape: tuple[int, ...], datatype: str, pe: int, mask: int) -> ModelWrapper:
@@ -205,6 +239,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "complement_bits": lambda: complement((1, 3, 3, 16), "BINARY", 4, 1),
     "complement_signed": lambda: complement((1, 2, 2, 6), "INT4", 1, -1),
     "complement_unsigned": lambda: complement((3, 5), "UINT3", 5, 7),
+    "join_residual": lambda: join(16, 8, ("UINT8", "INT4", "INT4"), 12),
+    "join_without_sign": lambda: join(6, 1, ("UINT10", "INT8", "INT8"), 7, sign=False, ram_style="distributed"),
+    "join_formats": lambda: join(4, 4, ("UINT3", "INT2", "INT6"), 0),
     "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
     "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),
     "add_mixed_signs": lambda: add((2, 6), "UINT8", "INT4", "INT10", 3),
