@@ -207,6 +207,12 @@ class Emitter:
         self._to_pack[id(target)] = plain
         return plain
 
+    def scratch(self, shape: tuple[int, ...], datatype: str) -> Buffer:
+        """A buffer for what lies between two calls of a node."""
+        buffer = _buffer(shape, datatype)
+        self.extra.append(buffer)
+        return buffer
+
     def pass_on(self, node: Node) -> None:
         """Let every output be the node's input."""
         source = node.inputs[0]

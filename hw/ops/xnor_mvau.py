@@ -127,7 +127,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         # Above 39 positions the popcount is made of two and an adder.
         neuron = simd + 5 + (6 if simd > 39 else 0)
         bank = 1 << (input_fold - 1).bit_length()
-        store = lut_ram(simd, 2 * bank) if output_fold > 1 else 0
+        store = lut_ram(simd, 2 * bank) if output_fold > 1 and input_fold > 1 else 0
         control = 8 + 3 * (input_fold * output_fold).bit_length()
         return Cost(lut=pe * neuron + -(-simd // 3) + store + control) + self._weights()
 

@@ -4,12 +4,13 @@
 // positions in which an MW-bit vector agrees with a row of the weights.
 //
 // Folding    : in0 takes SF = MW / SIMD beats of SIMD bits a vector, out0 gives NF = MH / PE beats
-//              of PE counts of AccWidth bits. The vector is stored once and replayed NF times; with
-//              NF = 1 there is no store.
+//              of PE counts of AccWidth bits. The vector is stored once and replayed NF times. There is
+//              no store with NF = 1, nor with SF = 1: a whole vector is taken when it is read for the
+//              last time.
 // Throughput : a vector every SF * NF cycles, back to back; the next is taken in meanwhile.
 // Latency    : from the last input beat of a vector to its first output beat, both unstalled and
-//              the unit idle: popcount_pkg::xnor_latency(SIMD) + 2 cycles, + 1 if NF > 1 (store),
-//              + 1 if SF > 1 (accumulator). Further output beats: every SF cycles.
+//              the unit idle: popcount_pkg::xnor_latency(SIMD) + 2 cycles, + 1 if SF > 1
+//              (accumulator), + 1 if NF > 1 too (store). Further output beats: every SF cycles.
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
@@ -84,10 +85,10 @@ module xnor_mvu_axi #(
     end
   end
 
-  if (NF == 1) begin : gen_through
+  if (NF == 1 || SF == 1) begin : gen_through
     assign feed         = in0_V_TDATA[SIMD-1:0];
     assign feed_valid   = in0_V_TVALID;
-    assign in0_V_TREADY = enable;
+    assign in0_V_TREADY = enable && (NF == 1 || address_last);
   end else begin : gen_replay
     // Two banks of one vector: one is replayed, and may still be filling, the other takes the next.
     localparam int unsigned Entries = 2 << ((SF > 1) ? FoldWidth : 0);
@@ -290,6 +291,7 @@ module xnor_mvu_axi #(
   beat_ledger #(
     .InBeats(SF),
     .OutBeats(NF),
+    .First(SF == 1 && NF > 1 ? 0 : SF),  // a vector that is held is taken last
     .Most(SF * ((NF == 1 ? 0 : 2) + 2 + Inside / Depth))
   ) i_ledger (
     .clk_i  (ap_clk),

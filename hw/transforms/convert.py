@@ -35,6 +35,7 @@ from qonnx.util.basic import get_by_name
 from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.ops.registry import register
 from hw.transforms.fuse_joins import FuseResidualJoins
+from hw.transforms.fuse_windows import FuseBinaryWindows
 from hw.transforms.passes import apply, tidy
 from hw.transforms.single_channel import DenseSingleChannels
 from hw.transforms.thresholds import check_thresholds
@@ -81,7 +82,7 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     )
     model = _size_datatypes(tidy(model))
     # What is fused has to be known with its types, and forks are those of what is left.
-    model = tidy(apply(model, FuseResidualJoins(), InferDuplicateStreamsLayer()))
+    model = tidy(apply(model, FuseResidualJoins(), FuseBinaryWindows(), InferDuplicateStreamsLayer()))
     check_thresholds(model)
     _check_outside(model, label_select)
     return _partition(model)

@@ -50,8 +50,13 @@ class Fold:
 
     @property
     def first_read(self) -> int:
-        """Cycle in which the first beat is read: it is stored first, unless there is nothing to replay."""
-        return int(self.nf > 1)
+        """Cycle in which the first beat is read: it is stored first, unless there is nothing to replay or to collect."""
+        return int(self.stored)
+
+    @property
+    def stored(self) -> bool:
+        """Whether vectors are stored; one that is a single beat is held by its sender."""
+        return self.nf > 1 and self.sf > 1
 
 
 FOLDS = [
@@ -98,7 +103,7 @@ def case(number: int, fold: Fold) -> Case:
     depth = fold.sf * fold.nf
     start = fold.first_read + depth * np.arange(VECTORS)  # of each vector's reads
     # The store has room for two vectors: a third comes in when the first has been read for the last time.
-    accepted = np.concatenate([[0, fold.sf], start[1:-1]]) if fold.nf > 1 else start
+    accepted = np.concatenate([[0, fold.sf], start[1:-1]]) if fold.stored else start + fold.nf - 1
     last_read = start[:, None] + fold.sf * np.arange(1, fold.nf + 1) - 1
     return Case(
         parameters={
@@ -182,8 +187,8 @@ def _held(fold: Fold, out_cycles: Ints) -> int:
     # any more. Where results come every cycle, it goes to the skid register, and one more cycle is run.
     frozen = int(out_cycles[1]) - (fold.sf > 1)
     reads = frozen - fold.first_read
-    if fold.nf == 1:
-        return min(reads, VECTORS * fold.sf)
+    if not fold.stored:
+        return min(reads // fold.nf, VECTORS * fold.sf)
     replayed = reads // (fold.sf * fold.nf)
     return min(replayed + 2, VECTORS) * fold.sf
 
