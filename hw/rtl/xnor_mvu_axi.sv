@@ -165,7 +165,7 @@ module xnor_mvu_axi #(
 
   (* ram_style = RamStyle *)
   logic [PE*SIMD-1:0] rom [Depth];
-  logic [PE*SIMD-1:0] weights_q;
+  logic [PE*SIMD-1:0] weights;
   logic [SIMD-1:0]    acts_q;
   logic               valid_q, first_q, last_q;
 
@@ -173,9 +173,23 @@ module xnor_mvu_axi #(
     initial $readmemh(InitFile, rom);
   end
 
+  if (Depth <= 16 && Style != 88'("block")) begin : gen_constants
+    // Few words are no memory: the LUTs that compare bits take the address in place of a weight.
+    logic [AddrWidth-1:0] read_q;
+    assign weights = rom[read_q];
+    always_ff @(posedge ap_clk) begin
+      if (enable) read_q <= address_q;
+    end
+  end else begin : gen_memory
+    logic [PE*SIMD-1:0] weights_q;
+    assign weights = weights_q;
+    always_ff @(posedge ap_clk) begin
+      if (enable) weights_q <= rom[address_q];
+    end
+  end
+
   always_ff @(posedge ap_clk) begin
     if (enable) begin
-      weights_q  <= rom[address_q];
       acts_q     <= feed;
       parities_q <= feed_groups[0] ^ feed_groups[1] ^ feed_groups[2];
       first_q    <= fold_q == '0;
@@ -198,7 +212,7 @@ module xnor_mvu_axi #(
     .last_i     (last_q),
     .acts_i     (acts_q),
     .parities_i (parities_q),
-    .weights_i  (weights_q),
+    .weights_i  (weights),
     .soon_o     (core_soon),
     .valid_o    (core_valid),
     .counts_o   (core_counts)
