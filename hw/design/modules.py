@@ -8,6 +8,7 @@ nothing but names share one, in this design and, as far as caches are concerned,
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from qonnx.custom_op.registry import getCustomOp
 from hw.cache import key_of
 from hw.design.errors import DesignError
 from hw.design.finnlib import patched
-from hw.design.netlist import Instance, Netlist
+from hw.design.netlist import Netlist
 from hw.ops.cell_op import CellOp
 
 ROM = "rom"
@@ -70,8 +71,7 @@ class Modules:
             if inner != module:
                 netlist.sources = dict.fromkeys(self.rtl / file for file in files)
                 netlist.cells = {
-                    where: Instance(name.sub(inner, cell.module), cell.parameters)
-                    for where, cell in netlist.cells.items()
+                    where: replace(cell, module=name.sub(inner, cell.module)) for where, cell in netlist.cells.items()
                 }
                 files.append(self._write(f"{module}.v", _around(netlist, node.name, op, module)))
             self.files[module] = tuple(files)
