@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hw.design.design import Design, Edge
+from hw.design.design import Design, Edge, End
 from hw.rtlsim.compile import build
 from hw.rtlsim.stress import break_off
 from hw.streams.sim import RunResult, Simulation
@@ -59,12 +59,6 @@ class FrameResult:
         return int(self.frame_ends[-1] - self.frame_ends[-2])
 
 
-def open_design(design: Design, *, optimise: str = "-O1", cache_dir: Path | None = None) -> Simulation:
-    """Compile the design in its folder, see hw.rtlsim.compile.build, and open it."""
-    library = build(design.top, design.sources(), optimise=optimise, cache_dir=cache_dir)
-    return Simulation(library, design.rtl)
-
-
 def simulate(
     design: Design,
     frames: npt.ArrayLike,
@@ -86,8 +80,9 @@ def simulate(
         ValueError: the design has several inputs or outputs, or the frames do not fit the input.
         hw.streams.sim.StallError: the design stopped.
     """
-    sink = only(design.outputs, "output").stream
-    with open_design(design, optimise=optimise, cache_dir=cache_dir) as simulation:
+    sink = only(design.outputs, "output")
+    library = build(design.top, design.sources(), optimise=optimise, cache_dir=cache_dir)
+    with Simulation(library, design.rtl) as simulation:
         began = time.perf_counter()
         result = run_frames(simulation, design, np.asarray(frames), **disturbed)
         seconds = time.perf_counter() - began
@@ -119,7 +114,7 @@ def run_frames(
         taps: beats to keep of further streams.
         stalls: ``stall_in``, ``stall_out``, ``seed`` and ``idle_limit`` of Simulation.run.
     """
-    source, sink = only(design.inputs, "input").stream, only(design.outputs, "output").stream
+    source, sink = only(design.inputs, "input"), only(design.outputs, "output")
     if frames.shape[1:] != source.shape[1:]:
         raise ValueError(f"frames of {frames.shape[1:]} do not fit the input of {source.shape[1:]}")
     beats = source.pack(frames)
@@ -130,8 +125,8 @@ def run_frames(
     return simulation.run({"s_axis_0": beats}, outputs, taps=taps, **{"idle_limit": IDLE_LIMIT, **stalls})
 
 
-def only(edges: tuple[Edge, ...], what: str) -> Edge:
-    """Return the one edge there is; raises ValueError for more or none."""
+def only(edges: tuple[Edge, ...], what: str) -> End:
+    """Return the stream of the one edge there is; raises ValueError for more or none."""
     if len(edges) != 1:
         raise ValueError(f"the design has {len(edges)} {what}s, not one")
-    return edges[0]
+    return edges[0].stream
