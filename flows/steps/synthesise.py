@@ -23,10 +23,11 @@ def run(context: Context) -> Synthesised:
     """Synthesise; a design that does not fit fails the build with the table, unless it is allowed to."""
     from hw.design.design import Design
     from hw.synth.design import synthesise_design
-    from hw.synth.yosys import SynthesisError
+    from hw.synth.resources import Resources
+    from hw.synth.yosys import SynthesisError, tool
 
     try:
-        found = synthesise_design(
+        nodes = synthesise_design(
             Design.load(context.path("design", "design")),
             context.board.family,
             workers=context.config.workers,
@@ -34,17 +35,18 @@ def run(context: Context) -> Synthesised:
         )
     except SynthesisError as error:
         raise ToolError(str(error), error.log or context.log) from error
+    total = Resources.total(nodes.values())
     available = {name: getattr(context.board.resources, name) for name in COUNTED}
-    excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in found.total.exceeding(available).items()]
+    excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in total.exceeding(available).items()]
     if excess and not context.config.allow_overfit:
         raise UserError(
             f"the design does not fit {context.board.name}: {', '.join(excess)}",
             "lower --target-fps, choose a larger --board, or report it all the same with --allow-overfit",
         )
-    use = {"tool": found.tool, **NodeResources.of(found.total).model_dump(), "available": available, "fits": not excess}
+    use = {"tool": tool(), **NodeResources.of(total).model_dump(), "available": available, "fits": not excess}
     return Synthesised(
         resources=ResourceUse.model_validate(use),
-        nodes={name: NodeResources.of(resources) for name, resources in found.nodes.items()},
+        nodes={name: NodeResources.of(resources) for name, resources in nodes.items()},
     )
 
 
