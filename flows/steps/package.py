@@ -90,8 +90,7 @@ def run(context: Context) -> Packaged:
     }
     facts["build_id"] = build_id(deploy / "rtl", facts)
     copy_driver(deploy / "driver")
-    sources = [deploy / "rtl" / path.name for path in design.sources()]
-    write_scripts(deploy / "vivado", deploy / "rtl", sources, facts, context.clock_ns)
+    write_scripts(deploy / "vivado", design, facts)
     _write_vectors(golden, deploy)
     (deploy / "notebooks").mkdir()
     shutil.copy(NOTEBOOK, deploy / "notebooks")
