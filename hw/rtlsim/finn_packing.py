@@ -49,25 +49,14 @@ def _in_place_of_finns(function: Callable[P, T]) -> Callable[P, T]:
 
 def to_ints(beats: Beats) -> list[int]:
     """Return one Python integer per beat, as FINN's simulation interface takes them."""
-    count, size = beats.shape
-    if size <= 8:
-        padded = np.zeros((count, 8), dtype=np.uint8)
-        padded[:, :size] = beats
-        words: list[int] = padded.view("<u8")[:, 0].tolist()
-        return words
-    flat = beats.tobytes()
-    return [int.from_bytes(flat[i : i + size], "little") for i in range(0, count * size, size)]
+    flat, size = beats.tobytes(), beats.shape[1]
+    return [int.from_bytes(flat[i : i + size], "little") for i in range(0, len(flat), size)]
 
 
 def from_ints(words: Sequence[int], width_bits: int) -> Beats:
     """Invert to_ints(): one integer per beat to uint8 (beats, bytes); raises ValueError for one that does not fit."""
     size = (width_bits + 7) // 8
     try:
-        if size <= 8:
-            beats = np.array(words, dtype="<u8").reshape(-1, 1).view(np.uint8)
-            if beats[:, size:].any():
-                raise OverflowError
-            return np.ascontiguousarray(beats[:, :size])
         flat = b"".join([int(word).to_bytes(size, "little") for word in words])
     except OverflowError as error:
         raise ValueError(f"a beat does not fit {width_bits} bits") from error

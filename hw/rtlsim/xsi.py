@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -88,9 +87,7 @@ class FinnPort:
         """The value, with all digits."""
         return f"{self.as_unsigned():0{(self.width() + 3) // 4}x}"
 
-    def as_hexstr_2state(self) -> str:
-        """The same: nothing is unknown here."""
-        return self.as_hexstr()
+    as_hexstr_2state = as_hexstr  # nothing is unknown here
 
     def clear(self) -> FinnPort:
         """Drive zeros."""
@@ -237,10 +234,7 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    try:
-        os.link(library, target)
-    except OSError:  # another file system
-        shutil.copy2(library, target)
+    shutil.copyfile(library, target)
     return Path(sim_out_dir), relative
 
 
@@ -300,12 +294,10 @@ def streams(
     sim: Simulation, io_dict: IoDict, num_out_values: int | np.integer[Any] | Mapping[str, int], sname: str
 ) -> tuple[dict[str, Beats], dict[str, int]]:
     """The inputs and the numbers of output beats of an exchange, as `Simulation.run` takes them."""
-    widths = {stream.name: stream.width_bits for stream in sim.ports}
-    inputs = {}
-    for name, words in io_dict["inputs"].items():
-        if name + sname not in widths:
-            raise ValueError(f"the design has no stream {name + sname}; there are {', '.join(widths)}")
-        inputs[name + sname] = from_ints(words, widths[name + sname])
+    inputs = {
+        name + sname: from_ints(words, sim.stream(name + sname, "in").width_bits)
+        for name, words in io_dict["inputs"].items()
+    }
     outputs = {
         name + sname: int(num_out_values[name] if isinstance(num_out_values, Mapping) else num_out_values)
         for name in io_dict["outputs"]

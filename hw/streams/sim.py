@@ -137,13 +137,23 @@ class Simulation:
             raise SimulationError(f"{Path(library).name}: {message.value.decode(errors='replace')}")
         self.signals = self._list_signals()
         self._lib.ir2_wire(self._handle, self._find(_CLOCKS), self._find(("ap_clk2x",)), self._find(_RESETS))
-        self._streams: dict[str, tuple[Stream, int]] = {}
+        self._streams: dict[str, Stream] = {}
+        self._index: dict[str, int] = {}
         self._find_streams()
 
     @property
     def ports(self) -> list[Stream]:
         """The streams found at the top, in the order of their ports."""
-        return [stream for stream, _ in self._streams.values()]
+        return list(self._streams.values())
+
+    def stream(self, name: str, direction: str) -> Stream:
+        """The stream of a name and a direction; raises ValueError where there is none."""
+        found = self._streams.get(name)
+        if found is None or found.direction != direction:
+            known = ", ".join(stream.name for stream in self.ports if stream.direction == direction)
+            kind = "tap" if direction == "tap" else f"{direction}put stream"
+            raise ValueError(f"no {kind} {name}; there are: {known or 'none'}")
+        return found
 
     def reset(self, cycles: int = 16, *, offer: bool = False) -> None:
         """Hold the active-low reset for `cycles` clock cycles; all streams idle, or with `offer` the opposite.
@@ -159,8 +169,8 @@ class Simulation:
         (TVALID high).
         """
         self._check(self._lib.ir2_idle(self._open(), cycles))
-        outputs = [(name, index) for name, (stream, index) in self._streams.items() if stream.direction == "out"]
-        return [name for name, index in outputs if self._lib.ir2_valid(self._handle, index)]
+        outputs = [stream.name for stream in self.ports if stream.direction == "out"]
+        return [name for name in outputs if self._lib.ir2_valid(self._handle, self._index[name])]
 
     def peek(self, name: str) -> int:
         """Value of a top-level port as an unsigned number."""
@@ -288,34 +298,29 @@ class Simulation:
                 name = match["base"] if lanes == 1 else f"{match['base']}[{lane}]"
                 stream = Stream(name, data.width // lanes, direction)
                 kind = ("out", "in", "tap").index(direction)
-                index = self._lib.ir2_add_stream(
+                self._streams[name] = stream
+                self._index[name] = self._lib.ir2_add_stream(
                     self._handle, kind, stream.width_bits, lane, data.index, valid.index, ready.index
                 )
-                self._streams[name] = (stream, index)
 
     def _partner(self, data: str, match: re.Match[str], signal: str) -> Signal | None:
         suffix = f"T{signal}" if match["suffix"].isupper() else f"t{signal.lower()}"
         stem = data[: match.start("suffix")] + suffix
         return next((self.signals[stem + tail] for tail in ("", "_i", "_o") if stem + tail in self.signals), None)
 
-    def _stream(self, name: str, direction: str) -> tuple[Stream, int]:
-        found = self._streams.get(name)
-        if found is None or found[0].direction != direction:
-            known = ", ".join(stream.name for stream in self.ports if stream.direction == direction)
-            kind = "tap" if direction == "tap" else f"{direction}put stream"
-            raise ValueError(f"no {kind} {name}; there are: {known or 'none'}")
-        return found
-
     def _feed(self, name: str, data: Beats) -> _Attached:
-        stream, index = self._stream(name, "in")
+        stream = self.stream(name, "in")
         if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != stream.bytes_per_beat:
             shape = f"uint8 (beats, {stream.bytes_per_beat})"
             raise ValueError(f"{name} takes {shape}, not {data.dtype} {data.shape}")
-        return _attached(stream, index, np.ascontiguousarray(data))
+        return self._attach(stream, np.ascontiguousarray(data))
 
     def _drain(self, name: str, beats: int, direction: str) -> _Attached:
-        stream, index = self._stream(name, direction)
-        return _attached(stream, index, np.zeros((int(beats), stream.bytes_per_beat), dtype=np.uint8))
+        stream = self.stream(name, direction)
+        return self._attach(stream, np.zeros((int(beats), stream.bytes_per_beat), dtype=np.uint8))
+
+    def _attach(self, stream: Stream, data: Beats) -> _Attached:
+        return _Attached(stream, self._index[stream.name], data, np.full(len(data), -1, dtype=np.int64))
 
     def _progress(self, parts: dict[str, _Attached]) -> dict[str, Progress]:
         lib, handle = self._lib, self._handle
@@ -328,14 +333,10 @@ class Simulation:
 
     def _protocol_error(self, when: str) -> ProtocolError:
         offender = self._lib.ir2_offender(self._handle)
-        name = next(name for name, (_, index) in self._streams.items() if index == offender)
+        name = next(name for name, index in self._index.items() if index == offender)
         complaint = self._lib.ir2_complaint(self._handle).decode()
         done = self._lib.ir2_done(self._handle, offender)
         return ProtocolError(f"{name}: {complaint} ({when}, beat {done})")
-
-
-def _attached(stream: Stream, index: int, data: Beats) -> _Attached:
-    return _Attached(stream, index, data, np.full(len(data), -1, dtype=np.int64))
 
 
 def _result(parts: dict[str, _Attached], cycles: int) -> RunResult:
