@@ -100,7 +100,7 @@ def _explained(
     expected = [tensors(model, image) for image in images]
     frames = images.transpose(0, 2, 3, 1)
     try:
-        found = explain(design, frames, expected, context.folder / "traced", report, **options)
+        found = explain(design, frames, expected, report, **options)
     except SimulationError as error:  # what the design says of itself names the module
         return ToolError(f"{stage}: {error}", context.log)
     if found is None:

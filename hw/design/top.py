@@ -12,7 +12,6 @@ from hw.design.design import Design, Edge, End
 GAUGE_FRAMES = 4
 """What a gauge can hold: a branch may be ahead of another one by several frames."""
 GAUGE_SOURCES = tuple(Path(__file__).parent / name for name in ("stream_gauge.sv", "stream_pacer.sv"))
-BENCH_MODULE = "side_by_side"
 STREAM_SIGNALS = ("tdata", "tvalid", "tready")
 
 
@@ -133,8 +132,8 @@ def _measured(top: _Module, name: str, before: str, after: str, edge: Edge) -> s
 
 
 def side_by_side(design: Design) -> str:
-    """Return the text of a module BENCH_MODULE with one of each module, unconnected; streams are MODULE_INTERFACE."""
-    top = _Module(BENCH_MODULE)
+    """Return the text of a top module with one of each module, unconnected; streams are MODULE_INTERFACE."""
+    top = _Module(design.top)
     for module, node in {node.module: node for node in design.nodes}.items():
         streams = {}
         for ends, is_output in zip(design.ends(node.name), (False, True), strict=True):

@@ -29,9 +29,8 @@ from hw.design.fifos import Prices, Rung, insert_fifos
 from hw.design.generate import generate_hdl
 from hw.design.stitch import stitch
 from hw.design.top import GAUGE_SOURCES, gauge_depth, whole
-from hw.rtlsim.compile import build
-from hw.rtlsim.whole import simulate
-from hw.streams.sim import Simulation, StallError
+from hw.rtlsim.whole import IDLE_LIMIT, open_design, simulate
+from hw.streams.sim import StallError
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
@@ -83,10 +82,7 @@ class GaugedDesign:
     def __init__(self, design: Design) -> None:
         self.design = design
         self.edges = design.edges
-        top = design.folder / "gauged.v"
-        top.write_text(whole(design, gauges=True))
-        library = build(design.top, [*design.cells(), *GAUGE_SOURCES, top], assertions=False)
-        self._simulation = Simulation(library, design.rtl)
+        self._simulation = open_design(design, whole(design, gauges=True), GAUGE_SOURCES, assertions=False)
 
     def run(
         self,
@@ -95,7 +91,7 @@ class GaugedDesign:
         *,
         period: float | None = None,
         max_cycles: int | None = None,
-        idle_limit: int = 1_000_000,
+        idle_limit: int = IDLE_LIMIT,
     ) -> GaugedRun:
         """Run `frames` frames with capacity `limits[i]` on edge i, 0 for a wire.
 
@@ -149,14 +145,10 @@ class GaugedDesign:
 
 @dataclass(frozen=True)
 class Sized:
-    """A design with FIFOs, its graph, and how it was found.
-
-    `interval` is the cycles a frame that the design was seen to take, `trials` the choices of depths that were run.
-    """
+    """A design with FIFOs, its graph, and how many choices of depths were run."""
 
     model: ModelWrapper
     design: Design
-    interval: int
     trials: int
 
 
@@ -198,7 +190,7 @@ def size_fifos(
         design = stitch(sized, folder, prices.part, clk_ns)
         interval = _interval(design, frames)
         if interval <= search.target:
-            return Sized(sized, design, int(interval), search.trials)
+            return Sized(sized, design, search.trials)
         _log.warning("attempt %d: FINN's FIFOs give %s cycles a frame, not %d", attempt, interval, search.target)
         limits = [search.next_step(index, limit) for index, limit in enumerate(limits)]
     raise FifoError(f"{_ATTEMPTS} choices of depths stay above {search.target} cycles a frame")

@@ -7,7 +7,6 @@ A module that several nodes are instances of takes their frames one after the ot
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +18,11 @@ import numpy.typing as npt
 from hw.compare import Difference, Tensors, difference
 from hw.design.design import Design, DesignNode, End
 from hw.design.errors import DesignError
-from hw.design.top import BENCH_MODULE, side_by_side
+from hw.design.top import side_by_side
 from hw.rtlsim import stress
-from hw.rtlsim.compile import build
+from hw.rtlsim.whole import open_design
 from hw.streams.packing import PackingError
-from hw.streams.sim import Beats, RunResult, Simulation
+from hw.streams.sim import Beats, RunResult
 
 IDLE_LIMIT = 10_000
 """Cycles in which no node takes or gives anything, after which those that should stand still."""
@@ -71,7 +70,7 @@ def check_nodes(
             parts[_name(node, end)].append(_packed(node, tensor, end, tensors))
         counts.update({_name(node, end): end.beats for _, end in gives})
     inputs = {name: np.concatenate(beats) for name, beats in parts.items()}
-    with _opened(design, optimise, cache_dir) as simulation:
+    with open_design(design, side_by_side(design), optimise=optimise, cache_dir=cache_dir) as simulation:
         simulation.reset(offer=True)
         run = simulation.run(inputs, counts, idle_limit=IDLE_LIMIT)
         start = dict.fromkeys(counts, 0)
@@ -80,14 +79,6 @@ def check_nodes(
             # what came, not what is packed anew: FINN's products fill the bits that pad a beat with their sign
             stress.check(simulation, inputs, run.outputs)
     return results
-
-
-def _opened(design: Design, optimise: str, cache_dir: Path | None) -> Simulation:
-    with tempfile.TemporaryDirectory() as folder:
-        top = Path(folder) / f"{BENCH_MODULE}.v"
-        top.write_text(side_by_side(design))
-        library = build(BENCH_MODULE, [*design.cells(), top], optimise=optimise, cache_dir=cache_dir)
-    return Simulation(library, design.rtl)
 
 
 def _name(node: DesignNode, end: End) -> str:

@@ -14,9 +14,8 @@ import numpy.typing as npt
 from hw.compare import Difference, Tensors, first_difference, save
 from hw.design.design import Design, Edge
 from hw.design.top import whole
-from hw.rtlsim.compile import build
-from hw.rtlsim.whole import run_frames
-from hw.streams.sim import Progress, ProtocolError, RunResult, Simulation, StallError
+from hw.rtlsim.whole import open_design, run_frames
+from hw.streams.sim import Progress, ProtocolError, RunResult, StallError
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +36,6 @@ def explain(
     design: Design,
     frames: Array,
     expected: Sequence[Tensors],
-    folder: Path,
     report: Path,
     **disturbed: Any,
 ) -> Finding | None:
@@ -47,21 +45,17 @@ def explain(
         design: that went wrong.
         frames: the images, channels last, as for ``simulate``.
         expected: every tensor of each image, from another engine, by name.
-        folder: for the top module with taps.
         report: where a difference's two tensors are written.
         disturbed: as the run that went wrong was, see ``run_frames``.
 
     Returns:
         The first node that differs, else the first that stands still; None where all is as expected.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    top = folder / f"{design.top}.v"
-    top.write_text(whole(design, taps=True))
     taps = {f"tap_{index}": edge for index, edge in enumerate(design.inner)}
     edges = taps | {"m_axis_0": design.outputs[0]}
     counts = {name: len(frames) * edge.stream.beats for name, edge in taps.items()}
     stalled = None
-    with Simulation(build(design.top, [*design.cells(), top]), design.rtl) as simulation:
+    with open_design(design, whole(design, taps=True)) as simulation:
         try:
             result = run_frames(simulation, design, frames, taps=counts, **disturbed)
         except StallError as error:

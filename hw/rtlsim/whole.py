@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,24 @@ class FrameResult:
         return int(self.frame_ends[-1] - self.frame_ends[-2])
 
 
+def open_design(design: Design, text: str = "", sources: Iterable[Path] = (), **compiled: Any) -> Simulation:
+    """Compile the design in its folder and open it.
+
+    Args:
+        design: what to simulate.
+        text: of another top module around the design's cells.
+        sources: of what that instantiates besides.
+        compiled: see hw.rtlsim.compile.build.
+    """
+    if not text:
+        return Simulation(build(design.top, design.sources(), **compiled), design.rtl)
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder) / "top.v"
+        top.write_text(text)
+        library = build(design.top, [*design.cells(), *sources, top], **compiled)
+    return Simulation(library, design.rtl)
+
+
 def simulate(
     design: Design,
     frames: npt.ArrayLike,
@@ -81,8 +100,7 @@ def simulate(
         hw.streams.sim.StallError: the design stopped.
     """
     sink = only(design.outputs, "output")
-    library = build(design.top, design.sources(), optimise=optimise, cache_dir=cache_dir)
-    with Simulation(library, design.rtl) as simulation:
+    with open_design(design, optimise=optimise, cache_dir=cache_dir) as simulation:
         began = time.perf_counter()
         result = run_frames(simulation, design, np.asarray(frames), **disturbed)
         seconds = time.perf_counter() - began
