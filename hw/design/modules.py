@@ -82,15 +82,15 @@ class Modules:
 
         def relocated(match: re.Match[str]) -> str:
             start = Path(match.group(1))
-            found = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in SOURCE_SUFFIXES]
-            if not found:
+            files = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in SOURCE_SUFFIXES]
+            if not files:
                 return match.group(0)
-            digest = key_of(*(part for file in found for part in (file.name[len(start.name) :], file.read_bytes())))
-            stem = digest[:_DIGITS] if start.is_file() else f"{digest[:_DIGITS]}_"
-            for file in found:
-                ending = file.suffix if start.is_file() else file.name[len(start.name) :]
-                (self.rtl / ROM / f"{stem}{ending}").write_bytes(file.read_bytes())
-            return f'"./{ROM}/{stem}{start.suffix if start.is_file() else ""}"'
+            contents = {file.name.removeprefix(start.name): file.read_bytes() for file in files}
+            digest = key_of(*(part for content in contents.items() for part in content))
+            place = f"{ROM}/{digest[:_DIGITS]}{start.suffix if start.is_file() else '_'}"
+            for ending, content in contents.items():
+                (self.rtl / f"{place}{ending}").write_bytes(content)
+            return f'"./{place}"'
 
         return _PATH.sub(relocated, path.read_text())
 
