@@ -40,7 +40,7 @@ class ModulePort:
 
 @dataclass(frozen=True)
 class Pin:
-    """A port, or a stream interface, of the cell at `path` (``TOP`` for the design itself)."""
+    """A port, in lower case, of the cell at `path` (``TOP`` for the design itself)."""
 
     path: str
     name: str
@@ -59,7 +59,7 @@ class Instance:
 
 def _pin(text: str) -> Pin:
     path, _, name = text.rpartition("/")
-    return Pin(path, name)
+    return Pin(path, name.lower())
 
 
 class _Groups:
@@ -91,7 +91,6 @@ class Netlist:
         self.ports: dict[str, ModulePort] = {}
         self._hierarchies: set[str] = {TOP}
         self._nets = _Groups()
-        self._streams = _Groups()
 
     def add_cell(self, path: str, module: str) -> None:
         """Add an instance of `module`; raises DesignError where the path is taken."""
@@ -115,7 +114,8 @@ class Netlist:
 
     def connect_stream(self, a: str, b: str) -> None:
         """Connect two stream interfaces."""
-        self._streams.join(_pin(a), _pin(b))
+        for signal in STREAM_SIGNALS:
+            self.connect(f"{a}_{signal}", f"{b}_{signal}")
 
     def run(self, commands: Iterable[str]) -> None:
         """Interpret block-design commands; raises DesignError for one that is not understood."""
@@ -132,9 +132,9 @@ class Netlist:
                     self._hierarchies.add(path)
                 case ["create_bd_intf_pin", *_] if _STREAM_VLNV in words:
                     pass
-                case ["connect_bd_net", "get_bd_pins", a, "get_bd_pins", b]:
+                case ["connect_bd_net", _, a, _, b]:
                     self.connect(a, b)
-                case ["connect_bd_intf_net", "get_bd_intf_pins", a, "get_bd_intf_pins", b]:
+                case ["connect_bd_intf_net", _, a, _, b]:
                     self.connect_stream(a, b)
                 case ["set_property", name, value, "get_bd_cells", path] if path in self.cells and "CONFIG." in name:
                     parameters = {**self.cells[path].parameters, name.removeprefix("CONFIG."): value}
@@ -148,9 +148,9 @@ class Netlist:
         net_of, wires = self._resolve(interfaces)
         lines = [f"module {top} (", ",\n".join(map(_declare, self.ports.values())), ");"]
         lines += [f"  wire {bus(width)}{name};" for name, width in wires.items()]
-        for port in self.ports.values():
-            if port.is_output and net_of[Pin(TOP, port.name)] != port.name:
-                lines.append(f"  assign {port.name} = {net_of[Pin(TOP, port.name)]};")
+        for name, port in interfaces[TOP].items():
+            if port.is_output and net_of[Pin(TOP, name)] != port.name:
+                lines.append(f"  assign {port.name} = {net_of[Pin(TOP, name)]};")
         for path, cell in self.cells.items():
             lines += _instance(path, cell, interfaces[path], net_of)
         return "\n".join([*lines, "endmodule", ""])
@@ -182,12 +182,6 @@ class Netlist:
 
     def _resolve(self, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> tuple[dict[Pin, str], dict[str, int]]:
         """The net of each connected leaf pin, and the width of each wire."""
-        for group in self._streams.all():
-            ends = self._leaves(group)
-            if len(ends) != 2:
-                raise DesignError(f"a stream has two ends, not {len(ends)}: {', '.join(map(str, ends))}")
-            for signal in STREAM_SIGNALS:
-                self._nets.join(*(_stream_pin(end, signal, interfaces) for end in ends))
         net_of: dict[Pin, str] = {}
         wires: dict[str, int] = {}
         for group in self._nets.all():
@@ -218,13 +212,9 @@ class Netlist:
 
 def _port(pin: Pin, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> ModulePort:
     try:
-        return interfaces[pin.path][pin.name.lower()]
+        return interfaces[pin.path][pin.name]
     except KeyError:
         raise DesignError(f"there is no port {pin}") from None
-
-
-def _stream_pin(pin: Pin, signal: str, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> Pin:
-    return Pin(pin.path, _port(Pin(pin.path, f"{pin.name}_{signal}"), interfaces).name)
 
 
 def _flat(path: str) -> str:
@@ -243,8 +233,8 @@ def _head(cell: Instance) -> str:
 
 def _instance(path: str, cell: Instance, ports: Mapping[str, ModulePort], net_of: Mapping[Pin, str]) -> list[str]:
     bindings = []
-    for port in ports.values():
+    for name, port in ports.items():
         # Vivado drives the open inputs of a block design with zero; open outputs stay open
         open_end = "" if port.is_output else f"{{{port.width}{{1'b0}}}}"
-        bindings.append(f"    .{port.name}({net_of.get(Pin(path, port.name), open_end)})")
+        bindings.append(f"    .{port.name}({net_of.get(Pin(path, name), open_end)})")
     return [f"  {_head(cell)} {_flat(path)} (", ",\n".join(bindings), "  );"]
