@@ -15,7 +15,7 @@ from hw.compare import Difference, Tensors, first_difference, save
 from hw.design.design import Design, Edge
 from hw.design.top import whole
 from hw.rtlsim.whole import open_design, run_frames
-from hw.streams.sim import Progress, ProtocolError, RunResult, StallError
+from hw.streams.sim import ProtocolError, RunResult, StallError
 
 Array = npt.NDArray[Any]
 
@@ -92,20 +92,18 @@ def _filled(values: Array, reference: Array) -> Array:
 
 def _standstill(design: Design, edges: Mapping[str, Edge], error: StallError) -> Finding:
     """Return the join that waits for one input while another is full; else the first node that kept something."""
-    ends: dict[str, list[tuple[Edge, Progress]]] = {}
-    for name, edge in edges.items():
-        if edge.sink is not None:
-            ends.setdefault(edge.sink.node, []).append((edge, error.streams[name]))
-    for node, inputs in ends.items():
+    seen = {edge.tensor: (edge, error.streams[name]) for name, edge in edges.items()}
+    for node in design.nodes:
+        inputs = [seen[name] for name in node.inputs if name in seen]
         full = [edge for edge, progress in inputs if progress.valid and not progress.ready]
         starved = [edge for edge, progress in inputs if not progress.valid]
         if full and starved:
-            return Finding(node, f"{node} waits for {starved[0]} while {full[0]} is full: too short a FIFO there")
-    done = {edge.tensor: error.streams[name] for name, edge in edges.items()}
-    for known in design.nodes:
-        written = [done[name] for name in known.outputs if name in done]
-        read = [done[name] for name in known.inputs if name in done]
-        short = [p for p in written if p.done < p.expected]
+            return Finding(
+                node.name, f"{node.name} waits for {starved[0]} while {full[0]} is full: too short a FIFO there"
+            )
+    for node in design.nodes:
+        read = [seen[name][1] for name in node.inputs if name in seen]
+        short = [seen[name][1] for name in node.outputs if seen[name][1].done < seen[name][1].expected]
         if short and all(p.done >= p.expected for p in read):
-            return Finding(known.name, f"{known.name} ({known.op}) took all its input and gave {short[0]}")
+            return Finding(node.name, f"{node.name} ({node.op}) took all its input and gave {short[0]}")
     return Finding("", f"no node stands out: {error}")
