@@ -160,10 +160,6 @@ class Design(_Record):
         names = self.modules[module] if module else [name for files in self.modules.values() for name in files]
         return packages_first(self.rtl / name for name in names)
 
-    def cells(self) -> list[Path]:
-        """Return the sources of all modules but the top, for another module around them."""
-        return [path for path in self.sources() if path.stem != self.top]
-
     def node(self, name: str) -> DesignNode:
         """Return the node of a name."""
         return next(node for node in self.nodes if node.name == name)

@@ -74,7 +74,8 @@ def open_design(design: Design, text: str = "", sources: Iterable[Path] = (), **
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder) / "top.v"
         top.write_text(text)
-        library = build(design.top, [*design.cells(), *sources, top], **compiled)
+        cells = [path for path in design.sources() if path.stem != design.top]
+        library = build(design.top, [*cells, *sources, top], **compiled)
     return Simulation(library, design.rtl)
 
 

