@@ -141,15 +141,15 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        weights = node.constant(1)
-        if node.input_type(0) != "BINARY" or not np.isin(weights, (0, 1)).all():
+        weights = node.constant()
+        if node.input_type(0).name != "BINARY" or not np.isin(weights, (0, 1)).all():
             raise node.refuse("is an XNOR product of other values than BINARY", "convert the graph to BINARY first")
         mw, mh = weights.shape
         padded = np.zeros((mh, -(-mw // 64) * 64), np.uint8)
         padded[:, :mw] = weights.T
         packed = emit.constant(np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little").view("<u8").T))
         parameters = [node.pixels(), mw, mh, node.sum_bits("accDataType")]
-        emit.call(node, "xnor_mvau", parameters, emit.read(node, 0), packed, emit.write_plain(node, 0))
+        emit.call(node, "xnor_mvau", parameters, emit.read(node), packed, emit.write_plain(node))
 
 
 def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:

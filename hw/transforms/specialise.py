@@ -17,8 +17,8 @@ from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveUniqueNodeNames, RemoveUnusedTensors, SortGraph
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from hw.errors import UnsupportedNodeError
 from hw.ops.cell_op import GENERIC_DOMAIN, CellOp
-from hw.ops.errors import UnsupportedNodeError
 from hw.ops.registry import own_operators, register
 from hw.transforms.passes import apply
 
