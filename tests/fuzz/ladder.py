@@ -84,11 +84,11 @@ def _forced(partition: Any, case: Case) -> dict[str, dict[str, int]]:
     sites, _ = analyse(partition, PART, {})
     found = {}
     for site in sites:
-        for node, option in zip(site.members, choose.choice(site.options), strict=True):
-            attributes = {name: value for name, value in option.attributes.items() if isinstance(value, int)}
+        for name, option in choose.choice(site).items():
+            attributes = {key: value for key, value in option.attributes.items() if isinstance(value, int)}
             attributes.pop("depth_trigger_bram", None)
             if choose.random() < 0.4 and math.prod(attributes.values()) <= 64:
-                found[node.name] = attributes
+                found[name] = attributes
     return found
 
 
