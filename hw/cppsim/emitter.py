@@ -210,9 +210,10 @@ class Emitter:
         """After a node's calls: pack its BINARY outputs, and note that its outputs are there."""
         for name in node.outputs:
             target = self.buffers[name]
-            if target.ready is None and target.plain is not None:
-                self.call(node, "pack", [target.pixels, target.channels], target.plain, target)
-            target.ready = len(self.calls) if target.ready is None else target.ready
+            if target.ready is None:
+                if target.plain is not None:
+                    self.call(node, "pack", [target.pixels, target.channels], target.plain, target)
+                target.ready = len(self.calls)
 
     def lay_out(self, inputs: list[str], outputs: list[str]) -> int:
         """Give every buffer its place, as low as those that live at the same time leave; returns the bytes.

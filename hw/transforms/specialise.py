@@ -62,9 +62,8 @@ class SpecialiseOwn(Transformation):
                 node.CopyFrom(own)
         # Own operators may be narrower than what they replace: tell their successors.
         model = apply(model, RemoveUnusedTensors(), InferDataTypes())
-        for node in model.graph.node:
-            if is_rtl_node(node):
-                _check_own(model, node)
+        for node in filter(is_rtl_node, model.graph.node):
+            _check_own(model, node)
         return model, False
 
 

@@ -36,9 +36,7 @@ def check_thresholds(model: Any) -> None:
     Raises:
         ValueError: naming the node, channel and values that are wrong.
     """
-    for node in model.graph.node:
-        if node.op_type not in THRESHOLD_NODES:
-            continue
+    for node in (node for node in model.graph.node if node.op_type in THRESHOLD_NODES):
         values = np.atleast_2d(model.get_initializer(node.input[1]))
         fractions = np.argwhere(values != np.rint(values))
         if len(fractions):

@@ -61,8 +61,6 @@ def _in_python(model: Any) -> Any:
     """A copy of ``model`` whose nodes run Python: FINN's RTL operators do so in mode "cppsim", ours in none."""
     model = apply(copy.deepcopy(model), InferShapes())
     model.set_metadata_prop("exec_mode", "")  # a stitched graph says "rtlsim"
-    for node in model.graph.node:
-        if is_rtl_node(node):
-            operator = getCustomOp(node)
-            operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
+    for operator in map(getCustomOp, filter(is_rtl_node, model.graph.node)):
+        operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
     return model
