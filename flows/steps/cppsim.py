@@ -75,11 +75,11 @@ def compare_hls(context: Context, golden: Golden) -> list[Verification]:
 
 def _compile(context: Context, model: Any, scale: float | None) -> Any:
     from hw.cppsim import Accelerator
-    from hw.cppsim.program import generate
+    from hw.cppsim.program import generate_program
 
     context.status("compiling the graph")
     try:
-        generate(model, scale=scale).write(context.folder / FOLDER)
+        generate_program(model, scale=scale).write(context.folder / FOLDER)
         return Accelerator.load(context.folder)
     except ToolFailure as error:
         raise ToolError(f"cppsim: {error}", error.log or context.log) from error

@@ -12,7 +12,7 @@ from finn.util.basic import getHWCustomOp
 from finn.util.fpgadataflow import is_rtl_node
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.ops.errors import UnsupportedNodeError
+from hw.errors import UnsupportedNodeError
 from hw.ops.registry import register
 
 
