@@ -2,7 +2,7 @@
 """Steps, their cache and resume.
 
 A step writes its files into `OUTPUT/NN_name/` and, last of all, `done.json` with its key, its results and the digest
-of every file. The key covers what the result depends on: the code that the step imports, its part of the
+of every file, also of those in folders. The key covers what the result depends on: the code that the step imports, its part of the
 configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json` is
 work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
 """
@@ -156,6 +156,11 @@ class Context:
         yield rows
         seconds = round(time.monotonic() - began, 2)
         rows.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder, by its path from there."""
+    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _read(paths: Sequence[Path]) -> list[str]:
@@ -317,13 +322,12 @@ class Pipeline:
 
     def _save(self, step: Step, key: str, result: StepResult, seconds: float, skipped: str | None) -> None:
         folder = self.context.folder
-        files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
         done = {
             "key": key,
             "step": step.name,
             "seconds": seconds,
             "skipped": skipped,
-            "files": files,
+            "files": file_digests(folder),
             "result": result.model_dump(mode="json"),
         }
         part = folder / "done.json.part"

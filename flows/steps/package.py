@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from flows.errors import ToolError
-from flows.pipeline import Context, Step
+from flows.pipeline import Context, Step, file_digests
 from flows.report.summary import StepResult, Verification
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
 from flows.steps.golden import Golden, load_golden
-from hw.cache import file_digest
 from hw.driver.standin import REFERENCE_MHZ
 
 if TYPE_CHECKING:
@@ -105,7 +104,7 @@ def run(context: Context) -> Packaged:
         "classes": list(golden.classes),
         "folding": {node.name: dict(node.folding) for node in design.nodes},
         "checkpoint": checkpoint.sha256 if checkpoint else "",
-        "files": _digests(deploy),
+        "files": file_digests(deploy),
     }
     write(deploy, settings)
     rows = [row for engine in engines for row in _try_driver(context, deploy, engine, len(golden.images))]
@@ -159,10 +158,6 @@ def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> lis
         if done.returncode != 0 or not verdict[0].startswith("EXACT"):
             raise ToolError(f"the driver on {engine}: {verdict[0]}")
     return rows
-
-
-def _digests(deploy: Path) -> dict[str, str]:
-    return {str(path.relative_to(deploy)): file_digest(path) for path in sorted(deploy.rglob("*")) if path.is_file()}
 
 
 def _zip(deploy: Path, target: Path, name: str) -> Path:

@@ -45,6 +45,8 @@ class Recorder:
     def first(self, context: Context) -> Value:
         self.runs.append("first")
         (context.folder / "value").write_text(str(context.config.images))
+        (context.folder / "inner" / "rom").mkdir(parents=True)
+        (context.folder / "inner" / "rom" / "weights").write_text("0110")
         return Value(value=context.config.images)
 
     def second(self, context: Context) -> Sum:
@@ -93,10 +95,14 @@ def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) ->
     assert recorder.build(images=3).result(Sum) == Sum(sum=6)
 
 
-def test_a_changed_artifact_is_noticed(recorder: Recorder) -> None:
+@pytest.mark.parametrize("file", ["value", "inner/rom/weights"])
+def test_a_changed_or_missing_artifact_is_noticed(recorder: Recorder, file: str) -> None:
     recorder.build()
-    (recorder.folder / "first" / "value").write_text("9")
+    (recorder.folder / "first" / file).write_text("9")
     assert statuses(recorder.build()) == ["done", "cached"]
+    (recorder.folder / "first" / file).unlink()
+    assert statuses(recorder.build()) == ["done", "cached"]
+    assert statuses(recorder.build()) == ["cached", "cached"]
 
 
 def test_a_killed_step_is_done_again(recorder: Recorder) -> None:
