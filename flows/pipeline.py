@@ -2,9 +2,9 @@
 """Steps, their cache and resume.
 
 A step writes its files into `OUTPUT/NN_name/` and, last of all, `done.json` with its key, its results and the digest
-of every file, also of those in folders. The key covers what the result depends on: the code that the step imports, its part of the
-configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json` is
-work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
+of every file below that folder. The key covers what the result depends on: the code that the step imports, its part of
+the configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json`
+is work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -96,6 +96,8 @@ class Context:
     current: str = ""
     results: dict[str, StepResult] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
+    compared: list[Verification] = field(default_factory=list)
+    """What the running step has compared so far."""
     status: Callable[[str], None] = lambda text: None
     memory: PeakMemory = field(default_factory=PeakMemory)
 
@@ -149,13 +151,12 @@ class Context:
         return next(result for result in self.results.values() if isinstance(result, kind))
 
     @contextlib.contextmanager
-    def comparing(self, stage: str, engine: str, images: int) -> Iterator[list[Verification]]:
-        """Take the time of a comparison that raises where anything differs; its row is in the list afterwards."""
-        rows: list[Verification] = []
+    def comparing(self, stage: str, engine: str, images: int) -> Iterator[None]:
+        """Take the time of a comparison that raises where anything differs, and note it as one without."""
         began = time.monotonic()
-        yield rows
+        yield
         seconds = round(time.monotonic() - began, 2)
-        rows.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
+        self.compared.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
 
 
 def file_digests(folder: Path) -> dict[str, str]:
@@ -260,11 +261,12 @@ class Pipeline:
         began = time.monotonic()
         skipped: str | None = None
         result = step.result()
+        self.context.compared = []
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
             with _talk_goes_to(self.context.log):
-                result = step.run(self.context)
+                result = step.run(self.context).model_copy(update={"verification": tuple(self.context.compared)})
         except Skipped as why:
             skipped = str(why)
         seconds = round(time.monotonic() - began, 2)

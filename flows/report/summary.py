@@ -52,7 +52,7 @@ class Verification(_Strict):
 class StepResult(_Strict):
     """What a step says besides the files that it leaves; each has a subclass with what it found.
 
-    `warning` is shown, and stands in the report.
+    `verification` is filled in by the pipeline; `warning` is shown, and stands in the report.
     """
 
     verification: tuple[Verification, ...] = ()

@@ -19,11 +19,11 @@ from hw.errors import ToolFailure
 FOLDER = "cppsim"
 
 
-def compare_program(context: Context) -> tuple[list[Verification], Accuracy | None]:
+def compare_program(context: Context) -> Accuracy | None:
     """Compile the graph and compare it.
 
     Returns:
-        Rows of the verification, and the accuracy of the hardware where the labels are known.
+        The accuracy of the hardware, where the labels are known.
 
     Raises:
         ToolError: the first node, pixel and channel that differ.
@@ -31,10 +31,10 @@ def compare_program(context: Context) -> tuple[list[Verification], Accuracy | No
     model = context.model("specialise")
     accelerator = _compile(context, model, context.result(Converted).scale)
     golden = load_golden(context, all_images=True)
-    with context.comparing("tensors", "cppsim", 1) as rows:
+    with context.comparing("tensors", "cppsim", 1):
         _compare_tensors(context, model, accelerator, golden.images[0], 0)
     stage = "graph" if golden.labels is None else "test images"
-    with context.comparing(stage, "cppsim", len(golden.images)) as more:
+    with context.comparing(stage, "cppsim", len(golden.images)):
         found = accelerator.run(golden.images, progress=lambda done, n: context.status(f"cppsim: {done}/{n} images"))
         expected = golden.hardware
         wrong = np.flatnonzero((found.reshape(expected.shape) != expected).any(axis=1))
@@ -48,10 +48,10 @@ def compare_program(context: Context) -> tuple[list[Verification], Accuracy | No
             )
     flat = found.reshape(len(found), -1)
     answers = flat[:, 0].astype(np.int64) if context.config.label_select else flat.argmax(axis=1)
-    return rows + more, _accuracy(context, answers, golden)
+    return _accuracy(context, answers, golden)
 
 
-def compare_hls(context: Context, golden: Golden) -> list[Verification]:
+def compare_hls(context: Context, golden: Golden) -> None:
     """FINN's own simulation of the nodes' HLS twins, on one image; a row that says why, where it cannot run.
 
     Raises:
@@ -61,16 +61,16 @@ def compare_hls(context: Context, golden: Golden) -> list[Verification]:
 
     reason = missing()
     if reason is not None:
-        stage, engine = "HLS twins", "cppsim-hls"
-        return [Verification(stage=stage, engine=engine, images=0, mismatches=None, seconds=0.0, reason=reason)]
+        row = Verification(stage="HLS twins", engine="cppsim-hls", images=0, mismatches=None, seconds=0, reason=reason)
+        context.compared.append(row)
+        return
     context.status("compiling the HLS twin of every node")
     model = context.model("fold")
     tensors = _compile(context, model, None).tensors(golden.images[0])
-    with context.comparing("HLS twins", "cppsim-hls", 1) as rows:
+    with context.comparing("HLS twins", "cppsim-hls", 1):
         _, found = compare_twins(model, tensors, context.board.part)
         if found is not None:
             raise ToolError(f"FINN's HLS differs from cppsim: {found}", context.log)
-    return rows
 
 
 def _compile(context: Context, model: Any, scale: float | None) -> Any:

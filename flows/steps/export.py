@@ -40,7 +40,7 @@ def run(context: Context) -> Exported:
         data = _images(config)
         context.status(f"{len(data)} images: {data.dataset}")
         network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
-        with context.comparing("export", "qonnx", min(config.images, len(data))) as rows:
+        with context.comparing("export", "qonnx", min(config.images, len(data))):
             classes = class_names(config.network)
             export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
     except ExportError as error:
@@ -48,7 +48,6 @@ def run(context: Context) -> Exported:
     except ModelError as error:
         raise UserError(str(error)) from error
     return Exported(
-        verification=tuple(rows),
         warning=_warning(separate_ties(network)),  # nobody needs the network that it moves any more
         dataset=data.dataset,
         images=len(data),

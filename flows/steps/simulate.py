@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Skipped, Step
-from flows.report.summary import StepResult, Verification
+from flows.report.summary import StepResult
 from flows.steps.golden import Golden, load_golden
 from hw.compare import DIFFERENCE, save
 
@@ -44,7 +44,7 @@ def run(context: Context) -> Simulated:
     finn_env.setup(context.folder / "finn")
     design = Design.load(context.path("design", "design"))
     golden = load_golden(context)
-    rows = _compare_nodes(context, design, golden)
+    _compare_nodes(context, design, golden)
     picks = np.arange(context.config.frames) % len(golden.images)
     images = golden.images[picks]
     frames = images.transpose(0, 2, 3, 1)  # the hardware takes channels last
@@ -52,7 +52,7 @@ def run(context: Context) -> Simulated:
     disturbed: dict[str, Any] = {"stall_in": STALL, "stall_out": STALL, "seed": SEED, "interrupt": True}
     for stage, options in (("stitched", {}), ("stitched, random stalls", disturbed)):
         context.status(f"{stage}: {len(frames)} frames")
-        with context.comparing(stage, "rtlsim", len(frames)) as more:
+        with context.comparing(stage, "rtlsim", len(frames)):
             try:
                 result = simulate(design, frames, **options)
             except (StallError, SimulationError) as error:
@@ -62,18 +62,17 @@ def run(context: Context) -> Simulated:
             if len(wrong):
                 problem = f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}"
                 raise _explained(context, stage, design, images, options=options, problem=problem)
-        rows += more
         figures = figures or {"interval_cycles": result.interval, "latency_cycles": result.latency}
-    return Simulated(verification=tuple(rows), **figures)
+    return Simulated(**figures)
 
 
-def _compare_nodes(context: Context, design: Design, golden: Golden) -> list[Verification]:
+def _compare_nodes(context: Context, design: Design, golden: Golden) -> None:
     from hw.rtlsim.nodes import check_nodes
     from hw.transforms.verify import tensors
 
     context.status(f"compiling {len(design.modules)} modules side by side")
     expected = tensors(context.model("design"), golden.images[0])
-    with context.comparing("nodes", "rtlsim", 1) as rows:
+    with context.comparing("nodes", "rtlsim", 1):
         results = check_nodes(design, expected)
         wrong = [result for result in results if result.difference is not None]
         if wrong:
@@ -83,7 +82,6 @@ def _compare_nodes(context: Context, design: Design, golden: Golden) -> list[Ver
             context.log.with_name("node-differences.log").write_text(text)
             path = save(first, expected, {first.tensor: wrong[0].got}, context.config.output / "report")
             raise ToolError(f"RTL differs from Python: {first}", path)
-    return rows
 
 
 def _explained(

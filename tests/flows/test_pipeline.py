@@ -54,7 +54,8 @@ class Recorder:
         (context.folder / "half").write_text("written before the fault")
         if self.fault is not None:
             raise self.fault
-        total = int(context.path("first", "value").read_text()) + context.result(Value).value
+        with context.comparing("sum", "python", 1):
+            total = int(context.path("first", "value").read_text()) + context.result(Value).value
         return Sum(sum=total, **self.extra)
 
     def build(self, images: int = 2, **options: Any) -> Context:
@@ -86,13 +87,15 @@ def test_second_build_comes_from_the_cache_with_its_results(recorder: Recorder) 
     assert statuses(recorder.build()) == ["done", "done"]
     again = recorder.build()
     assert statuses(again) == ["cached", "cached"]
-    assert again.result(Sum) == Sum(sum=4)
+    assert again.result(Sum).sum == 4
+    assert [(row.stage, row.mismatches) for row in again.result(Sum).verification] == [("sum", 0)]
+    assert again.result(Value).verification == ()
     assert recorder.runs == ["first", "second"]
 
 
 def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) -> None:
     recorder.build()
-    assert recorder.build(images=3).result(Sum) == Sum(sum=6)
+    assert recorder.build(images=3).result(Sum).sum == 6
 
 
 @pytest.mark.parametrize("file", ["value", "inner/rom/weights"])
