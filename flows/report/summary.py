@@ -138,13 +138,16 @@ class Vivado(_Strict):
     uram: int | None = Field(ge=0)
 
 
-class StepTime(_Strict):
-    """How a step ended."""
+class StepRecord(_Strict):
+    """How a step ended; `reason` says why it was skipped, or what it warns of."""
 
     name: str
     status: Literal["done", "cached", "skipped"]
     seconds: float = Field(ge=0)
     reason: str | None
+
+    def __str__(self) -> str:
+        return f"  {self.name:<12} {self.status:<8} {self.seconds:8.1f} s  {self.reason or ''}".rstrip()
 
 
 class Summary(_Strict):
@@ -161,7 +164,7 @@ class Summary(_Strict):
     performance: Performance
     resources: ResourceUse
     vivado: Vivado | None
-    steps: tuple[StepTime, ...]
+    steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
 
     @property

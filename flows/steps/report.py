@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import time
 
-from flows.pipeline import Context, Step, StepRecord
-from flows.report.summary import Graph, NodeRow, Performance, ResourceUse, StepResult, StepTime, Summary
+from flows.pipeline import Context, Step
+from flows.report.summary import Graph, NodeRow, Performance, ResourceUse, StepRecord, StepResult, Summary
 from flows.steps.bitfile import Bitfile
 from flows.steps.convert import Converted
 from flows.steps.design import Designed
@@ -26,13 +26,13 @@ def run(context: Context) -> StepResult:
     nodes = _nodes(context)
     pictures = Pictures.of(nodes)
     # this step is among those reported on; what is left of it is to write the files
-    own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2))
-    summary = _summary(context, nodes, [*context.records, own])
+    own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2), reason=None)
+    summary = _summary(context, nodes, (*context.records, own))
     write_report(summary, nodes, pictures, context.folder, load_golden(context).classes)
     return StepResult()
 
 
-def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) -> Summary:
+def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ...]) -> Summary:
     checkpoint = context.result(Exported).checkpoint
     assert checkpoint is not None
     simulated, synthesised = context.result(Simulated), context.result(Synthesised)
@@ -61,7 +61,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
         ),
         resources=synthesised.resources or ResourceUse.model_validate(nothing),
         vivado=context.result(Bitfile).vivado,
-        steps=tuple(StepTime(**record.model_dump()) for record in steps),
+        steps=steps,
         peak_memory_mb=context.memory.mb,
     )
 
