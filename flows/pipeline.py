@@ -291,8 +291,8 @@ class Pipeline:
             Console(file=stream, width=120).print_exception(max_frames=40)
         if isinstance(error, ToolError):
             return error if error.log else ToolError(str(error), self.context.log)
-        log = error.log if isinstance(error, ToolFailure) else None
-        return ToolError(f"step '{step.name}' failed: {_first_line(error)}", log or self.context.log)
+        what, log = (error, error.log) if isinstance(error, ToolFailure) else (_first_line(error), None)
+        return ToolError(f"step '{step.name}' failed: {what}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
         config = self.context.config.model_dump(mode="json", include=set(step.options))

@@ -13,8 +13,7 @@ from flows.pipeline import Context
 from flows.report.summary import Accuracy, ClassAccuracy, Verification
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
-from flows.steps.golden import Golden, load_golden
-from hw.errors import ToolFailure
+from flows.steps.golden import Golden, compare_tensors, load_golden
 
 FOLDER = "cppsim"
 
@@ -78,23 +77,16 @@ def _compile(context: Context, model: Any, scale: float | None) -> Any:
     from hw.cppsim.program import generate
 
     context.status("compiling the graph")
-    try:
-        generate(model, scale=scale).write(context.folder / FOLDER)
-        return Accelerator.load(context.folder)
-    except ToolFailure as error:
-        raise ToolError(f"cppsim: {error}", error.log or context.log) from error
+    generate(model, scale=scale).write(context.folder / FOLDER)
+    return Accelerator.load(context.folder)
 
 
 def _compare_tensors(context: Context, model: Any, accelerator: Any, image: NDArray[np.uint8], number: int) -> None:
     """Every tensor of one image with FINN's Python execution of the same graph."""
-    from hw.compare import first_difference, save, written
     from hw.transforms.verify import tensors
 
-    expected, got = tensors(model, image), accelerator.tensors(image)
-    found = first_difference(written(model), expected, got, number)
-    if found is not None:
-        path = save(found, expected, got, context.config.output / "report")
-        raise ToolError(f"cppsim differs from Python: {found}", path)
+    expected, found = tensors(model, image), accelerator.tensors(image)
+    compare_tensors(context, "cppsim differs from Python:", model, expected, found, number=number)
 
 
 def _accuracy(context: Context, answers: NDArray[np.int64], golden: Golden) -> Accuracy | None:

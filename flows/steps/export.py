@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 class Exported(StepResult):
-    """Where the images come from, how many there are, and the network that they went through."""
+    """Where the images come from, and the network that they went through."""
 
-    dataset: str = ""
-    images: int = 0
-    checkpoint: Checkpoint | None = None
+    dataset: str
+    checkpoint: Checkpoint
 
 
 def run(context: Context) -> Exported:
@@ -50,7 +49,6 @@ def run(context: Context) -> Exported:
     return Exported(
         warning=_warning(separate_ties(network)),  # nobody needs the network that it moves any more
         dataset=data.dataset,
-        images=len(data),
         checkpoint=Checkpoint(
             sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
         ),

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,9 @@ from flows.report.summary import StepResult
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
 from flows.steps.golden import Golden, load_golden
+from hw.design.design import Design
+from hw.driver.settings import FORMAT, write
 from hw.driver.standin import REFERENCE_MHZ
-
-if TYPE_CHECKING:
-    from hw.design.design import Design
 
 PICTURES = 10
 ROOT = Path(__file__).parents[2]
@@ -57,21 +56,11 @@ accelerator.bit and accelerator.hwh (or accelerator.xclbin) are here where the b
 elsewhere from this build, `python3 -m driver --add-bitfile FOLDER` takes them in (vivado/README)."""
 
 
-class Packaged(StepResult):
-    """The design's id, how many files the package has, and the zip of it."""
-
-    build_id: str = ""
-    files: int = 0
-    archive: str = ""
-
-
-def run(context: Context) -> Packaged:
+def run(context: Context) -> StepResult:
     """Collect the package, then run its driver on the stand-in."""
     from hw.deploy.settings import build_id, io_shape_dict
     from hw.deploy.standin import copy_driver
     from hw.deploy.vivado import write_scripts
-    from hw.design.design import Design
-    from hw.driver.settings import FORMAT, write
 
     design = Design.load(context.path("design", "design"))
     golden = load_golden(context)
@@ -96,22 +85,21 @@ def run(context: Context) -> Packaged:
     shutil.copy(NOTEBOOK, deploy / "notebooks")
     engines = _add_standin(context, deploy / "standin", facts["build_id"], design)
     (deploy / "README").write_text(README.format(**facts, bitfile=BITFILE))
-    checkpoint = context.result(Exported).checkpoint
     settings: dict[str, Any] = facts | {
         "format": FORMAT,
         "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
         "scale": context.result(Converted).scale,
         "classes": list(golden.classes),
         "folding": {node.name: dict(node.folding) for node in design.nodes},
-        "checkpoint": checkpoint.sha256 if checkpoint else "",
+        "checkpoint": context.result(Exported).checkpoint.sha256,
         "files": file_digests(deploy),
     }
     write(deploy, settings)
     for engine in engines:
         _try_driver(context, deploy, engine, len(golden.images))
     name = f"{context.config.network}-{context.board.name}"
-    archive = _zip(deploy, context.folder / f"{name}.zip", name)
-    return Packaged(build_id=facts["build_id"], files=len(settings["files"]), archive=archive.name)
+    _zip(deploy, context.folder / f"{name}.zip", name)
+    return StepResult()
 
 
 def _write_vectors(golden: Golden, deploy: Path) -> None:
@@ -158,19 +146,17 @@ def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> Non
             raise ToolError(f"the driver on {engine}: {verdict[0]}")
 
 
-def _zip(deploy: Path, target: Path, name: str) -> Path:
+def _zip(deploy: Path, target: Path, name: str) -> None:
     """The package as one file that unpacks into a folder called `name`."""
     links = target.with_suffix("")
     shutil.copytree(deploy, links / name)
     shutil.make_archive(str(links), "zip", links, name)
     shutil.rmtree(links)
-    return target
 
 
 STEP = Step(
     "package",
     run,
-    Packaged,
     options=("network", "verify", "images"),
     needs=("export", "convert", "verify", "design"),
     reads=(NOTEBOOK, ROOT / "hw" / "driver", ROOT / "hw" / "streams"),

@@ -6,14 +6,14 @@ from __future__ import annotations
 import time
 
 from flows.pipeline import Context, Step
-from flows.report.summary import Graph, NodeRow, Performance, ResourceUse, StepRecord, StepResult, Summary
+from flows.report.summary import Graph, NodeRow, Performance, StepRecord, StepResult, Summary
 from flows.steps.bitfile import Bitfile
 from flows.steps.convert import Converted
 from flows.steps.design import Designed
 from flows.steps.export import Exported
 from flows.steps.golden import load_golden
 from flows.steps.simulate import Simulated
-from flows.steps.synthesise import COUNTED, Synthesised
+from flows.steps.synthesise import Synthesised
 from flows.steps.verify import Verified
 from hw.design.design import Design
 
@@ -33,18 +33,14 @@ def run(context: Context) -> StepResult:
 
 
 def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ...]) -> Summary:
-    checkpoint = context.result(Exported).checkpoint
-    assert checkpoint is not None
-    simulated, synthesised = context.result(Simulated), context.result(Synthesised)
-    interval, have = simulated.interval_cycles, context.board.resources
-    available = {name: getattr(have, name) for name in COUNTED}
-    nothing = {"tool": None, "fits": None, "available": available} | dict.fromkeys(COUNTED)
+    simulated = context.result(Simulated)
+    interval = simulated.interval_cycles
     return Summary(
         board=context.board.name,
         part=context.board.part,
         clock_mhz=context.clock_mhz,
         network=context.config.network,
-        checkpoint=checkpoint,
+        checkpoint=context.result(Exported).checkpoint,
         graph=Graph(
             nodes=len(nodes),
             hls_nodes=sum(node.op.endswith("_hls") for node in nodes),
@@ -59,7 +55,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
             bottleneck=max(nodes, key=lambda node: node.cycles or 0).name,
             fifo_bits=context.result(Designed).fifo_bits,
         ),
-        resources=synthesised.resources or ResourceUse.model_validate(nothing),
+        resources=context.result(Synthesised).resources,
         vivado=context.result(Bitfile).vivado,
         steps=steps,
         peak_memory_mb=context.memory.mb,

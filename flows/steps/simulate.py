@@ -6,7 +6,7 @@ Undisturbed, frames come back to back; disturbed, a reset breaks a first one off
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,8 @@ from flows.pipeline import Context, Skipped, Step
 from flows.report.summary import StepResult
 from flows.steps.golden import Golden, load_golden
 from hw.compare import DIFFERENCE, save
-
-if TYPE_CHECKING:
-    from hw.design.design import Design
+from hw.design.design import Design
+from hw.streams.sim import SimulationError, StallError
 
 SEED = 1
 """Of the stalls."""
@@ -34,10 +33,8 @@ class Simulated(StepResult):
 def run(context: Context) -> Simulated:
     """Simulate the design's nodes and the whole."""
     from hw import finn_env
-    from hw.design.design import Design
     from hw.rtlsim.stress import STALL
     from hw.rtlsim.whole import simulate
-    from hw.streams.sim import SimulationError, StallError
 
     if "rtlsim" not in context.config.verify:
         raise Skipped("rtlsim was not asked for (--verify)")
@@ -55,13 +52,12 @@ def run(context: Context) -> Simulated:
         with context.comparing(stage, "rtlsim", len(frames)):
             try:
                 result = simulate(design, frames, **options)
-            except (StallError, SimulationError) as error:
+                wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
+                if len(wrong):
+                    raise ToolError(f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}")
+            except (StallError, SimulationError, ToolError) as error:
                 problem = str(error)
                 raise _explained(context, stage, design, images, options=options, problem=problem) from error
-            wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
-            if len(wrong):
-                problem = f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}"
-                raise _explained(context, stage, design, images, options=options, problem=problem)
         figures = figures or {"interval_cycles": result.interval, "latency_cycles": result.latency}
     return Simulated(**figures)
 
@@ -89,7 +85,6 @@ def _explained(
 ) -> ToolError:
     """The error for a run that went wrong, with the node that is to blame: the run is repeated with all in view."""
     from hw.rtlsim.trace import explain
-    from hw.streams.sim import SimulationError
     from hw.transforms.verify import tensors
 
     context.status(f"{stage}: {problem}; looking for the node")

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field
-
-from flows.errors import ToolError, UserError
+from flows.errors import UserError
 from flows.pipeline import Context, Step
 from flows.report.summary import NodeResources, ResourceUse, StepResult
 
@@ -15,25 +13,21 @@ COUNTED = ("lut", "ff", "bram36", "dsp")
 class Synthesised(StepResult):
     """What the design and each node take."""
 
-    resources: ResourceUse | None = None
-    nodes: dict[str, NodeResources] = Field(default_factory=dict)
+    resources: ResourceUse
+    nodes: dict[str, NodeResources]
 
 
 def run(context: Context) -> Synthesised:
     """Synthesise; a design that does not fit fails the build with the table, unless it is allowed to."""
     from hw.design.design import Design
     from hw.synth.design import synthesise_design
-    from hw.synth.yosys import SynthesisError
 
-    try:
-        found = synthesise_design(
-            Design.load(context.path("design", "design")),
-            context.board.family,
-            workers=context.config.workers,
-            progress=lambda done, total: context.status(f"{done}/{total} modules"),
-        )
-    except SynthesisError as error:
-        raise ToolError(str(error), error.log or context.log) from error
+    found = synthesise_design(
+        Design.load(context.path("design", "design")),
+        context.board.family,
+        workers=context.config.workers,
+        progress=lambda done, total: context.status(f"{done}/{total} modules"),
+    )
     available = {name: getattr(context.board.resources, name) for name in COUNTED}
     excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in found.total.exceeding(available).items()]
     if excess and not context.config.allow_overfit:

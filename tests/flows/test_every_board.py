@@ -59,7 +59,7 @@ def test_generate_fit_package_and_scripts(
     found = context(board, tiny_build, tmp_path)
     found.current = "synthesise"
     resources = synthesise.run(found).resources
-    assert resources is not None and resources.lut is not None and resources.fits
+    assert resources.lut is not None and resources.fits
     assert resources.available.lut == board.resources.lut
     assert 0 < resources.lut < resources.available.lut
     found.current = "package"
