@@ -21,10 +21,10 @@ from hw.design.design import Design
 def run(context: Context) -> StepResult:
     """Gather the figures; one that was not measured is null."""
     began = time.monotonic()
-    from flows.report.html import Pictures, write_report  # matplotlib takes a second
+    from flows.report.html import draw_pictures, write_report  # matplotlib takes a second
 
     nodes = _nodes(context)
-    pictures = Pictures.of(nodes)
+    pictures = draw_pictures(nodes)
     # this step is among those reported on; what is left of it is to write the files
     own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2), reason=None)
     summary = _summary(context, nodes, (*context.records, own))
