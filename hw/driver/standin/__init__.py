@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,28 +30,22 @@ _FIRST_IP = 0xA0000000
 _IP_RANGE = 0x1000
 
 
-class Clocks:
-    """The processing system's clocks: what is asked for is what runs."""
-
-    def __init__(self) -> None:
-        self.fclk0_mhz = REFERENCE_MHZ
-
-
 class StandIn:
     """Takes the place of the module pynq.
 
     Args:
         package: folder with settings.json and standin/.
         engine: "rtlsim" or "cppsim".
-        faults: what shall go wrong; default: what IR2NET_FAULT names.
+
+    What shall go wrong is what IR2NET_FAULT names.
     """
 
-    def __init__(self, package: Path, engine: str, faults: Faults | None = None) -> None:
+    def __init__(self, package: Path, engine: str) -> None:
         self.package = package
         self.engine = engine
-        self.faults = Faults.of(os.environ.get("IR2NET_FAULT", "")) if faults is None else faults
+        self.faults = Faults.of(os.environ.get("IR2NET_FAULT", ""))
         self.memory = Memory()
-        self.Clocks = Clocks()
+        self.Clocks = SimpleNamespace(fclk0_mhz=REFERENCE_MHZ)  # what is asked for is what runs
         self._by_address: dict[int, Iodma] = {}
 
     def Overlay(self, bitfile: str, download: bool = True, device: Any = None) -> Overlay:  # noqa: N802 - pynq's name
