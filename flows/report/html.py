@@ -26,7 +26,6 @@ _ROLES = {
     "store": ("#8b95a1", "FIFO, width converter"),
 }
 """Colour of each role, and what the legend says of it."""
-_RESOURCES = (("lut", "LUT"), ("ff", "FF"), ("bram36", "BRAM36"), ("dsp", "DSP"))
 _INK, _GRID = "#1d2733", "#e3e7ec"
 
 
@@ -106,9 +105,9 @@ def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
 def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, float | None]]:
     """Name, taken, available and share of each resource."""
     rows = []
-    for key, name in _RESOURCES:
-        taken, available = getattr(summary.resources, key), getattr(summary.resources.available, key)
-        rows.append((name, taken, available, None if taken is None or not available else taken / available))
+    for name, available in summary.resources.available:
+        taken = getattr(summary.resources, name)
+        rows.append((name.upper(), taken, available, None if taken is None or not available else taken / available))
     return rows
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 from flows.errors import UserError
 from flows.pipeline import Context, Step
-from flows.report.summary import NodeResources, ResourceUse, StepResult
-
-COUNTED = ("lut", "ff", "bram36", "dsp")
+from flows.report.summary import COUNTED, Available, NodeResources, ResourceUse, StepResult
 
 
 class Synthesised(StepResult):
@@ -28,17 +26,17 @@ def run(context: Context) -> Synthesised:
         workers=context.config.workers,
         progress=lambda done, total: context.status(f"{done}/{total} modules"),
     )
-    available = {name: getattr(context.board.resources, name) for name in COUNTED}
+    available = context.board.resources.model_dump(include=set(COUNTED))
     excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in found.total.exceeding(available).items()]
     if excess and not context.config.allow_overfit:
         raise UserError(
             f"the design does not fit {context.board.name}: {', '.join(excess)}",
             "lower --target-fps, choose a larger --board, or report it all the same with --allow-overfit",
         )
-    use = {"tool": found.tool, **NodeResources.of(found.total).model_dump(), "available": available, "fits": not excess}
+    nodes = {name: NodeResources.model_validate(used, from_attributes=True) for name, used in found.nodes.items()}
+    total = {name: getattr(found.total, name) for name in COUNTED}
     return Synthesised(
-        resources=ResourceUse.model_validate(use),
-        nodes={name: NodeResources.of(resources) for name, resources in found.nodes.items()},
+        resources=ResourceUse(tool=found.tool, **total, available=Available(**available), fits=not excess), nodes=nodes
     )
 
 
