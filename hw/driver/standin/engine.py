@@ -94,10 +94,9 @@ class CppEngine:
         """Frames (n, bytes) to results (n, bytes)."""
         frames, shapes = len(data), self._shapes
         idt, odt = DataType.of(shapes["idt"][0]), DataType.of(shapes["odt"][0])
-        beats = data.reshape((frames, *tuple(shapes["ishape_packed"][0][1:])))
+        beats = data.reshape((frames, *shapes["ishape_packed"][0][1:]))
         source = np.ascontiguousarray(unpack(beats, idt, shapes["ishape_folded"][0][-1]))
-        folded = tuple(shapes["oshape_folded"][0][1:])
-        target = np.empty((frames, *folded), odt.dtype)
+        target = np.empty((frames, *shapes["oshape_folded"][0][1:]), odt.dtype)
         inputs = (ctypes.c_void_p * 1)(source.ctypes.data)
         outputs = (ctypes.c_void_p * 1)(target.ctypes.data)
         if self._library.cppsim_run(self._handle, inputs, outputs, frames, 0, 1, None):
