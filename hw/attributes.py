@@ -6,10 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from onnx import NodeProto
+
+from hw.errors import UnsupportedNodeError
+
 
 class Attributes:
     """Mixin: what is read through ``get_nodeattr``, a method of FINN's operators."""
 
+    onnx_node: NodeProto
     get_nodeattr: Callable[[str], Any]
 
     def number(self, attribute: str) -> int:
@@ -23,3 +28,7 @@ class Attributes:
     def text(self, attribute: str) -> str:
         """A string attribute."""
         return str(self.get_nodeattr(attribute))
+
+    def refuse(self, problem: str, hint: str = "") -> UnsupportedNodeError:
+        """The error to raise when this node cannot be built or computed."""
+        return UnsupportedNodeError(self.onnx_node.name or self.onnx_node.op_type, problem, hint)

@@ -89,11 +89,8 @@ def first_difference(
     found = [row for row in order if row[0] in expected and row[0] in got]
     if not found:
         raise ValueError("nothing to compare: the two engines know no tensor by the same name")
-    for tensor, node, op in found:
-        result = difference(expected[tensor], got[tensor], node=node, op=op, tensor=tensor, image=image)
-        if result is not None:
-            return result
-    return None
+    results = (difference(expected[t], got[t], node=node, op=op, tensor=t, image=image) for t, node, op in found)
+    return next(filter(None, results), None)
 
 
 def save(found: Difference, expected: Tensors, got: Tensors, folder: Path) -> Path:

@@ -15,3 +15,11 @@ class ToolFailure(RuntimeError):  # noqa: N818 - the errors are its subclasses
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class UnsupportedNodeError(ToolFailure):
+    """A node asks for something that its hardware or its kernel cannot do; the message starts with its name."""
+
+    def __init__(self, node: str, problem: str, hint: str = "") -> None:
+        super().__init__(f"{node}: {problem}; {hint}" if hint else f"{node}: {problem}")
+        self.node = node

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 
 from flows.bench.measure import BENCHES, ROOT, Bench
-from flows.bench.results import Machine, Result, Results, commit, now, tools
+from flows.bench.results import Machine, Result, Results, commit, tools
 from flows.errors import UserError
 from flows.pipeline import Skipped
 from hw.errors import ToolFailure
@@ -50,7 +51,7 @@ def bench(
 
 def run(bench: Bench, folder: Path, version: str | None) -> Result:
     """Measure in `folder`, which is emptied; a bench that cannot run says why."""
-    date, machine = now(), Machine.here()
+    date, machine = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime()), Machine.here()
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     skipped = None

@@ -70,7 +70,7 @@ def _generate(network: str, program: Path, folder: Path, images: NDArray[np.uint
     from qonnx.core.modelwrapper import ModelWrapper
 
     from hw import finn_env
-    from hw.cppsim.program import generate
+    from hw.cppsim.program import generate_program
     from hw.transforms.convert import convert
     from hw.transforms.streamline import streamline
     from model.checkpoint import load_checkpoint, shipped_checkpoint
@@ -79,7 +79,7 @@ def _generate(network: str, program: Path, folder: Path, images: NDArray[np.uint
     finn_env.setup(folder / "finn")
     exported = export(load_checkpoint(shipped_checkpoint(network))[0], folder / "export", images)
     _, partition = convert(streamline(ModelWrapper(str(exported.model))))
-    generate(partition).write(program)
+    generate_program(partition).write(program)
 
 
 def _torch(network: str, images: NDArray[np.uint8]) -> float:

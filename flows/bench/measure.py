@@ -49,23 +49,17 @@ def main_job(network: str, folder: Path) -> dict[str, Figure]:
     Raises:
         Skipped: the build failed.
     """
-    output, log, cache = folder / "output", folder / "build.log", folder / "cache"
+    output, log = folder / "output", folder / "build.log"
     script = str(ROOT / "flows" / "build.py")
     command = [sys.executable, script, "--board", "pynq-z2", "--network", network, "--output-dir", str(output)]
+    environment = os.environ | {"IR2NET_CACHE": str(folder / "cache")}
     began = time.monotonic()
     with log.open("w") as stream:
-        status = subprocess.run(
-            command,
-            env=os.environ | {"IR2NET_CACHE": str(cache)},
-            cwd=ROOT,
-            stdout=stream,
-            stderr=stream,
-            check=False,
-        ).returncode
+        done = subprocess.run(command, env=environment, cwd=ROOT, stdout=stream, stderr=stream, check=False)
     wall = time.monotonic() - began
-    if status:
+    if done.returncode:
         last = (log.read_text().strip().splitlines() or ["nothing said"])[-1]
-        raise Skipped(f"the build ended with exit code {status}: {last}")
+        raise Skipped(f"the build ended with exit code {done.returncode}: {last}")
     summary = Summary.model_validate_json((output / "report" / "summary.json").read_text())
     return {
         "wall_seconds": round(wall, 1),
@@ -73,9 +67,7 @@ def main_job(network: str, folder: Path) -> dict[str, Figure]:
         "peak_memory_mb": summary.peak_memory_mb,
         "mismatches": summary.mismatches,
         "clock_mhz": summary.clock_mhz,
-        "interval_cycles": summary.performance.interval_cycles,
-        "latency_cycles": summary.performance.latency_cycles,
-        "fps": summary.performance.fps,
+        **summary.performance.model_dump(include={"interval_cycles", "latency_cycles", "fps"}),
         **_resources(summary.resources),
         **simulation(output, folder),
     }
@@ -84,10 +76,9 @@ def main_job(network: str, folder: Path) -> dict[str, Figure]:
 def _resources(use: ResourceUse) -> dict[str, Figure]:
     """Each resource and its share of the device."""
     figures: dict[str, Figure] = {}
-    for name in ("lut", "ff", "bram36", "dsp"):
+    for name, available in use.available:
         taken = getattr(use, name)
-        figures[name] = taken
-        figures[f"{name}_share"] = None if taken is None else round(taken / getattr(use.available, name), 4)
+        figures |= {name: taken, f"{name}_share": None if taken is None else round(taken / available, 4)}
     return figures
 
 
@@ -123,11 +114,7 @@ def xnor_units(folder: Path) -> dict[str, Figure]:
         rom = folder / f"{pe}x{simd}.hex"
         rom.write_text("\n".join(weight_words(weights, pe, simd)) + "\n")
         shape: dict[str, int | str] = {"MW": mw, "MH": mh, "PE": pe, "SIMD": simd, "AccWidth": mw.bit_length()}
-        modules[f"{pe}x{simd}"] = yosys.Module(
-            UNIT,
-            sources(UNIT),
-            shape | {"InitFile": str(rom), "RamStyle": "block"},
-        )
+        modules[f"{pe}x{simd}"] = yosys.Module(UNIT, sources(UNIT), shape | {"InitFile": str(rom), "RamStyle": "block"})
     found = yosys.synthesise_all(modules, cache_dir=folder / "cache")
     figures: dict[str, Figure] = {}
     for (pe, simd), (name, used) in zip(UNITS, found.items(), strict=True):

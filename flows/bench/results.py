@@ -6,9 +6,8 @@ from __future__ import annotations
 import operator
 import os
 import platform
-import shutil
+import re
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -16,20 +15,18 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import RootModel, ValidationError
 from rich.table import Table
 
 from flows.errors import UserError
 from flows.pipeline import TOOLS
+from flows.report.summary import Strict
+from hw.cxx import compiler
 
 Figure = bool | int | float | str | dict[str, float] | None
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Machine(_Strict):
+class Machine(Strict):
     """Where a bench ran."""
 
     cpu: str
@@ -41,16 +38,16 @@ class Machine(_Strict):
     @classmethod
     def here(cls) -> Machine:
         """This machine, now."""
-        models = [line.partition(":")[2] for line in _lines(Path("/proc/cpuinfo")) if line.startswith("model name")]
+        model = re.search(r"^model name\s*:(.*)", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
         return cls(
-            cpu=models[0].strip() if models else platform.machine(),
+            cpu=model[1].strip() if model else platform.machine(),
             cores=len(os.sched_getaffinity(0)),
             memory_gb=round(psutil.virtual_memory().total / 1e9, 1),
             load=round(os.getloadavg()[0], 2),
         )
 
 
-class Check(_Strict):
+class Check(Strict):
     """A figure against its target; `met` is null where it was not measured."""
 
     figure: str
@@ -76,7 +73,7 @@ class Target:
         return Check(figure=self.figure, measured=measured, target=f"{self.sense} {self.limit:g}", met=met)
 
 
-class Result(_Strict):
+class Result(Strict):
     """One bench: measured, or skipped with the reason."""
 
     date: str
@@ -121,8 +118,8 @@ class Results(RootModel[dict[str, Result]]):
 def tools() -> dict[str, str]:
     """Versions of what the figures depend on."""
     found = {"python": platform.python_version()} | {name: version(name) for name in TOOLS}
-    compiler = shutil.which(os.environ.get("CXX", "g++"))
-    return found if compiler is None else found | {"g++": _output(compiler, "-dumpfullversion") or "unknown"}
+    path = compiler()
+    return found if path is None else found | {"g++": _output(path, "-dumpfullversion") or "unknown"}
 
 
 def commit(root: Path) -> str | None:
@@ -130,17 +127,8 @@ def commit(root: Path) -> str | None:
     return _output("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
 
 
-def now() -> str:
-    """The time in UTC, to the minute."""
-    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime())
-
-
 def _output(*command: str) -> str | None:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return None
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []

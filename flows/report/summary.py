@@ -6,16 +6,18 @@ A figure that was not measured is null. docs/summary.md explains every key.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A record of exactly these fields, which does not change."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Checkpoint(_Strict):
+class Checkpoint(Strict):
     """The trained network that was built."""
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -24,7 +26,7 @@ class Checkpoint(_Strict):
     top1: float | None = Field(ge=0, le=1)
 
 
-class Graph(_Strict):
+class Graph(Strict):
     """The dataflow graph after the last step."""
 
     nodes: int = Field(ge=0)
@@ -32,7 +34,7 @@ class Graph(_Strict):
     outside_partition: tuple[str, ...]
 
 
-class Verification(_Strict):
+class Verification(Strict):
     """One comparison with the expected integers; what could not run has no mismatches but a reason."""
 
     stage: str
@@ -49,17 +51,17 @@ class Verification(_Strict):
         return self
 
 
-class StepResult(_Strict):
+class StepResult(Strict):
     """What a step says besides the files that it leaves; each has a subclass with what it found.
 
-    `warning` is shown, and stands in the report.
+    `verification` is filled in by the pipeline; `warning` is shown, and stands in the report.
     """
 
     verification: tuple[Verification, ...] = ()
     warning: str | None = None
 
 
-class ClassAccuracy(_Strict):
+class ClassAccuracy(Strict):
     """Of one class: the share of its images that are found, and of the images called so that belong to it."""
 
     images: int = Field(ge=0)
@@ -67,7 +69,7 @@ class ClassAccuracy(_Strict):
     precision: float | None = Field(ge=0, le=1)
 
 
-class Accuracy(_Strict):
+class Accuracy(Strict):
     """Of the hardware, measured on all test images; `confusion` has a row a class and a column an answer."""
 
     dataset: str
@@ -78,7 +80,7 @@ class Accuracy(_Strict):
     classes: tuple[ClassAccuracy, ...]
 
 
-class Performance(_Strict):
+class Performance(Strict):
     """Measured in the simulation of the whole design."""
 
     interval_cycles: int | None = Field(ge=1)
@@ -88,7 +90,7 @@ class Performance(_Strict):
     fifo_bits: int | None = Field(ge=0)
 
 
-class NodeResources(_Strict):
+class NodeResources(Strict):
     """What a node takes of the device."""
 
     lut: int | None = Field(default=None, ge=0)
@@ -96,13 +98,8 @@ class NodeResources(_Strict):
     bram36: float | None = Field(default=None, ge=0)
     dsp: int | None = Field(default=None, ge=0)
 
-    @classmethod
-    def of(cls, counted: Any) -> Self:
-        """Take them from what synthesis counted."""
-        return cls(**{name: getattr(counted, name) for name in cls.model_fields})
 
-
-class Available(_Strict):
+class Available(Strict):
     """What the board's device has."""
 
     lut: int = Field(gt=0)
@@ -111,7 +108,10 @@ class Available(_Strict):
     dsp: int = Field(ge=0)
 
 
-class ResourceUse(_Strict):
+COUNTED = tuple(Available.model_fields)
+
+
+class ResourceUse(Strict):
     """What the design takes of the device."""
 
     tool: str | None
@@ -123,7 +123,7 @@ class ResourceUse(_Strict):
     fits: bool | None
 
 
-class Vivado(_Strict):
+class Vivado(Strict):
     """What Vivado reports of the placed and routed design: worst slacks, and resources with the shell's among them."""
 
     tool: str | None
@@ -138,16 +138,19 @@ class Vivado(_Strict):
     uram: int | None = Field(ge=0)
 
 
-class StepTime(_Strict):
-    """How a step ended."""
+class StepRecord(Strict):
+    """How a step ended; `reason` says why it was skipped, or what it warns of."""
 
     name: str
     status: Literal["done", "cached", "skipped"]
     seconds: float = Field(ge=0)
     reason: str | None
 
+    def __str__(self) -> str:
+        return f"  {self.name:<12} {self.status:<8} {self.seconds:8.1f} s  {self.reason or ''}".rstrip()
 
-class Summary(_Strict):
+
+class Summary(Strict):
     """The content of summary.json."""
 
     board: str
@@ -161,7 +164,7 @@ class Summary(_Strict):
     performance: Performance
     resources: ResourceUse
     vivado: Vivado | None
-    steps: tuple[StepTime, ...]
+    steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
 
     @property

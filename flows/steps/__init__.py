@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of the build, one a file, run in the order of ORDER."""
+"""The steps of the build, one per file, run in the order of ORDER."""
 
 from flows.pipeline import Step
 from flows.steps import (
@@ -17,17 +17,6 @@ from flows.steps import (
     verify,
 )
 
-ORDER: tuple[Step, ...] = (
-    export.STEP,
-    streamline.STEP,
-    convert.STEP,
-    fold.STEP,
-    specialise.STEP,
-    verify.STEP,
-    design.STEP,
-    simulate.STEP,
-    synthesise.STEP,
-    package.STEP,
-    bitfile.STEP,
-    report.STEP,
-)
+ON_GRAPHS = (export, streamline, convert, fold, specialise, verify)
+ON_THE_DESIGN = (design, simulate, synthesise, package, bitfile, report)
+ORDER: tuple[Step, ...] = tuple(step.STEP for step in (*ON_GRAPHS, *ON_THE_DESIGN))

@@ -34,9 +34,8 @@ REPORTS = {
 
 
 class Bitfile(StepResult):
-    """The package with the bitfile, and what Vivado's reports say."""
+    """What Vivado's reports say."""
 
-    archive: str = ""
     vivado: Vivado | None = None
 
 
@@ -67,7 +66,7 @@ def run(context: Context) -> Bitfile:
     shutil.copytree(package, deploy)
     add_bitfile(deploy, made)
     shutil.make_archive(str(context.folder / name), "zip", context.folder, name)
-    return Bitfile(archive=f"{name}.zip", vivado=_figures(made))
+    return Bitfile(vivado=_figures(made))
 
 
 def check(config: BuildConfig, board: Board) -> None:

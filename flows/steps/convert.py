@@ -10,8 +10,8 @@ PARENT = "parent.onnx"
 class Converted(StepResult):
     """Operators outside the partition, and the scale that turns its integers into logits (None: it gives a label)."""
 
-    outside: tuple[str, ...] = ()
-    scale: float | None = None
+    outside: tuple[str, ...]
+    scale: float | None
 
 
 def run(context: Context) -> Converted:

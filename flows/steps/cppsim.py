@@ -13,17 +13,16 @@ from flows.pipeline import Context
 from flows.report.summary import Accuracy, ClassAccuracy, Verification
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
-from flows.steps.golden import Golden, load_golden
-from hw.errors import ToolFailure
+from flows.steps.golden import Golden, compare_tensors, load_golden
 
 FOLDER = "cppsim"
 
 
-def compare_program(context: Context) -> tuple[list[Verification], Accuracy | None]:
+def compare_program(context: Context) -> Accuracy | None:
     """Compile the graph and compare it.
 
     Returns:
-        Rows of the verification, and the accuracy of the hardware where the labels are known.
+        The accuracy of the hardware, where the labels are known.
 
     Raises:
         ToolError: the first node, pixel and channel that differ.
@@ -31,10 +30,10 @@ def compare_program(context: Context) -> tuple[list[Verification], Accuracy | No
     model = context.model("specialise")
     accelerator = _compile(context, model, context.result(Converted).scale)
     golden = load_golden(context, all_images=True)
-    with context.comparing("tensors", "cppsim", 1) as rows:
+    with context.comparing("tensors", "cppsim", 1):
         _compare_tensors(context, model, accelerator, golden.images[0], 0)
     stage = "graph" if golden.labels is None else "test images"
-    with context.comparing(stage, "cppsim", len(golden.images)) as more:
+    with context.comparing(stage, "cppsim", len(golden.images)):
         found = accelerator.run(golden.images, progress=lambda done, n: context.status(f"cppsim: {done}/{n} images"))
         expected = golden.hardware
         wrong = np.flatnonzero((found.reshape(expected.shape) != expected).any(axis=1))
@@ -48,10 +47,10 @@ def compare_program(context: Context) -> tuple[list[Verification], Accuracy | No
             )
     flat = found.reshape(len(found), -1)
     answers = flat[:, 0].astype(np.int64) if context.config.label_select else flat.argmax(axis=1)
-    return rows + more, _accuracy(context, answers, golden)
+    return _accuracy(context, answers, golden)
 
 
-def compare_hls(context: Context, golden: Golden) -> list[Verification]:
+def compare_hls(context: Context, golden: Golden) -> None:
     """FINN's own simulation of the nodes' HLS twins, on one image; a row that says why, where it cannot run.
 
     Raises:
@@ -61,40 +60,33 @@ def compare_hls(context: Context, golden: Golden) -> list[Verification]:
 
     reason = missing()
     if reason is not None:
-        stage, engine = "HLS twins", "cppsim-hls"
-        return [Verification(stage=stage, engine=engine, images=0, mismatches=None, seconds=0.0, reason=reason)]
+        row = Verification(stage="HLS twins", engine="cppsim-hls", images=0, mismatches=None, seconds=0, reason=reason)
+        context.compared.append(row)
+        return
     context.status("compiling the HLS twin of every node")
     model = context.model("fold")
     tensors = _compile(context, model, None).tensors(golden.images[0])
-    with context.comparing("HLS twins", "cppsim-hls", 1) as rows:
+    with context.comparing("HLS twins", "cppsim-hls", 1):
         _, found = compare_twins(model, tensors, context.board.part)
         if found is not None:
             raise ToolError(f"FINN's HLS differs from cppsim: {found}", context.log)
-    return rows
 
 
 def _compile(context: Context, model: Any, scale: float | None) -> Any:
     from hw.cppsim import Accelerator
-    from hw.cppsim.program import generate
+    from hw.cppsim.program import generate_program
 
     context.status("compiling the graph")
-    try:
-        generate(model, scale=scale).write(context.folder / FOLDER)
-        return Accelerator.load(context.folder)
-    except ToolFailure as error:
-        raise ToolError(f"cppsim: {error}", error.log or context.log) from error
+    generate_program(model, scale=scale).write(context.folder / FOLDER)
+    return Accelerator.load(context.folder)
 
 
 def _compare_tensors(context: Context, model: Any, accelerator: Any, image: NDArray[np.uint8], number: int) -> None:
     """Every tensor of one image with FINN's Python execution of the same graph."""
-    from hw.compare import first_difference, save, written
     from hw.transforms.verify import tensors
 
-    expected, got = tensors(model, image), accelerator.tensors(image)
-    found = first_difference(written(model), expected, got, number)
-    if found is not None:
-        path = save(found, expected, got, context.config.output / "report")
-        raise ToolError(f"cppsim differs from Python: {found}", path)
+    expected, found = tensors(model, image), accelerator.tensors(image)
+    compare_tensors(context, "cppsim differs from Python:", model, expected, found, number=number)
 
 
 def _accuracy(context: Context, answers: NDArray[np.int64], golden: Golden) -> Accuracy | None:

@@ -11,8 +11,8 @@ FOLDER = "design"
 class Designed(StepResult):
     """FIFOs of the design: their bits, and the choices of depths that were tried."""
 
-    fifo_bits: int | None = None
-    trials: int = 0
+    fifo_bits: int
+    trials: int
 
 
 def run(context: Context) -> Designed:

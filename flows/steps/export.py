@@ -20,11 +20,10 @@ if TYPE_CHECKING:
 
 
 class Exported(StepResult):
-    """Where the images come from, how many there are, and the network that they went through."""
+    """Where the images come from, and the network that they went through."""
 
-    dataset: str = ""
-    images: int = 0
-    checkpoint: Checkpoint | None = None
+    dataset: str
+    checkpoint: Checkpoint
 
 
 def run(context: Context) -> Exported:
@@ -40,7 +39,7 @@ def run(context: Context) -> Exported:
         data = _images(config)
         context.status(f"{len(data)} images: {data.dataset}")
         network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
-        with context.comparing("export", "qonnx", min(config.images, len(data))) as rows:
+        with context.comparing("export", "qonnx", min(config.images, len(data))):
             classes = class_names(config.network)
             export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
     except ExportError as error:
@@ -48,10 +47,8 @@ def run(context: Context) -> Exported:
     except ModelError as error:
         raise UserError(str(error)) from error
     return Exported(
-        verification=tuple(rows),
         warning=_warning(separate_ties(network)),  # nobody needs the network that it moves any more
         dataset=data.dataset,
-        images=len(data),
         checkpoint=Checkpoint(
             sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
         ),

@@ -6,13 +6,7 @@ from flows.pipeline import Context, Step
 from flows.report.summary import StepResult
 
 
-class Folded(StepResult):
-    """What is expected of the folding, in one line."""
-
-    message: str = ""
-
-
-def run(context: Context) -> Folded:
+def run(context: Context) -> StepResult:
     """Fold; a target that cannot be met is reported, and the best that fits is taken."""
     from hw.transforms.fold import Budget, FoldingError, fold
 
@@ -26,7 +20,8 @@ def run(context: Context) -> Folded:
     except FoldingError as error:
         raise UserError(str(error)) from error
     context.save(result.model)
-    return Folded(message=result.message, warning=None if result.met else result.message)
+    print(result.message)  # to the step's log
+    return StepResult(warning=None if result.met else result.message)
 
 
-STEP = Step("fold", run, Folded, options=("target_fps", "share", "folding"), needs=("convert",))
+STEP = Step("fold", run, options=("target_fps", "share", "folding"), needs=("convert",))

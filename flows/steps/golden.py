@@ -76,12 +76,21 @@ def check(
     if not wrong:
         return
     name, number = model.graph.output[0].name, wrong[0]
-    pairs: list[tuple[Tensors, Tensors]] = [({name: expected[number][None]}, {name: found[number][None]})]
-    if walk is not None:
-        pairs.insert(0, walk(number))
     message = f"{stage} is not exact: {len(wrong)} of {len(expected)} images differ"
-    for one, other in pairs:
-        first = first_difference(written(model), one, other, number)
-        if first is not None:
-            raise ToolError(f"{message}; {first}", save(first, one, other, context.config.output / "report"))
+    if walk is not None:
+        compare_tensors(context, f"{message};", model, *walk(number), number=number)
+    compare_tensors(context, f"{message};", model, {name: expected[[number]]}, {name: found[[number]]}, number=number)
     raise ToolError(message, context.log)
+
+
+def compare_tensors(
+    context: Context, complaint: str, model: Any, expected: Tensors, found: Tensors, *, number: int
+) -> None:
+    """Compare an image's tensors, as far as both know them.
+
+    Raises:
+        ToolError: the complaint, and the first node, pixel and channel that differ; the report has both tensors.
+    """
+    first = first_difference(written(model), expected, found, number)
+    if first is not None:
+        raise ToolError(f"{complaint} {first}", save(first, expected, found, context.config.output / "report"))

@@ -8,23 +8,21 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from flows.errors import ToolError
-from flows.pipeline import Context, Step
-from flows.report.summary import StepResult, Verification
+from flows.pipeline import Context, Step, file_digests
+from flows.report.summary import StepResult
 from flows.steps.convert import Converted
 from flows.steps.export import Exported
 from flows.steps.golden import Golden, load_golden
-from hw.cache import file_digest
+from hw.design.design import Design
+from hw.driver.settings import FORMAT, write
 from hw.driver.standin import REFERENCE_MHZ
-
-if TYPE_CHECKING:
-    from hw.design.design import Design
 
 PICTURES = 10
 ROOT = Path(__file__).parents[2]
@@ -58,21 +56,11 @@ accelerator.bit and accelerator.hwh (or accelerator.xclbin) are here where the b
 elsewhere from this build, `python3 -m driver --add-bitfile FOLDER` takes them in (vivado/README)."""
 
 
-class Packaged(StepResult):
-    """The design's id, how many files the package has, and the zip of it."""
-
-    build_id: str = ""
-    files: int = 0
-    archive: str = ""
-
-
-def run(context: Context) -> Packaged:
+def run(context: Context) -> StepResult:
     """Collect the package, then run its driver on the stand-in."""
     from hw.deploy.settings import build_id, io_shape_dict
     from hw.deploy.standin import copy_driver
     from hw.deploy.vivado import write_scripts
-    from hw.design.design import Design
-    from hw.driver.settings import FORMAT, write
 
     design = Design.load(context.path("design", "design"))
     golden = load_golden(context)
@@ -90,30 +78,27 @@ def run(context: Context) -> Packaged:
     }
     facts["build_id"] = build_id(deploy / "rtl", facts)
     copy_driver(deploy / "driver")
-    sources = [deploy / "rtl" / path.name for path in design.sources()]
-    write_scripts(deploy / "vivado", deploy / "rtl", sources, facts, context.clock_ns)
+    write_scripts(deploy / "vivado", design, facts)
     _write_vectors(golden, deploy)
     (deploy / "notebooks").mkdir()
     shutil.copy(NOTEBOOK, deploy / "notebooks")
     engines = _add_standin(context, deploy / "standin", facts["build_id"], design)
     (deploy / "README").write_text(README.format(**facts, bitfile=BITFILE))
-    checkpoint = context.result(Exported).checkpoint
     settings: dict[str, Any] = facts | {
         "format": FORMAT,
         "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
         "scale": context.result(Converted).scale,
         "classes": list(golden.classes),
         "folding": {node.name: dict(node.folding) for node in design.nodes},
-        "checkpoint": checkpoint.sha256 if checkpoint else "",
-        "files": _digests(deploy),
+        "checkpoint": context.result(Exported).checkpoint.sha256,
+        "files": file_digests(deploy),
     }
     write(deploy, settings)
-    rows = [row for engine in engines for row in _try_driver(context, deploy, engine, len(golden.images))]
+    for engine in engines:
+        _try_driver(context, deploy, engine, len(golden.images))
     name = f"{context.config.network}-{context.board.name}"
-    archive = _zip(deploy, context.folder / f"{name}.zip", name)
-    return Packaged(
-        verification=tuple(rows), build_id=facts["build_id"], files=len(settings["files"]), archive=archive.name
-    )
+    _zip(deploy, context.folder / f"{name}.zip", name)
+    return StepResult()
 
 
 def _write_vectors(golden: Golden, deploy: Path) -> None:
@@ -147,37 +132,30 @@ def _add_standin(context: Context, folder: Path, build_id: str, design: Design) 
     return engines
 
 
-def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> list[Verification]:
+def _try_driver(context: Context, deploy: Path, engine: str, images: int) -> None:
     """The package's own driver on its stand-in, in a process of its own."""
     context.status(f"driver on {engine}")
     environment = {**os.environ, "IR2NET_DEVICE": engine, "IR2NET_FAULT": "", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "driver", "--validate", "--timeout", "3600"]
-    with context.comparing("driver", engine, images) as rows:
+    with context.comparing("driver", engine, images):
         done = subprocess.run(command, cwd=deploy, env=environment, capture_output=True, text=True, check=False)
         print(done.stdout, done.stderr, sep="\n")  # to the step's log
         verdict = (done.stdout + done.stderr).strip().splitlines()[-1:] or ["no answer"]
         if done.returncode != 0 or not verdict[0].startswith("EXACT"):
             raise ToolError(f"the driver on {engine}: {verdict[0]}")
-    return rows
 
 
-def _digests(deploy: Path) -> dict[str, str]:
-    return {str(path.relative_to(deploy)): file_digest(path) for path in sorted(deploy.rglob("*")) if path.is_file()}
-
-
-def _zip(deploy: Path, target: Path, name: str) -> Path:
+def _zip(deploy: Path, target: Path, name: str) -> None:
     """The package as one file that unpacks into a folder called `name`."""
     links = target.with_suffix("")
     shutil.copytree(deploy, links / name)
     shutil.make_archive(str(links), "zip", links, name)
     shutil.rmtree(links)
-    return target
 
 
 STEP = Step(
     "package",
     run,
-    Packaged,
     options=("network", "verify", "images"),
     needs=("export", "convert", "verify", "design"),
     reads=(NOTEBOOK, ROOT / "hw" / "driver", ROOT / "hw" / "streams"),

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import time
 
-from flows.pipeline import Context, Step, StepRecord
-from flows.report.summary import Graph, NodeRow, Performance, ResourceUse, StepResult, StepTime, Summary
+from flows.pipeline import Context, Step
+from flows.report.summary import Graph, NodeRow, Performance, StepRecord, StepResult, Summary
 from flows.steps.bitfile import Bitfile
 from flows.steps.convert import Converted
 from flows.steps.design import Designed
 from flows.steps.export import Exported
 from flows.steps.golden import load_golden
 from flows.steps.simulate import Simulated
-from flows.steps.synthesise import COUNTED, Synthesised
+from flows.steps.synthesise import Synthesised
 from flows.steps.verify import Verified
 from hw.design.design import Design
 
@@ -21,30 +21,26 @@ from hw.design.design import Design
 def run(context: Context) -> StepResult:
     """Gather the figures; one that was not measured is null."""
     began = time.monotonic()
-    from flows.report.html import Pictures, write_report  # matplotlib takes a second
+    from flows.report.html import draw_pictures, write_report  # matplotlib takes a second
 
     nodes = _nodes(context)
-    pictures = Pictures.of(nodes)
+    pictures = draw_pictures(nodes)
     # this step is among those reported on; what is left of it is to write the files
-    own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2))
-    summary = _summary(context, nodes, [*context.records, own])
+    own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2), reason=None)
+    summary = _summary(context, nodes, (*context.records, own))
     write_report(summary, nodes, pictures, context.folder, load_golden(context).classes)
     return StepResult()
 
 
-def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) -> Summary:
-    checkpoint = context.result(Exported).checkpoint
-    assert checkpoint is not None
-    simulated, synthesised = context.result(Simulated), context.result(Synthesised)
-    interval, have = simulated.interval_cycles, context.board.resources
-    available = {name: getattr(have, name) for name in COUNTED}
-    nothing = {"tool": None, "fits": None, "available": available} | dict.fromkeys(COUNTED)
+def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ...]) -> Summary:
+    simulated = context.result(Simulated)
+    interval = simulated.interval_cycles
     return Summary(
         board=context.board.name,
         part=context.board.part,
         clock_mhz=context.clock_mhz,
         network=context.config.network,
-        checkpoint=checkpoint,
+        checkpoint=context.result(Exported).checkpoint,
         graph=Graph(
             nodes=len(nodes),
             hls_nodes=sum(node.op.endswith("_hls") for node in nodes),
@@ -59,9 +55,9 @@ def _summary(context: Context, nodes: list[NodeRow], steps: list[StepRecord]) ->
             bottleneck=max(nodes, key=lambda node: node.cycles or 0).name,
             fifo_bits=context.result(Designed).fifo_bits,
         ),
-        resources=synthesised.resources or ResourceUse.model_validate(nothing),
+        resources=context.result(Synthesised).resources,
         vivado=context.result(Bitfile).vivado,
-        steps=tuple(StepTime(**record.model_dump()) for record in steps),
+        steps=steps,
         peak_memory_mb=context.memory.mb,
     )
 

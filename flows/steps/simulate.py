@@ -6,19 +6,18 @@ Undisturbed, frames come back to back; disturbed, a reset breaks a first one off
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from flows.errors import ToolError
 from flows.pipeline import Context, Skipped, Step
-from flows.report.summary import StepResult, Verification
+from flows.report.summary import StepResult
 from flows.steps.golden import Golden, load_golden
 from hw.compare import DIFFERENCE, save
-
-if TYPE_CHECKING:
-    from hw.design.design import Design
+from hw.design.design import Design
+from hw.streams.sim import SimulationError, StallError
 
 SEED = 1
 """Of the stalls."""
@@ -34,17 +33,15 @@ class Simulated(StepResult):
 def run(context: Context) -> Simulated:
     """Simulate the design's nodes and the whole."""
     from hw import finn_env
-    from hw.design.design import Design
     from hw.rtlsim.stress import STALL
     from hw.rtlsim.whole import simulate
-    from hw.streams.sim import SimulationError, StallError
 
     if "rtlsim" not in context.config.verify:
         raise Skipped("rtlsim was not asked for (--verify)")
     finn_env.setup(context.folder / "finn")
     design = Design.load(context.path("design", "design"))
     golden = load_golden(context)
-    rows = _compare_nodes(context, design, golden)
+    _compare_nodes(context, design, golden)
     picks = np.arange(context.config.frames) % len(golden.images)
     images = golden.images[picks]
     frames = images.transpose(0, 2, 3, 1)  # the hardware takes channels last
@@ -52,28 +49,26 @@ def run(context: Context) -> Simulated:
     disturbed: dict[str, Any] = {"stall_in": STALL, "stall_out": STALL, "seed": SEED, "interrupt": True}
     for stage, options in (("stitched", {}), ("stitched, random stalls", disturbed)):
         context.status(f"{stage}: {len(frames)} frames")
-        with context.comparing(stage, "rtlsim", len(frames)) as more:
+        with context.comparing(stage, "rtlsim", len(frames)):
             try:
                 result = simulate(design, frames, **options)
-            except (StallError, SimulationError) as error:
+                wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
+                if len(wrong):
+                    raise ToolError(f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}")
+            except (StallError, SimulationError, ToolError) as error:
                 problem = str(error)
                 raise _explained(context, stage, design, images, options=options, problem=problem) from error
-            wrong = np.flatnonzero((result.outputs != golden.hardware[picks]).reshape(len(picks), -1).any(axis=1))
-            if len(wrong):
-                problem = f"{len(wrong)} of {len(frames)} frames differ, the first is {wrong[0]}"
-                raise _explained(context, stage, design, images, options=options, problem=problem)
-        rows += more
         figures = figures or {"interval_cycles": result.interval, "latency_cycles": result.latency}
-    return Simulated(verification=tuple(rows), **figures)
+    return Simulated(**figures)
 
 
-def _compare_nodes(context: Context, design: Design, golden: Golden) -> list[Verification]:
+def _compare_nodes(context: Context, design: Design, golden: Golden) -> None:
     from hw.rtlsim.nodes import check_nodes
     from hw.transforms.verify import tensors
 
     context.status(f"compiling {len(design.modules)} modules side by side")
     expected = tensors(context.model("design"), golden.images[0])
-    with context.comparing("nodes", "rtlsim", 1) as rows:
+    with context.comparing("nodes", "rtlsim", 1):
         results = check_nodes(design, expected)
         wrong = [result for result in results if result.difference is not None]
         if wrong:
@@ -83,7 +78,6 @@ def _compare_nodes(context: Context, design: Design, golden: Golden) -> list[Ver
             context.log.with_name("node-differences.log").write_text(text)
             path = save(first, expected, {first.tensor: wrong[0].got}, context.config.output / "report")
             raise ToolError(f"RTL differs from Python: {first}", path)
-    return rows
 
 
 def _explained(
@@ -91,7 +85,6 @@ def _explained(
 ) -> ToolError:
     """The error for a run that went wrong, with the node that is to blame: the run is repeated with all in view."""
     from hw.rtlsim.trace import explain
-    from hw.streams.sim import SimulationError
     from hw.transforms.verify import tensors
 
     context.status(f"{stage}: {problem}; looking for the node")
@@ -100,7 +93,7 @@ def _explained(
     expected = [tensors(model, image) for image in images]
     frames = images.transpose(0, 2, 3, 1)
     try:
-        found = explain(design, frames, expected, context.folder / "traced", report, **options)
+        found = explain(design, frames, expected, report, **options)
     except SimulationError as error:  # what the design says of itself names the module
         return ToolError(f"{stage}: {error}", context.log)
     if found is None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from qonnx.custom_op.registry import getCustomOp
 
 from flows.pipeline import Context, Skipped, Step
-from flows.report.summary import Accuracy, StepResult, Verification
+from flows.report.summary import Accuracy, StepResult
 from flows.steps.cppsim import compare_hls, compare_program
 from flows.steps.golden import Golden, check, load_golden
 from hw.compare import Tensors
@@ -33,20 +33,16 @@ def run(context: Context) -> Verified:
         raise Skipped("no rung below the RTL was asked for (--verify)")
     finn_env.setup(context.folder / "finn")
     golden = load_golden(context)
-    rows: list[Verification] = []
     if "python" in engines:
         for step in ("streamline", *HARDWARE_GRAPHS):
-            rows += _compare_graph(context, step, golden)
-    accuracy = None
-    if "cppsim" in engines:
-        compared, accuracy = compare_program(context)
-        rows += compared
+            _compare_graph(context, step, golden)
+    accuracy = compare_program(context) if "cppsim" in engines else None
     if "cppsim-hls" in engines:
-        rows += compare_hls(context, golden)
-    return Verified(verification=tuple(rows), accuracy=accuracy)
+        compare_hls(context, golden)
+    return Verified(accuracy=accuracy)
 
 
-def _compare_graph(context: Context, step: str, golden: Golden) -> list[Verification]:
+def _compare_graph(context: Context, step: str, golden: Golden) -> None:
     from hw.transforms.verify import execute
 
     context.status(f"graph after '{step}', {len(golden.images)} images")
@@ -59,9 +55,8 @@ def _compare_graph(context: Context, step: str, golden: Golden) -> list[Verifica
         def walk(number: int) -> tuple[Tensors, Tensors]:
             return _tensors(before, golden.images[number]), _tensors(model, golden.images[number])
 
-    with context.comparing(step, "python", len(golden.images)) as rows:
+    with context.comparing(step, "python", len(golden.images)):
         check(context, f"graph after '{step}'", model, expected, execute(model, golden.images), walk=walk)
-    return rows
 
 
 def _tensors(model: Any, image: NDArray[np.uint8]) -> Tensors:

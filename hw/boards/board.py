@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -20,12 +19,7 @@ class BoardFileError(ValueError):
 
 
 class UnknownBoard(ValueError):  # noqa: N818 - reads as the sentence it is
-    """No board has this name or alias; ``matches`` lists the closest names."""
-
-    def __init__(self, name: str, matches: list[str], known: list[str]) -> None:
-        hint = f"did you mean {' or '.join(matches)}?" if matches else f"known boards: {', '.join(known)}"
-        super().__init__(f"unknown board {name!r}: {hint}")
-        self.matches = matches
+    """No board has this name or alias; the message offers the closest names."""
 
 
 class DeviceResources(BaseModel):
@@ -94,16 +88,11 @@ def _boards(folder: Path) -> dict[str, Board]:
     boards: dict[str, Board] = {}
     for path in sorted(folder.glob("*.yaml")):
         board = read(path)
-        for name in _names(board):
+        for name in map(str.lower, (board.name, *board.aliases)):
             if name in boards:
                 raise BoardFileError(f"{path}: the name {name!r} is taken by {boards[name].name}")
             boards[name] = board
     return boards
-
-
-def _names(board: Board) -> Iterator[str]:
-    yield board.name
-    yield from (alias.lower() for alias in board.aliases)
 
 
 def available() -> list[Board]:
@@ -121,6 +110,8 @@ def load(name: str) -> Board:
     boards = _boards(_FOLDER)
     board = boards.get(name.strip().lower())
     if board is None:
-        matches = difflib.get_close_matches(name.strip().lower(), boards, n=3, cutoff=0.5)
-        raise UnknownBoard(name, matches, [known.name for known in available()])
+        close = difflib.get_close_matches(name.strip().lower(), boards, n=3, cutoff=0.5)
+        known = ", ".join(board.name for board in available())
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known boards: {known}"
+        raise UnknownBoard(f"unknown board {name!r}: {hint}")
     return board

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from hw.cppsim.compile import LIBRARY, compile_program
 from hw.cppsim.errors import CppsimError, ImageError
-from hw.cppsim.interface import FILE, Interface, TensorInfo, in_range
+from hw.cppsim.interface import FILE, Interface, TensorInfo
 
 Array = npt.NDArray[Any]
 Progress = Callable[[int, int], None]
 _PROGRESS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
-_STOPPED, _SHORT = 1, 2
+_SHORT = 2
+"""What `cppsim_run` returns when it lacks memory or threads."""
 
 
 class Accelerator:
@@ -98,13 +99,17 @@ class Accelerator:
 
     def run(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
         """The integers at the accelerator's output, (n, ...) of its type. See `predict`."""
-        inputs = self._check(images)
-        results = self.execute({self._input.name: inputs}, len(inputs), planar=True, threads=threads, progress=progress)
+        inputs = self._as_input(images)
+        results = self.execute(inputs, len(images), planar=True, threads=threads, progress=progress)
         return results[self.interface.outputs[0]]
 
     def tensors(self, image: Array) -> dict[str, Array]:
         """Every tensor of one image (channels, height, width): name -> integers of the tensor's shape, (1, ...)."""
-        return self.trace({self._input.name: self._check(image[None])}, planar=True)
+        sources, infos = self._sources(self._as_input(image[None]), 1), self.interface.tensors
+        targets = [np.empty(info.shape, info.type.dtype) for info in infos]
+        if self._library.cppsim_trace(self._handle, _pointers(sources), True, _pointers(targets)):
+            raise MemoryError("not enough memory for the accelerator")
+        return {info.name: target for info, target in zip(infos, targets, strict=True)}
 
     def execute(
         self,
@@ -127,7 +132,7 @@ class Accelerator:
         Returns:
             name of an output -> (frames, its shape without the leading 1).
         """
-        sources = [self._frames(self.interface.tensor(name), inputs[name], frames) for name in self.interface.inputs]
+        sources = self._sources(inputs, frames)
         infos = [self.interface.tensor(name) for name in self.interface.outputs]
         targets = [np.empty(_batch(info.shape, frames), info.type.dtype) for info in infos]
         failure: list[BaseException] = []
@@ -140,38 +145,20 @@ class Accelerator:
                 failure.append(error)
             return len(failure)
 
-        status = self._library.cppsim_run(
-            self._handle,
-            _pointers(sources),
-            _pointers(targets),
-            frames,
-            planar,
-            max(1, threads or len(os.sched_getaffinity(0))),
-            _PROGRESS(report),
-        )
+        ports = (_pointers(sources), _pointers(targets))
+        threads = max(1, threads or len(os.sched_getaffinity(0)))
+        status = self._library.cppsim_run(self._handle, *ports, frames, planar, threads, _PROGRESS(report))
         if failure:
             raise failure[0]
         if status == _SHORT:
             raise MemoryError("not enough memory or threads for the accelerator; use fewer threads")
         return {info.name: target for info, target in zip(infos, targets, strict=True)}
 
-    def trace(self, inputs: Mapping[str, Array], *, planar: bool = False) -> dict[str, Array]:
-        """Every tensor of one frame, inputs as in `execute`: name -> integers of the tensor's shape."""
-        sources = [self._frames(self.interface.tensor(name), inputs[name], 1) for name in self.interface.inputs]
-        targets = [np.empty(info.shape, info.type.dtype) for info in self.interface.tensors]
-        if self._library.cppsim_trace(self._handle, _pointers(sources), planar, _pointers(targets)):
-            raise MemoryError("not enough memory for the accelerator")
-        return {info.name: target for info, target in zip(self.interface.tensors, targets, strict=True)}
-
-    @property
-    def _input(self) -> TensorInfo:
+    def _as_input(self, images: Array) -> dict[str, Array]:
+        """Images as the graph's only input: of its shape, and integers."""
         if len(self.interface.inputs) != 1 or len(self.interface.outputs) != 1:
             raise CppsimError("the graph has several inputs or outputs; use execute")
-        return self.interface.tensor(self.interface.inputs[0])
-
-    def _check(self, images: Array) -> Array:
-        """Images as the program takes them."""
-        info = self._input
+        info = self.interface.tensor(self.interface.inputs[0])
         shape = (info.shape[-1], *info.shape[1:-1])
         if not isinstance(images, np.ndarray):
             raise ImageError(f"images must be a numpy array, not {type(images).__name__}")
@@ -179,19 +166,24 @@ class Accelerator:
             raise ImageError(f"images must have the shape (n, {', '.join(map(str, shape))}), not {images.shape}")
         if not np.issubdtype(images.dtype, np.integer):
             raise ImageError(f"images must be integers ({info.datatype}), not {images.dtype}; do not normalise them")
-        try:
-            return in_range(images, info.type)
-        except ValueError as error:
-            raise ImageError(f"images hold {error}; the input is {info.datatype}") from error
+        return {info.name: images}
 
-    @staticmethod
-    def _frames(info: TensorInfo, values: Array, frames: int) -> Array:
-        if values.size != frames * int(np.prod(info.shape)):
-            raise ImageError(f"{info.name}: {values.size} values for {frames} frames of shape {info.shape}")
-        try:
-            return in_range(values, info.type)
-        except ValueError as error:
-            raise ImageError(f"{info.name} holds {error}") from error
+    def _sources(self, inputs: Mapping[str, Array], frames: int) -> list[Array]:
+        """The values of all inputs as the program takes them."""
+        return [_checked(self.interface.tensor(name), inputs[name], frames) for name in self.interface.inputs]
+
+
+def _checked(info: TensorInfo, values: Array, frames: int) -> Array:
+    if values.size != frames * int(np.prod(info.shape)):
+        raise ImageError(f"{info.name}: {values.size} values for {frames} frames of shape {info.shape}")
+    kind = info.type
+    if values.size and not (values.min() >= kind.low and values.max() <= kind.high):
+        found = f"values {values.min():g} .. {values.max():g} outside {kind.low} .. {kind.high}"
+        raise ImageError(f"{info.name} holds {found}; the input is {info.datatype}")
+    converted = np.ascontiguousarray(values, dtype=kind.dtype)
+    if not np.issubdtype(values.dtype, np.integer) and not np.array_equal(converted, values):
+        raise ImageError(f"{info.name} holds values that are no integers; the input is {info.datatype}")
+    return converted
 
 
 def _library(path: Path) -> ctypes.CDLL:
@@ -211,6 +203,6 @@ def _pointers(arrays: list[Array]) -> Any:
     return (ctypes.c_void_p * len(arrays))(*(array.ctypes.data for array in arrays))
 
 
-def _batch(shape: tuple[int, ...], frames: int) -> tuple[int, ...]:
+def _batch(shape: Sequence[int], frames: int) -> tuple[int, ...]:
     """Shape of several frames: a leading 1 is the batch."""
     return (frames, *shape[1:]) if shape[0] == 1 else (frames, *shape)

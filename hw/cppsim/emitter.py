@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
 
 from hw.attributes import Attributes
-from hw.cppsim.errors import UnsupportedOperatorError
-from hw.cppsim.interface import Type
+from hw.cppsim.interface import integer_type
+from hw.streams.packing import DataType
 
 ALIGNMENT = 64
 """Of buffers and constants, in bytes: a cache line, and the widest vector register."""
@@ -30,29 +30,23 @@ class Node(Attributes):
         self.outputs: list[str] = list(node.output)
         producer = model.find_producer(node.input[0])
         self.producer: str = outside if producer is None else producer.op_type
-        self._model, self._node = model, node
+        self._model, self.onnx_node = model, node
         self.operator = getHWCustomOp(node)
         self.get_nodeattr = self.operator.get_nodeattr
 
-    def refuse(self, problem: str, hint: str = "") -> UnsupportedOperatorError:
-        """The error to raise when this node cannot be computed."""
-        return UnsupportedOperatorError(self.name, problem, hint)
-
-    def input_type(self, index: int) -> str:
+    def input_type(self, index: int) -> DataType:
         """Datatype of a streamed input."""
-        return self._type(f"input {index}", lambda: self.operator.get_input_datatype(index))
+        return self._type("input", index)
 
-    def output_type(self, index: int) -> str:
+    def output_type(self, index: int) -> DataType:
         """Datatype of an output."""
-        return self._type(f"output {index}", lambda: self.operator.get_output_datatype(index))
+        return self._type("output", index)
 
-    def _type(self, stream: str, datatype: Callable[[], Any]) -> str:
+    def _type(self, side: str, index: int) -> DataType:
         try:
-            name = str(datatype().name)
-            Type.of(name)
+            return integer_type(getattr(self.operator, f"get_{side}_datatype")(index).name)
         except (AssertionError, ValueError) as error:  # FINN asserts
-            raise self.refuse(f"{stream}: {error}", "convert the graph first") from error
-        return name
+            raise self.refuse(f"{side} {index}: {error}", "convert the graph first") from error
 
     def input_shape(self, index: int) -> tuple[int, ...]:
         """Shape of a streamed input; the last extent are the channels."""
@@ -68,92 +62,83 @@ class Node(Attributes):
 
     def sum_bits(self, *accumulators: str) -> int:
         """Bits that the hardware keeps of a sum: as many as the output has, and the attributes that name types."""
-        datatypes = [self.output_type(0), *map(self.text, accumulators)]
-        for datatype in datatypes:
-            if datatype in ("BIPOLAR", "TERNARY"):
-                raise self.refuse(f"a sum is {datatype}", "it must be an integer type")
-        return min(Type.of(datatype).bits for datatype in datatypes)
+        kinds = [self.output_type(0), *(integer_type(self.text(name)) for name in accumulators)]
+        for kind in kinds:
+            if kind.name in ("BIPOLAR", "TERNARY"):
+                raise self.refuse(f"a sum is {kind.name}", "it must be an integer type")
+        return min(kind.bits for kind in kinds)
 
-    def constant(self, index: int, attribute: str = "weightDataType") -> npt.NDArray[np.int64]:
-        """A constant input, whose values must be integers of the datatype that ``attribute`` names."""
-        values = self._model.get_initializer(self._node.input[index]) if len(self._node.input) > index else None
+    def constant(self, attribute: str = "weightDataType") -> npt.NDArray[np.int64]:
+        """Input 1, whose values must be constant, and integers of the datatype that ``attribute`` names."""
+        names = self.onnx_node.input
+        values = self._model.get_initializer(names[1]) if len(names) > 1 else None
         if values is None:
             raise self.refuse("its weights or thresholds are not constant", "only constants in ROM can be compiled")
         whole: npt.NDArray[np.int64] = np.rint(values).astype(np.int64)
         if not np.array_equal(whole, values):
             raise self.refuse("has weights or thresholds that are no integers", "convert the graph first")
-        name = self.text(attribute)
         # Products by 0 and 1 are called BINARY, and selections by FINN likewise.
-        kind = Type.of(name)
-        if whole.size and (whole.min() < kind.lowest or whole.max() > kind.highest):
-            raise self.refuse(f"has weights or thresholds {whole.min()} .. {whole.max()} outside {name}")
+        kind = integer_type(self.text(attribute))
+        if whole.size and (whole.min() < kind.low or whole.max() > kind.high):
+            raise self.refuse(f"has weights or thresholds {whole.min()} .. {whole.max()} outside {kind.name}")
         return whole
 
 
 @dataclass
 class Buffer:
-    """A tensor in the workspace, from the call that writes it to the last that reads it."""
+    """A tensor in the workspace, from the call that writes it to the last that reads it.
+
+    Attributes:
+        pixels, channels, type: what the tensor is; a BINARY one can be packed into words.
+        born, dies: numbers of the first and the last call with it.
+        ready: number of the call after which it is there, None before its node is through.
+        offset: where it lies.
+        plain: of a packed one the same tensor with one element a value, where a kernel needs that.
+    """
 
     pixels: int
     channels: int
-    type: Type
+    type: DataType
     packed: bool
     born: int = 0
     dies: int = 0
+    ready: int | None = None
     offset: int = 0
-
-    @property
-    def ctype(self) -> str:
-        """C++ type of its elements, or of its words."""
-        return "Word" if self.packed else self.type.ctype
+    plain: Buffer | None = None
 
     @property
     def bytes(self) -> int:
         """Its size."""
         if self.packed:
             return self.pixels * -(-self.channels // 64) * 8
-        return self.pixels * self.channels * np.dtype(self.type.dtype).itemsize
+        return self.pixels * self.channels * self.type.dtype.itemsize
 
-    def render(self) -> str:
+    def unpacked(self) -> Buffer:
+        """A buffer for the same tensor with one element a value."""
+        return Buffer(self.pixels, self.channels, self.type, packed=False)
+
+    def __str__(self) -> str:
         """The C++ expression of its address."""
-        return f"at<{self.ctype}>(m, {self.offset})"
-
-
-@dataclass(frozen=True)
-class Constant:
-    """An array in the file of constants."""
-
-    ctype: str
-    offset: int
-
-    def render(self) -> str:
-        """The C++ expression of its address."""
-        return f"at<{self.ctype}>(k, {self.offset})"
+        return f"at<{'Word' if self.packed else ctype(self.type.dtype)}>(m, {self.offset})"
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a kernel."""
+    """One call of a kernel on buffers and on constants, which are the C++ expressions of their addresses."""
 
     node: str
     kernel: str
-    parameters: tuple[str, ...]
-    arguments: tuple[Buffer | Constant, ...]
+    parameters: tuple[Any, ...]
+    arguments: tuple[Buffer | str, ...]
 
-    def render(self) -> str:
+    def __str__(self) -> str:
         """The C++ statement."""
-        return f"{self.kernel}<{', '.join(self.parameters)}>({', '.join(a.render() for a in self.arguments)});"
+        return f"{self.kernel}<{', '.join(map(str, self.parameters))}>({', '.join(map(str, self.arguments))});"
 
 
-CTYPES = {
-    "i1": "std::int8_t",
-    "u1": "std::uint8_t",
-    "i2": "std::int16_t",
-    "u2": "std::uint16_t",
-    "i4": "std::int32_t",
-    "u4": "std::uint32_t",
-    "u8": "Word",
-}
+def ctype(dtype: np.dtype[Any]) -> str:
+    """The C++ type of an array's elements; words of 64 bits hold packed ones."""
+    return "Word" if dtype == np.uint64 else f"std::{dtype.name}_t"
 
 
 @dataclass
@@ -162,75 +147,54 @@ class Emitter:
 
     calls: list[Call] = field(default_factory=list)
     buffers: dict[str, Buffer] = field(default_factory=dict)
-    ready: dict[str, int] = field(default_factory=dict)
-    """Number of the call after which a tensor is there."""
-    extra: list[Buffer] = field(default_factory=list)
     constants: bytearray = field(default_factory=bytearray)
-    _plain: dict[str, Buffer] = field(default_factory=dict)
-    _to_pack: dict[int, Buffer] = field(default_factory=dict)
 
-    def add_input(self, name: str, shape: tuple[int, ...], datatype: str) -> None:
-        """Make room for an input of the graph."""
-        self.buffers[name] = _buffer(shape, datatype)
-        self.ready[name] = 0
+    def add(self, name: str, shape: tuple[int, ...], kind: DataType) -> Buffer:
+        """Make room for a tensor."""
+        self.buffers[name] = Buffer(math.prod(shape[:-1]), shape[-1], kind, packed=kind.name == "BINARY")
+        return self.buffers[name]
 
-    def read(self, node: Node, index: int) -> Buffer:
-        """The buffer of a node's input as it is."""
-        return self.buffers[node.inputs[index]]
+    def read(self, node: Node) -> Buffer:
+        """The buffer of a node's first input as it is."""
+        return self.buffers[node.inputs[0]]
 
     def read_plain(self, node: Node, index: int) -> Buffer:
         """The buffer of a node's input with one element a value; a packed one is unpacked once."""
-        name = node.inputs[index]
-        packed = self.buffers[name]
-        if not packed.packed:
-            return packed
-        if name not in self._plain:
-            plain = Buffer(packed.pixels, packed.channels, packed.type, packed=False)
-            self.extra.append(plain)
-            self._plain[name] = plain
-            self.call(node, "unpack", [packed.pixels, packed.channels], packed, plain)
-        return self._plain[name]
+        source = self.buffers[node.inputs[index]]
+        if not source.packed:
+            return source
+        if source.plain is None:
+            source.plain = source.unpacked()
+            self.call(node, "unpack", [source.pixels, source.channels], source, source.plain)
+        return source.plain
 
-    def write(self, node: Node, index: int) -> Buffer:
+    def write(self, node: Node, index: int = 0) -> Buffer:
         """A new buffer for a node's output."""
-        name = node.outputs[index]
-        self.buffers[name] = _buffer(node.output_shape(index), node.output_type(index))
-        return self.buffers[name]
+        return self.add(node.outputs[index], node.output_shape(index), node.output_type(index))
 
-    def write_plain(self, node: Node, index: int) -> Buffer:
+    def write_plain(self, node: Node, index: int = 0) -> Buffer:
         """A new buffer for a node's output with one element a value; a BINARY one is packed afterwards."""
         target = self.write(node, index)
         if not target.packed:
             return target
-        plain = Buffer(target.pixels, target.channels, target.type, packed=False)
-        self.extra.append(plain)
-        self._to_pack[id(target)] = plain
-        return plain
-
-    def scratch(self, shape: tuple[int, ...], datatype: str) -> Buffer:
-        """A buffer for what lies between two calls of a node."""
-        buffer = _buffer(shape, datatype)
-        self.extra.append(buffer)
-        return buffer
+        target.plain = target.unpacked()
+        return target.plain
 
     def pass_on(self, node: Node) -> None:
         """Let every output be the node's input."""
-        source = node.inputs[0]
         for name in node.outputs:
-            self.buffers[name], self.ready[name] = self.buffers[source], self.ready[source]
-            if source in self._plain:
-                self._plain[name] = self._plain[source]
+            self.buffers[name] = self.read(node)
 
-    def constant(self, values: npt.NDArray[Any]) -> Constant:
-        """Store an array."""
+    def constant(self, values: npt.NDArray[Any]) -> str:
+        """Store an array in the file of constants; the C++ expression of its address."""
         offset = len(self.constants)
         self.constants += values.tobytes()
         self.constants += bytes(-len(self.constants) % ALIGNMENT)
-        return Constant(CTYPES[values.dtype.str[1:]], offset)
+        return f"at<{ctype(values.dtype)}>(k, {offset})"
 
-    def call(self, node: Node, kernel: str, parameters: list[Any], *arguments: Buffer | Constant) -> None:
+    def call(self, node: Node, kernel: str, parameters: list[Any], *arguments: Buffer | str) -> None:
         """Add a call; its last argument is what it writes."""
-        self.calls.append(Call(node.name, kernel, tuple(map(str, parameters)), arguments))
+        self.calls.append(Call(node.name, kernel, tuple(parameters), arguments))
         number = len(self.calls)
         for argument in arguments:
             if isinstance(argument, Buffer):
@@ -240,17 +204,16 @@ class Emitter:
     def compute(self, node: Node, kernel: str, parameters: list[Any], *constants: npt.NDArray[Any]) -> None:
         """Add the call of a kernel from all inputs and then ``constants`` to output 0, all with one element a value."""
         inputs = [self.read_plain(node, index) for index in range(len(node.inputs))]
-        self.call(node, kernel, parameters, *inputs, *map(self.constant, constants), self.write_plain(node, 0))
+        self.call(node, kernel, parameters, *inputs, *map(self.constant, constants), self.write_plain(node))
 
     def finish(self, node: Node) -> None:
         """After a node's calls: pack its BINARY outputs, and note that its outputs are there."""
         for name in node.outputs:
             target = self.buffers[name]
-            plain = self._to_pack.pop(id(target), None)
-            if plain is not None:
-                self.call(node, "pack", [target.pixels, target.channels], plain, target)
-                self._plain.setdefault(name, plain)
-            self.ready.setdefault(name, len(self.calls))
+            if target.ready is None:
+                if target.plain is not None:
+                    self.call(node, "pack", [target.pixels, target.channels], target.plain, target)
+                target.ready = len(self.calls)
 
     def lay_out(self, inputs: list[str], outputs: list[str]) -> int:
         """Give every buffer its place, as low as those that live at the same time leave; returns the bytes.
@@ -261,25 +224,18 @@ class Emitter:
             self.buffers[name].born = 0
         for name in outputs:
             self.buffers[name].dies = len(self.calls)
-        unique = {id(buffer): buffer for buffer in [*self.buffers.values(), *self.extra]}
+        tensors = self.buffers.values()
+        plain = [packed.plain for packed in tensors if packed.plain is not None]
+        unique = {id(buffer): buffer for buffer in [*tensors, *plain]}
         placed: list[Buffer] = []
         for buffer in sorted(unique.values(), key=lambda b: (-b.bytes, b.born)):
-            others = sorted((b for b in placed if b.born <= buffer.dies and buffer.born <= b.dies), key=_offset)
-            for other in others:
+            others = [other for other in placed if other.born <= buffer.dies and buffer.born <= other.dies]
+            for other in sorted(others, key=attrgetter("offset")):
                 if buffer.offset + buffer.bytes <= other.offset:
                     break
                 buffer.offset = max(buffer.offset, _aligned(other.offset + other.bytes))
             placed.append(buffer)
         return max((_aligned(buffer.offset + buffer.bytes) for buffer in placed), default=0)
-
-
-def _buffer(shape: tuple[int, ...], datatype: str) -> Buffer:
-    kind = Type.of(datatype)
-    return Buffer(math.prod(shape[:-1]), shape[-1], kind, kind.packed)
-
-
-def _offset(buffer: Buffer) -> int:
-    return buffer.offset
 
 
 def _aligned(offset: int) -> int:

@@ -45,20 +45,17 @@ def compare_twins(model: ModelWrapper, tensors: Tensors, part: str) -> tuple[int
         How many nodes were compared, and the first difference.
     """
     twins = _compiled(model, part)
-    count = 0
-    for node in twins.graph.node:
-        if not is_hls_node(node):
-            continue
+    nodes = list(filter(is_hls_node, twins.graph.node))
+    for count, node in enumerate(nodes, 1):
         constants = {name: twins.get_initializer(name) for name in node.input}
         context = {n: tensors[n].astype(np.float32) if c is None else c for n, c in constants.items()}
         context |= {name: np.full(tensors[name].shape, np.nan, np.float32) for name in node.output}
         getCustomOp(node).execute_node(context, twins.graph)
-        count += 1
         for name in node.output:
             found = difference(tensors[name], context[name], node=node.name, op=node.op_type, tensor=name)
             if found is not None:
                 return count, found
-    return count, None
+    return len(nodes), None
 
 
 def _compiled(model: ModelWrapper, part: str) -> Any:

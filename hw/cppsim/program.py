@@ -15,9 +15,10 @@ import numpy as np
 from qonnx.transformation.general import SortGraph
 
 from hw.cppsim.emitter import Emitter, Node
-from hw.cppsim.errors import UnsupportedOperatorError
-from hw.cppsim.interface import Interface, TensorInfo, Type
+from hw.cppsim.interface import Interface, TensorInfo
+from hw.errors import UnsupportedNodeError
 from hw.ops.registry import kind_of
+from hw.streams.packing import DataType
 
 HERE = Path(__file__).parent
 MAGIC = b"cppsim01"
@@ -53,7 +54,7 @@ class Program:
         self.interface.save(folder)
 
 
-def generate(model: Any, *, scale: float | None = None, producer: str = "") -> Program:
+def generate_program(model: Any, *, scale: float | None = None, producer: str = "") -> Program:
     """Turn a partition of hardware nodes, generic or specialised, with or without FIFOs, into a program.
 
     Args:
@@ -62,33 +63,32 @@ def generate(model: Any, *, scale: float | None = None, producer: str = "") -> P
         producer: operator that writes the graph's inputs, for a part of a graph.
 
     Raises:
-        UnsupportedNodeError: a node of a kind that is not known.
-        UnsupportedOperatorError: a node that its kernel cannot compute, or whose datatypes contradict each other.
+        UnsupportedNodeError: a node of a kind that is not known, one that its kernel cannot compute, or one whose
+            datatypes contradict those of others.
     """
     _check_written(model)
     model = model.transform(SortGraph())
     kinds = [kind_of(node) for node in model.graph.node]
     nodes = [Node(model, node, producer) for node in model.graph.node]
-    inputs, outputs = ([tensor.name for tensor in side] for side in (_streams(model), model.graph.output))
-    emit, tensors = Emitter(), []
+    inputs = [tensor.name for tensor in model.graph.input if model.get_initializer(tensor.name) is None]
+    outputs = [tensor.name for tensor in model.graph.output]
+    emit, written = Emitter(), {}
     for name in inputs:
         reader, index = next((n, n.inputs.index(name)) for n in nodes if name in n.inputs)
         stream, datatype = reader.input_shape(index), reader.input_type(index)
-        emit.add_input(name, stream, datatype)
-        tensors.append(TensorInfo(name, "", "", _shape(model, name, stream), datatype))
-    written = {info.name: info for info in tensors}
+        emit.add(name, stream, datatype).ready = 0
+        written[name] = TensorInfo(name, "", "", _shape(model, name, stream), datatype.name)
     for node, kind in zip(nodes, kinds, strict=True):
         _check_types(node, written)
         kind.kernel(node, emit)
         emit.finish(node)
         for index, name in enumerate(node.outputs):
             shape = _shape(model, name, node.output_shape(index))
-            written[name] = TensorInfo(name, node.name, node.op_type, shape, node.output_type(index))
-    infos = tuple(written.values())
+            written[name] = TensorInfo(name, node.name, node.op_type, shape, node.output_type(index).name)
     label = bool(nodes) and nodes[-1].op_type.startswith("LabelSelect")
-    body = _render(emit, infos, inputs, outputs)
+    body = _render(emit, written, inputs, outputs)
     tag = hashlib.sha256(body.encode()).hexdigest()[:31]
-    interface = Interface(tag, tuple(inputs), tuple(outputs), infos, scale, label)
+    interface = Interface(tag, inputs, outputs, list(written.values()), scale, label)
     source = body.replace("@TAG@", tag)
     return Program(source, _with_header(tag, bytes(emit.constants)), interface)
 
@@ -98,13 +98,8 @@ def _check_written(model: Any) -> None:
     written = {tensor.name for tensor in [*model.graph.input, *model.graph.initializer]}
     written |= {name for node in model.graph.node for name in node.output}
     for node in model.graph.node:
-        for name in node.input:
-            if name not in written:
-                raise UnsupportedOperatorError(node.name, f"reads {name}, which nothing writes", "the graph is damaged")
-
-
-def _streams(model: Any) -> list[Any]:
-    return [tensor for tensor in model.graph.input if model.get_initializer(tensor.name) is None]
+        for name in set(node.input) - written:
+            raise UnsupportedNodeError(node.name, f"reads {name}, which nothing writes", "the graph is damaged")
 
 
 def _shape(model: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -115,12 +110,10 @@ def _shape(model: Any, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def _check_types(node: Node, written: dict[str, TensorInfo]) -> None:
     for index, name in enumerate(node.inputs):
-        if written[name].datatype != node.input_type(index):
-            source = written[name].node or "the graph's input"
-            raise node.refuse(
-                f"reads {name} as {node.input_type(index)}, but {source} writes {written[name].datatype}",
-                "run InferDataTypes",
-            )
+        info, taken = written[name], node.input_type(index).name
+        if info.datatype != taken:
+            source = info.node or "the graph's input"
+            raise node.refuse(f"reads {name} as {taken}, but {source} writes {info.datatype}", "run InferDataTypes")
 
 
 def _with_header(tag: str, constants: bytes) -> bytes:
@@ -132,15 +125,12 @@ def _with_header(tag: str, constants: bytes) -> bytes:
     return HEADER.pack(MAGIC, tag.encode(), len(constants), state) + constants
 
 
-def _render(emit: Emitter, infos: Sequence[TensorInfo], inputs: Sequence[str], outputs: Sequence[str]) -> str:
-    workspace = emit.lay_out(list(inputs), list(outputs))
-    names = [info.name for info in infos]
-    by_name = {info.name: info for info in infos}
+def _render(emit: Emitter, infos: dict[str, TensorInfo], inputs: list[str], outputs: list[str]) -> str:
+    workspace, names = emit.lay_out(inputs, outputs), list(infos)
     steps = [
-        f'    {{"{call.node}", [](std::byte* m, const std::byte* k) {{ (void)k; {call.render()} }}}},'
-        for call in emit.calls
+        f'    {{"{call.node}", [](std::byte* m, const std::byte* k) {{ (void)k; {call} }}}},' for call in emit.calls
     ]
-    tensors = [_tensor(emit, info) for info in infos]
+    tensors = [_tensor(emit, info) for info in infos.values()]
     return f"""\
 // SPDX-License-Identifier: Apache-2.0
 // Generated from a graph of hardware nodes: each step is a kernel on places in the workspace m and constants k.
@@ -165,10 +155,10 @@ const std::size_t kInputTensors[] = {{{", ".join(str(names.index(name)) for name
 const std::size_t kOutputTensors[] = {{{", ".join(str(names.index(name)) for name in outputs)}}};
 
 const CppsimPort kInputs[] = {{
-{_lines([_port(by_name[name]) for name in inputs])}
+{_lines([_port(infos[name]) for name in inputs])}
 }};
 const CppsimPort kOutputs[] = {{
-{_lines([_port(by_name[name]) for name in outputs])}
+{_lines([_port(infos[name]) for name in outputs])}
 }};
 
 }}  // namespace
@@ -187,16 +177,16 @@ def _lines(lines: Sequence[str]) -> str:
 
 def _tensor(emit: Emitter, info: TensorInfo) -> str:
     buffer = emit.buffers[info.name]
-    numbers = f"{emit.ready[info.name]}, {buffer.offset}, {buffer.pixels}, {buffer.channels}"
+    numbers = f"{buffer.ready}, {buffer.offset}, {buffer.pixels}, {buffer.channels}"
     return f"    {{{numbers}, {_enum(info.type)}, {str(buffer.packed).lower()}}},  // {info.name} ({info.datatype})"
 
 
 def _port(info: TensorInfo) -> str:
     shape = ", ".join(map(str, info.shape))
     count = int(np.prod(info.shape))
-    limits = f"{info.type.lowest}, {info.type.highest}"
+    limits = f"{info.type.low}, {info.type.high}"
     return f'    {{"{info.name}", {len(info.shape)}, {{{shape}}}, {count}, {_enum(info.type)}, {limits}}},'
 
 
-def _enum(kind: Type) -> str:
-    return "k" + kind.ctype.removeprefix("std::").removesuffix("_t").capitalize()
+def _enum(kind: DataType) -> str:
+    return f"k{kind.dtype.name.capitalize()}"

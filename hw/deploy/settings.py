@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hw.design.design import Design, Edge
+from hw.design.design import Design
 from hw.driver.settings import digest
 
 ID_DIGITS = 16
@@ -19,17 +19,18 @@ DMA_NAMES = {"zynq-iodma": "{}dma{}", "alveo": "{}dma_{}"}
 
 def io_shape_dict(design: Design, shell: str) -> dict[str, Any]:
     """Types and shapes of all inputs and outputs, and their DMAs in a shell ("zynq-iodma", "alveo"): FINN's keys."""
-    name = DMA_NAMES[shell]
-    return {
-        **_side("i", design.inputs),
-        **_side("o", design.outputs),
-        "input_dma_name": [name.format("i", index) for index in range(len(design.inputs))],
-        "output_dma_name": [name.format("o", index) for index in range(len(design.outputs))],
-        "num_inputs": len(design.inputs),
-        "num_outputs": len(design.outputs),
-        "number_of_external_weights": 0,
-        "external_weights_input_shapes": {},
-    }
+    shapes: dict[str, Any] = {"number_of_external_weights": 0, "external_weights_input_shapes": {}}
+    for side, edges in (("input", design.inputs), ("output", design.outputs)):
+        letter, ends = side[0], [edge.stream for edge in edges]
+        shapes |= {
+            f"{letter}dt": [f"DataType['{end.datatype}']" for end in ends],
+            f"{letter}shape_normal": [list(end.shape) for end in ends],
+            f"{letter}shape_folded": [list(end.folded_shape) for end in ends],
+            f"{letter}shape_packed": [[*end.folded_shape[:-1], end.width // 8] for end in ends],
+            f"{side}_dma_name": [DMA_NAMES[shell].format(letter, index) for index in range(len(ends))],
+            f"num_{side}s": len(ends),
+        }
+    return shapes
 
 
 def build_id(rtl: Path, facts: Mapping[str, Any]) -> str:
@@ -37,13 +38,3 @@ def build_id(rtl: Path, facts: Mapping[str, Any]) -> str:
     files = {str(path.relative_to(rtl)): digest(path) for path in sorted(rtl.rglob("*")) if path.is_file()}
     text = json.dumps([files, facts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:ID_DIGITS]
-
-
-def _side(letter: str, edges: Sequence[Edge]) -> dict[str, Any]:
-    ends = [edge.stream for edge in edges]
-    return {
-        f"{letter}dt": [f"DataType['{end.datatype}']" for end in ends],
-        f"{letter}shape_normal": [list(end.shape) for end in ends],
-        f"{letter}shape_folded": [list(end.folded_shape) for end in ends],
-        f"{letter}shape_packed": [[*end.folded_shape[:-1], end.width // 8] for end in ends],
-    }

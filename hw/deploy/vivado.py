@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from hw.design.design import Design
 
 VERSIONS = "2022.2 or 2024.2"
 """Vivado and Vitis that finn-plus 1.6.1 names; none of them has run here."""
@@ -42,7 +44,7 @@ set_property top {top} [current_fileset]
 ipx::package_project -root_dir [file join $here ip] -vendor ir2net -library accelerators -taxonomy /UserIP \\
     -module {top} -import_files
 ipx::infer_bus_interfaces xilinx.com:interface:axis_rtl:1.0 [ipx::current_core]
-foreach stream {{{streams}}} {{
+foreach stream {{s_axis_0 m_axis_0}} {{
     ipx::associate_bus_interfaces -busif $stream -clock ap_clk [ipx::current_core]
 }}
 set_property core_revision 1 [ipx::current_core]
@@ -64,26 +66,22 @@ The third needs Vitis HLS as well, for FINN's DMAs{vitis}.
 """
 
 
-def write_scripts(
-    folder: Path, rtl: Path, sources: Sequence[Path], facts: Mapping[str, object], period_ns: float
-) -> None:
+def write_scripts(folder: Path, design: Design, facts: Mapping[str, object]) -> None:
     """Write ooc.tcl, clock.xdc, package_ip.tcl and a README.
 
     Args:
-        folder: where they go; `rtl` lies beside it.
-        rtl: folder of the sources.
-        sources: in the order in which they have to be read.
+        folder: where they go; a copy of the design's rtl/ lies beside it.
+        design: whose sources and clock they name.
         facts: network, board, part, platform, top.
-        period_ns: of the clock.
     """
+    texts = {"ooc.tcl": OOC, "clock.xdc": CLOCK, "package_ip.tcl": PACKAGE_IP, "README": README}
+    more = {
+        "sources": " ".join(path.name for path in design.sources()),
+        "memories": " ".join(sorted(f"rom/{path.name}" for path in (design.rtl / "rom").iterdir())),
+        "period": design.clock_ns,
+        "versions": VERSIONS,
+        "vitis": ", and Vitis with the card's platform and XRT" if facts["platform"] == "alveo" else "",
+    }
     folder.mkdir()
-    names = " ".join(str(path.relative_to(rtl)) for path in sources)
-    memories = " ".join(sorted(str(path.relative_to(rtl)) for path in (rtl / "rom").iterdir()))
-    streams = "s_axis_0 m_axis_0"
-    vitis = ", and Vitis with the card's platform and XRT" if facts["platform"] == "alveo" else ""
-    (folder / "ooc.tcl").write_text(OOC.format(**facts, sources=names))
-    (folder / "clock.xdc").write_text(CLOCK.format(period=period_ns))
-    (folder / "package_ip.tcl").write_text(
-        PACKAGE_IP.format(**facts, sources=names, memories=memories, streams=streams)
-    )
-    (folder / "README").write_text(README.format(**facts, versions=VERSIONS, vitis=vitis))
+    for name, text in texts.items():
+        (folder / name).write_text(text.format(**facts, **more))

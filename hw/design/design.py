@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from hw.design.errors import DesignError
 from hw.rtl import packages_first
 from hw.streams.packing import DataType, pack, unpack
-
-if TYPE_CHECKING:
-    from hw.streams.packing import Bytes
+from hw.streams.sim import Beats
 
 FILE = "design.json"
 FORMAT = 1
@@ -34,7 +32,7 @@ class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Stream(_Record):
+class End(_Record):
     """One end of an edge.
 
     Attributes:
@@ -63,11 +61,11 @@ class Stream(_Record):
         """Bits of a beat that carry elements."""
         return self.folded_shape[-1] * DataType.of(self.datatype).bits
 
-    def pack(self, frames: npt.ArrayLike) -> Bytes:
+    def pack(self, frames: npt.ArrayLike) -> Beats:
         """Return the beats (beats, bytes) of frames; raises PackingError for values that the type does not hold."""
         return pack(np.asarray(frames).reshape(-1, self.folded_shape[-1]), DataType.of(self.datatype), self.width // 8)
 
-    def unpack(self, beats: Bytes) -> npt.NDArray[np.int64]:
+    def unpack(self, beats: Beats) -> npt.NDArray[np.int64]:
         """Return the frames (frames, ...) of beats, each in the shape of the graph without its leading 1."""
         values = unpack(beats, DataType.of(self.datatype), self.folded_shape[-1])
         return values.astype(np.int64).reshape(-1, *self.shape[1:])
@@ -77,11 +75,11 @@ class Edge(_Record):
     """A tensor that travels as a stream; `source` or `sink` is None at the border of the design."""
 
     tensor: str
-    source: Stream | None
-    sink: Stream | None
+    source: End | None
+    sink: End | None
 
     @property
-    def stream(self) -> Stream:
+    def stream(self) -> End:
         """The end that says how the tensor is folded."""
         end = self.source or self.sink
         if end is None:
@@ -93,7 +91,7 @@ class Edge(_Record):
         return f"{self.tensor} ({' -> '.join(ends)})"
 
 
-class Node(_Record):
+class DesignNode(_Record):
     """A node: its operator, the layer of the network that it belongs to, and the module that it is an instance of.
 
     `cycles` are those that its operator expects of a frame, 0 where it has no formula; `folding` has PE, SIMD, and the
@@ -128,7 +126,7 @@ class Design(_Record):
     top: str
     part: str
     clock_ns: float = Field(gt=0)
-    nodes: tuple[Node, ...]
+    nodes: tuple[DesignNode, ...]
     edges: tuple[Edge, ...]
     modules: Mapping[str, tuple[str, ...]]
 
@@ -153,7 +151,7 @@ class Design(_Record):
         return tuple(edge for edge in self.edges if edge.source and edge.sink)
 
     @property
-    def fifos(self) -> tuple[Node, ...]:
+    def fifos(self) -> tuple[DesignNode, ...]:
         """The nodes that are FIFOs."""
         return tuple(node for node in self.nodes if node.op == FIFO)
 
@@ -162,19 +160,15 @@ class Design(_Record):
         names = self.modules[module] if module else [name for files in self.modules.values() for name in files]
         return packages_first(self.rtl / name for name in names)
 
-    def cells(self) -> list[Path]:
-        """Return the sources of all modules but the top, for another module around them."""
-        return [path for path in self.sources() if path.stem != self.top]
-
-    def node(self, name: str) -> Node:
+    def node(self, name: str) -> DesignNode:
         """Return the node of a name."""
         return next(node for node in self.nodes if node.name == name)
 
-    def streams(self, node: str) -> tuple[list[Edge], list[Edge]]:
-        """Return the edges into and out of a node, in the order of its interfaces."""
-        ins = [edge for edge in self.edges if edge.sink and edge.sink.node == node]
-        outs = [edge for edge in self.edges if edge.source and edge.source.node == node]
-        return sorted(ins, key=lambda e: e.sink.interface), sorted(outs, key=lambda e: e.source.interface)  # type: ignore[union-attr]
+    def ends(self, node: str) -> tuple[list[tuple[str, End]], list[tuple[str, End]]]:
+        """Return (tensor, end) of each stream into and out of a node, in the order of its interfaces."""
+        sinks = [(edge.tensor, edge.sink) for edge in self.edges if edge.sink and edge.sink.node == node]
+        sources = [(edge.tensor, edge.source) for edge in self.edges if edge.source and edge.source.node == node]
+        return sorted(sinks, key=lambda end: end[1].interface), sorted(sources, key=lambda end: end[1].interface)
 
     def written(self) -> Iterator[tuple[str, str, str]]:
         """Yield (tensor, node, operator) of every tensor, in the order in which nodes read each other's."""

@@ -13,7 +13,7 @@ from onnx import NodeProto, helper
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.design.design import FIFO, Stream
+from hw.design.design import FIFO, End
 from hw.design.stitch import edges
 from hw.design.top import gauge_depth
 from hw.ops.cell_op import CellOp
@@ -26,7 +26,7 @@ _SHALLOW = 33
 
 
 @dataclass(frozen=True)
-class Step:
+class Rung:
     """A depth worth considering, with its cost in LUTs (a BRAM18 counts as its share of the chip)."""
 
     depth: int
@@ -41,14 +41,14 @@ class Prices:
     part: str
     luts_per_bram18: float
 
-    def ladder(self, stream: Stream) -> tuple[Step, ...]:
+    def ladder(self, stream: End) -> tuple[Rung, ...]:
         """Return the depths that fill what they occupy: the most depth for each cost, 0 first."""
         return _ladder(self, stream.width, gauge_depth(stream))
 
-    def at_least(self, stream: Stream, beats: int) -> Step:
-        """Return the cheapest step that holds `beats`; the deepest one where none does."""
+    def at_least(self, stream: End, beats: int) -> Rung:
+        """Return the cheapest rung that holds `beats`; the deepest one where none does."""
         ladder = self.ladder(stream)
-        return next((step for step in ladder if step.depth >= beats), ladder[-1])
+        return next((rung for rung in ladder if rung.depth >= beats), ladder[-1])
 
     def price(self, width: int, depth: int, ram_style: str) -> float:
         """Return the cost of a FIFO in LUTs."""
@@ -59,19 +59,19 @@ class Prices:
 
 
 @cache
-def _ladder(prices: Prices, width: int, deepest: int) -> tuple[Step, ...]:
+def _ladder(prices: Prices, width: int, deepest: int) -> tuple[Rung, ...]:
     powers = [2**exponent for exponent in range(6, deepest.bit_length() + 1)]
     # one beat more than the memory: the output register
     depths = [5, 17, _SHALLOW, *sorted({size + 1 for power in powers for size in (power, power + power // 2)})]
-    steps = [Step(0, "auto", 0.0)]
+    rungs = [Rung(0, "auto", 0.0)]
     for depth in depths:
         styles = ("auto",) if depth <= _SHALLOW else ("distributed", "block")
-        choices = (Step(depth, style, prices.price(width, depth, style)) for style in styles)
-        best = min(choices, key=lambda step: step.luts)
-        if len(steps) > 1 and best.luts <= steps[-1].luts:
-            steps.pop()
-        steps.append(best)
-    return tuple(steps)
+        choices = (Rung(depth, style, prices.price(width, depth, style)) for style in styles)
+        best = min(choices, key=lambda rung: rung.luts)
+        if len(rungs) > 1 and best.luts <= rungs[-1].luts:
+            rungs.pop()
+        rungs.append(best)
+    return tuple(rungs)
 
 
 def insert_width_converters(model: ModelWrapper, part: str) -> ModelWrapper:
@@ -115,7 +115,7 @@ def insert_fifos(model: ModelWrapper, depths: Mapping[str, int], prices: Prices)
     return result
 
 
-def _fifo(stream: Stream, depth: int, ram_style: str, tensor: str, name: str) -> NodeProto:
+def _fifo(stream: End, depth: int, ram_style: str, tensor: str, name: str) -> NodeProto:
     return helper.make_node(
         FIFO,
         [tensor],

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from finn.transformation.fpgadataflow.replace_verilog_relpaths import ReplaceVerilogRelPaths
 from finn.util.basic import getHWCustomOp
-from finn.util.fpgadataflow import is_fpgadataflow_node, is_rtl_node
+from finn.util.fpgadataflow import is_rtl_node
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.ops.errors import UnsupportedNodeError
+from hw.errors import UnsupportedNodeError
 from hw.ops.registry import register
 
 
@@ -57,7 +57,7 @@ def generate_hdl(model: ModelWrapper, part: str, clk_ns: float, build_dir: Path)
 def _check_nodes(model: ModelWrapper) -> None:
     names: set[str] = set()
     for node in model.graph.node:
-        if not is_fpgadataflow_node(node) or not is_rtl_node(node):
+        if not is_rtl_node(node):
             raise UnsupportedNodeError(node.name, f"{node.op_type} is not an RTL node; specialise the graph first")
         if not re.fullmatch(r"[A-Za-z_]\w*", node.name):
             raise UnsupportedNodeError(node.name, "the name of a node becomes that of a module; it cannot be this")

@@ -8,6 +8,7 @@ nothing but names share one, in this design and, as far as caches are concerned,
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from qonnx.custom_op.registry import getCustomOp
 from hw.cache import key_of
 from hw.design.errors import DesignError
 from hw.design.finnlib import patched
-from hw.design.netlist import Instance, Netlist
+from hw.design.netlist import Netlist
 from hw.ops.cell_op import CellOp
 
 ROM = "rom"
@@ -70,8 +71,7 @@ class Modules:
             if inner != module:
                 netlist.sources = dict.fromkeys(self.rtl / file for file in files)
                 netlist.cells = {
-                    where: Instance(name.sub(inner, cell.module), cell.parameters)
-                    for where, cell in netlist.cells.items()
+                    where: replace(cell, module=name.sub(inner, cell.module)) for where, cell in netlist.cells.items()
                 }
                 files.append(self._write(f"{module}.v", _around(netlist, node.name, op, module)))
             self.files[module] = tuple(files)
@@ -82,15 +82,15 @@ class Modules:
 
         def relocated(match: re.Match[str]) -> str:
             start = Path(match.group(1))
-            found = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in SOURCE_SUFFIXES]
-            if not found:
+            files = [file for file in sorted(start.parent.glob(f"{start.name}*")) if file.suffix not in SOURCE_SUFFIXES]
+            if not files:
                 return match.group(0)
-            digest = key_of(*(part for file in found for part in (file.name[len(start.name) :], file.read_bytes())))
-            stem = digest[:_DIGITS] if start.is_file() else f"{digest[:_DIGITS]}_"
-            for file in found:
-                ending = file.suffix if start.is_file() else file.name[len(start.name) :]
-                (self.rtl / ROM / f"{stem}{ending}").write_bytes(file.read_bytes())
-            return f'"./{ROM}/{stem}{start.suffix if start.is_file() else ""}"'
+            contents = {file.name.removeprefix(start.name): file.read_bytes() for file in files}
+            digest = key_of(*(part for content in contents.items() for part in content))
+            place = f"{ROM}/{digest[:_DIGITS]}{start.suffix if start.is_file() else '_'}"
+            for ending, content in contents.items():
+                (self.rtl / f"{place}{ending}").write_bytes(content)
+            return f'"./{place}"'
 
         return _PATH.sub(relocated, path.read_text())
 

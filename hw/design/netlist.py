@@ -7,8 +7,8 @@ those commands, ``Netlist.verilog`` writes everything as one flat module in plai
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pyslang import Bag, SourceManager
@@ -20,9 +20,13 @@ from hw.design.top import STREAM_SIGNALS, bus
 
 TOP = ""  # the cell path of the design's own ports
 
-_IGNORED = {"save_bd_design", "validate_bd_design"}
 _STREAM_VLNV = "xilinx.com:interface:axis_rtl:1.0"
-_BRACKET = re.compile(r"\[\s*(\w+)\s+([^\]]*?)\s*\]")
+_COMPLAINTS = {
+    "create_bd_cell": "a cell without a module",
+    "create_bd_intf_pin": "only AXI streams can be stitched, not this",
+    "connect_bd_net": "a connection needs two ends",
+    "connect_bd_intf_net": "a connection needs two ends",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class ModulePort:
 
 @dataclass(frozen=True)
 class Pin:
-    """A port, or a stream interface, of the cell at `path` (``TOP`` for the design itself)."""
+    """A port, in lower case, of the cell at `path` (``TOP`` for the design itself)."""
 
     path: str
     name: str
@@ -54,31 +58,24 @@ class Instance:
 
 
 def _pin(text: str) -> Pin:
-    path, _, name = text.strip("/").rpartition("/")
-    return Pin(path, name)
+    path, _, name = text.rpartition("/")
+    return Pin(path, name.lower())
 
 
 class _Groups:
     """Disjoint sets of pins."""
 
     def __init__(self) -> None:
-        self._parent: dict[Pin, Pin] = {}
-
-    def find(self, pin: Pin) -> Pin:
-        parent = self._parent.setdefault(pin, pin)
-        while parent != pin:
-            self._parent[pin] = self._parent[parent]
-            pin, parent = parent, self._parent[parent]
-        return pin
+        self._group: dict[Pin, list[Pin]] = {}
 
     def join(self, a: Pin, b: Pin) -> None:
-        self._parent[self.find(a)] = self.find(b)
+        first, second = self._group.setdefault(a, [a]), self._group.setdefault(b, [b])
+        if first is not second:
+            first += second
+            self._group |= dict.fromkeys(second, first)
 
     def all(self) -> list[list[Pin]]:
-        groups: dict[Pin, list[Pin]] = {}
-        for pin in self._parent:
-            groups.setdefault(self.find(pin), []).append(pin)
-        return list(groups.values())
+        return list({id(group): group for group in self._group.values()}.values())
 
 
 class Netlist:
@@ -94,22 +91,12 @@ class Netlist:
         self.ports: dict[str, ModulePort] = {}
         self._hierarchies: set[str] = {TOP}
         self._nets = _Groups()
-        self._streams = _Groups()
-        self._commands: dict[str, Callable[[str], None]] = {
-            "add_files": self._add_files,
-            "create_bd_cell": self._create_bd_cell,
-            "create_bd_pin": lambda _: None,
-            "create_bd_intf_pin": self._create_bd_intf_pin,
-            "connect_bd_net": lambda text: self._connect(text, self.connect),
-            "connect_bd_intf_net": lambda text: self._connect(text, self.connect_stream),
-            "set_property": self._set_property,
-        }
 
-    def add_cell(self, path: str, module: str, parameters: Mapping[str, str] | None = None) -> None:
+    def add_cell(self, path: str, module: str) -> None:
         """Add an instance of `module`; raises DesignError where the path is taken."""
         if path in self.cells:
             raise DesignError(f"cell {path} exists twice")
-        self.cells[path] = Instance(module, parameters or {})
+        self.cells[path] = Instance(module)
 
     def add_port(self, name: str, width: int, *, is_output: bool) -> None:
         """Add a port of the design itself."""
@@ -127,68 +114,46 @@ class Netlist:
 
     def connect_stream(self, a: str, b: str) -> None:
         """Connect two stream interfaces."""
-        self._streams.join(_pin(a), _pin(b))
+        for signal in STREAM_SIGNALS:
+            self.connect(f"{a}_{signal}", f"{b}_{signal}")
 
     def run(self, commands: Iterable[str]) -> None:
         """Interpret block-design commands; raises DesignError for one that is not understood."""
         for command in commands:
-            verb, _, rest = command.strip().partition(" ")
-            if verb in _IGNORED or not verb:
-                continue
-            if verb not in self._commands:
-                raise DesignError(f"block-design command not understood: {command}")
-            self._commands[verb](rest)
+            words = [word.strip("/") for word in re.sub(r"[\[\]{}]", " ", command).split()]
+            match words:
+                case [] | ["create_bd_pin" | "save_bd_design" | "validate_bd_design", *_]:
+                    pass
+                case ["add_files", "-norecurse", *_]:
+                    self.sources[Path(command.partition("-norecurse")[2].strip())] = None
+                case ["create_bd_cell", *_, "-reference", module, path]:
+                    self.add_cell(path, module)
+                case ["create_bd_cell", "-type", "hier", path]:
+                    self._hierarchies.add(path)
+                case ["create_bd_intf_pin", *_] if _STREAM_VLNV in words:
+                    pass
+                case ["connect_bd_net", _, a, _, b]:
+                    self.connect(a, b)
+                case ["connect_bd_intf_net", _, a, _, b]:
+                    self.connect_stream(a, b)
+                case ["set_property", name, value, "get_bd_cells", path] if path in self.cells and "CONFIG." in name:
+                    parameters = {**self.cells[path].parameters, name.removeprefix("CONFIG."): value}
+                    self.cells[path] = replace(self.cells[path], parameters=parameters)
+                case [verb, *_]:
+                    raise DesignError(f"{_COMPLAINTS.get(verb, 'block-design command not understood')}: {command}")
 
     def verilog(self, top: str) -> str:
         """The design as one flat Verilog module; raises DesignError for a net without exactly one driver."""
         interfaces = self._interfaces()
         net_of, wires = self._resolve(interfaces)
-        lines = [f"module {top} ("]
-        lines += [",\n".join(f"  {_declare(port)}" for port in self.ports.values())]
-        lines += [");"]
+        lines = [f"module {top} (", ",\n".join(map(_declare, self.ports.values())), ");"]
         lines += [f"  wire {bus(width)}{name};" for name, width in wires.items()]
-        for port in self.ports.values():
-            if port.is_output and net_of[Pin(TOP, port.name)] != port.name:
-                lines.append(f"  assign {port.name} = {net_of[Pin(TOP, port.name)]};")
+        for name, port in interfaces[TOP].items():
+            if port.is_output and net_of[Pin(TOP, name)] != port.name:
+                lines.append(f"  assign {port.name} = {net_of[Pin(TOP, name)]};")
         for path, cell in self.cells.items():
             lines += _instance(path, cell, interfaces[path], net_of)
         return "\n".join([*lines, "endmodule", ""])
-
-    # The commands
-
-    def _add_files(self, rest: str) -> None:
-        self.sources[Path(rest.removeprefix("-norecurse").strip())] = None
-
-    def _create_bd_cell(self, rest: str) -> None:
-        words = rest.split()
-        path = words[-1].strip("/")
-        if "-reference" in words:
-            self.add_cell(path, words[words.index("-reference") + 1])
-        elif words[:2] == ["-type", "hier"]:
-            self._hierarchies.add(path)
-        else:
-            raise DesignError(f"create_bd_cell without a module: {rest}")
-
-    def _create_bd_intf_pin(self, rest: str) -> None:
-        if _STREAM_VLNV not in rest.split():
-            raise DesignError(f"only AXI streams can be stitched, not {rest}")
-
-    def _set_property(self, rest: str) -> None:
-        match = re.fullmatch(r"CONFIG\.(\w+)\s+(\S+)\s+\[get_bd_cells\s+(\S+)\]", rest.strip())
-        if match is None or match[3].strip("/") not in self.cells:
-            raise DesignError(f"set_property not understood: {rest}")
-        path = match[3].strip("/")
-        cell = self.cells[path]
-        self.cells[path] = Instance(cell.module, {**cell.parameters, match[1]: match[2].strip("{}")})
-
-    @staticmethod
-    def _connect(rest: str, connect: Callable[[str, str], None]) -> None:
-        ends = [name for _, name in _BRACKET.findall(rest)]
-        if len(ends) != 2:
-            raise DesignError(f"a connection needs two ends: {rest}")
-        connect(*ends)
-
-    # From pins to wires
 
     def _interfaces(self) -> dict[str, dict[str, ModulePort]]:
         """The ports of each cell, by lower-case name, as elaborated with the cell's parameters."""
@@ -217,12 +182,6 @@ class Netlist:
 
     def _resolve(self, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> tuple[dict[Pin, str], dict[str, int]]:
         """The net of each connected leaf pin, and the width of each wire."""
-        for group in self._streams.all():
-            ends = self._leaves(group)
-            if len(ends) != 2:
-                raise DesignError(f"a stream has two ends, not {len(ends)}: {', '.join(map(str, ends))}")
-            for signal in STREAM_SIGNALS:
-                self._nets.join(*(_stream_pin(end, signal, interfaces) for end in ends))
         net_of: dict[Pin, str] = {}
         wires: dict[str, int] = {}
         for group in self._nets.all():
@@ -253,13 +212,9 @@ class Netlist:
 
 def _port(pin: Pin, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> ModulePort:
     try:
-        return interfaces[pin.path][pin.name.lower()]
+        return interfaces[pin.path][pin.name]
     except KeyError:
         raise DesignError(f"there is no port {pin}") from None
-
-
-def _stream_pin(pin: Pin, signal: str, interfaces: Mapping[str, Mapping[str, ModulePort]]) -> Pin:
-    return Pin(pin.path, _port(Pin(pin.path, f"{pin.name}_{signal}"), interfaces).name)
 
 
 def _flat(path: str) -> str:
@@ -267,7 +222,7 @@ def _flat(path: str) -> str:
 
 
 def _declare(port: ModulePort) -> str:
-    return f"{'output' if port.is_output else 'input'} wire {bus(port.width)}{port.name}"
+    return f"  {'output' if port.is_output else 'input'} wire {bus(port.width)}{port.name}"
 
 
 def _head(cell: Instance) -> str:
@@ -278,8 +233,8 @@ def _head(cell: Instance) -> str:
 
 def _instance(path: str, cell: Instance, ports: Mapping[str, ModulePort], net_of: Mapping[Pin, str]) -> list[str]:
     bindings = []
-    for port in ports.values():
+    for name, port in ports.items():
         # Vivado drives the open inputs of a block design with zero; open outputs stay open
         open_end = "" if port.is_output else f"{{{port.width}{{1'b0}}}}"
-        bindings.append(f"    .{port.name}({net_of.get(Pin(path, port.name), open_end)})")
+        bindings.append(f"    .{port.name}({net_of.get(Pin(path, name), open_end)})")
     return [f"  {_head(cell)} {_flat(path)} (", ",\n".join(bindings), "  );"]

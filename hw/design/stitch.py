@@ -4,15 +4,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from onnx import NodeProto
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
-from hw.design.design import TOP_MODULE, Design, Edge, Node, Stream
+from hw.design.design import TOP_MODULE, Design, DesignNode, Edge, End
 from hw.design.errors import DesignError
 from hw.design.modules import Modules
 from hw.design.top import whole
@@ -63,10 +62,10 @@ def edges(model: ModelWrapper) -> list[Edge]:
     return [_edge(model, name) for name in (*inputs, *inner, *outputs)]
 
 
-def _node(model: ModelWrapper, node: NodeProto, module: str) -> Node:
+def _node(model: ModelWrapper, node: NodeProto, module: str) -> DesignNode:
     op = getCustomOp(node)
     known = op.get_nodeattr_types()
-    return Node(
+    return DesignNode(
         name=node.name,
         op=node.op_type,
         layer=node.doc_string,
@@ -83,8 +82,8 @@ def _edge(model: ModelWrapper, tensor: str) -> Edge:
     consumers = model.find_consumers(tensor)
     if len(consumers) > 1:
         raise DesignError(f"tensor {tensor} has {len(consumers)} consumers: insert DuplicateStreams")
-    source = _output(producer, list(producer.output).index(tensor)) if producer else None
-    sink = _input(consumers[0], list(consumers[0].input).index(tensor)) if consumers else None
+    source = _end(producer, "out", list(producer.output).index(tensor)) if producer else None
+    sink = _end(consumers[0], "in", list(consumers[0].input).index(tensor)) if consumers else None
     if source and sink and source.folded_shape[-1] != sink.folded_shape[-1]:
         raise DesignError(
             f"{source.node} sends {source.folded_shape[-1]} elements a beat, {sink.node} takes "
@@ -98,29 +97,15 @@ def _edge(model: ModelWrapper, tensor: str) -> Edge:
     return Edge(tensor=tensor, source=source, sink=sink)
 
 
-def _input(node: NodeProto, index: int) -> Stream:
+def _end(node: NodeProto, side: Literal["in", "out"], index: int) -> End:
+    """One of the streams that a node takes or gives."""
     op = getCustomOp(node)
-    return Stream(
+    interfaces = op.get_verilog_top_module_intf_names()["s_axis" if side == "in" else "m_axis"]
+    return End(
         node=node.name,
-        interface=op.get_verilog_top_module_intf_names()["s_axis"][index][0],
-        datatype=op.get_input_datatype(index).name,
-        folded_shape=_ints(op.get_folded_input_shape(index)),
-        shape=_ints(op.get_normal_input_shape(index)),
-        width=op.get_instream_width_padded(index),
+        interface=interfaces[index][0],
+        datatype=getattr(op, f"get_{side}put_datatype")(index).name,
+        folded_shape=getattr(op, f"get_folded_{side}put_shape")(index),
+        shape=getattr(op, f"get_normal_{side}put_shape")(index),
+        width=getattr(op, f"get_{side}stream_width_padded")(index),
     )
-
-
-def _output(node: NodeProto, index: int) -> Stream:
-    op = getCustomOp(node)
-    return Stream(
-        node=node.name,
-        interface=op.get_verilog_top_module_intf_names()["m_axis"][index][0],
-        datatype=op.get_output_datatype(index).name,
-        folded_shape=_ints(op.get_folded_output_shape(index)),
-        shape=_ints(op.get_normal_output_shape(index)),
-        width=op.get_outstream_width_padded(index),
-    )
-
-
-def _ints(shape: Sequence[Any]) -> tuple[int, ...]:
-    return tuple(int(size) for size in shape)

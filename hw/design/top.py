@@ -7,12 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hw.design.design import Design, Edge, Stream
+from hw.design.design import Design, Edge, End
 
 GAUGE_FRAMES = 4
 """What a gauge can hold: a branch may be ahead of another one by several frames."""
 GAUGE_SOURCES = tuple(Path(__file__).parent / name for name in ("stream_gauge.sv", "stream_pacer.sv"))
-BENCH_MODULE = "side_by_side"
 STREAM_SIGNALS = ("tdata", "tvalid", "tready")
 
 
@@ -21,7 +20,7 @@ def bus(width: int) -> str:
     return f"[{width - 1}:0] " if width > 1 else ""
 
 
-def gauge_depth(stream: Stream) -> int:
+def gauge_depth(stream: End) -> int:
     """Return the beats that a gauge on a stream holds."""
     return GAUGE_FRAMES * stream.beats + 2
 
@@ -132,20 +131,13 @@ def _measured(top: _Module, name: str, before: str, after: str, edge: Edge) -> s
     return after
 
 
-def side_by_side(design: Design, nodes: Mapping[str, str]) -> str:
-    """Return the text of a module BENCH_MODULE of unconnected nodes.
-
-    Args:
-        design: that they belong to.
-        nodes: instance name -> node of which there shall be an instance; its streams are called INSTANCE_INTERFACE.
-    """
-    top = _Module(BENCH_MODULE)
-    for instance, name in nodes.items():
+def side_by_side(design: Design) -> str:
+    """Return the text of a top module with one of each module, unconnected; streams are MODULE_INTERFACE."""
+    top = _Module(design.top)
+    for module, node in {node.module: node for node in design.nodes}.items():
         streams = {}
-        for edges, is_output in zip(design.streams(name), (False, True), strict=True):
-            for edge in edges:
-                end = edge.source if is_output else edge.sink
-                assert end is not None
-                streams[end.interface] = top.stream(f"{instance}_{end.interface}", end.width, is_output=is_output)
-        top.instance(design.node(name).module, instance, streams)
+        for ends, is_output in zip(design.ends(node.name), (False, True), strict=True):
+            for _, end in ends:
+                streams[end.interface] = top.stream(f"{module}_{end.interface}", end.width, is_output=is_output)
+        top.instance(module, module, streams)
     return top.verilog()

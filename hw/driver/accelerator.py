@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Iterator
 from zipfile import BadZipFile
 
 import numpy as np
@@ -176,9 +176,12 @@ class Accelerator:
             raise InputError(f"input {ind} must be {self.ishape_normal(ind)}, not {ibuf_normal.shape}")
         return ibuf_normal.reshape(self.ishape_folded(ind))
 
-    def pack_input(self, ibuf_folded: Array, ind: int = 0) -> Array:
-        """Bytes of a folded input; raises InputError for values that its type does not hold."""
-        return self._pack(ibuf_folded, ind)
+    def pack_input(self, ibuf_folded: Array, ind: int = 0, out: Array | None = None) -> Array:
+        """Bytes of a folded input, in `out` where that is given; raises InputError for values of another type."""
+        try:
+            return pack(ibuf_folded, self._idt[ind], self.ishape_packed(ind)[-1], out)
+        except PackingError as error:
+            raise InputError(str(error)) from error
 
     def unpack_output(self, obuf_packed: Array, ind: int = 0) -> Array:
         """Folded output of the bytes in a buffer."""
@@ -252,14 +255,12 @@ class Accelerator:
 
     def run(self, images: Array) -> Array:
         """The integers at the accelerator's output for images as `classify` takes them."""
-        images = self._check(images)
+        frames = np.moveaxis(self._check(images), 1, -1)
         batches = []
         with self._alone():
-            for start in range(0, len(images), self.batch_size):
-                batch = images[start : start + self.batch_size]
-                folded = self.ishape_folded()
-                moved = batch.transpose((0, *range(2, batch.ndim), 1))
-                self._write(moved, 0, (len(batch), *folded[1:]))
+            for start in range(0, len(frames), self.batch_size):
+                batch = frames[start : start + self.batch_size]
+                self._write(batch, 0)
                 self._start(len(batch))
                 self._wait()
                 batches.append(self._read(len(batch), 0).copy())
@@ -293,7 +294,9 @@ class Accelerator:
     def throughput_test(self) -> dict[str, Any]:
         """Run a batch and report FINN's figures; where the device counts cycles, what they mean at its clock."""
         result: dict[str, Any] = {}
-        runtime = _seconds(self.execute_on_buffers)
+        began = time.perf_counter()
+        self.execute_on_buffers()
+        runtime = time.perf_counter() - began
         total_in = sum(int(np.prod(self.ishape_packed(ind))) for ind in range(self.num_inputs))
         total_out = sum(int(np.prod(self.oshape_packed(ind))) for ind in range(self.num_outputs))
         result["runtime[ms]"] = runtime * 1e3
@@ -310,15 +313,17 @@ class Accelerator:
         values = np.random.default_rng(0).integers(low, high + 1, self.ishape_normal()).astype(self._idt[0].dtype)
         if self._idt[0].name == "BIPOLAR":
             values[values == 0] = 1
-        folded = self.fold_input(values)
-        packed = self.pack_input(folded)
         back = np.empty(self.oshape_packed(), np.uint8)
-        result["fold_input[ms]"] = _seconds(self.fold_input, values) * 1e3
-        result["pack_input[ms]"] = _seconds(self.pack_input, folded) * 1e3
-        result["copy_input_data_to_device[ms]"] = _seconds(self.copy_input_data_to_device, packed) * 1e3
-        result["copy_output_data_from_device[ms]"] = _seconds(self.copy_output_data_from_device, back) * 1e3
-        result["unpack_output[ms]"] = _seconds(self.unpack_output, back) * 1e3
-        result["unfold_output[ms]"] = _seconds(self.unfold_output, self.unpack_output(back)) * 1e3
+
+        def timed(step: Any, argument: Array) -> Any:
+            began = time.perf_counter()
+            outcome = step(argument)
+            result[f"{step.__name__}[ms]"] = (time.perf_counter() - began) * 1e3
+            return outcome
+
+        timed(self.copy_input_data_to_device, timed(self.pack_input, timed(self.fold_input, values)))
+        timed(self.copy_output_data_from_device, back)
+        timed(self.unfold_output, timed(self.unpack_output, back))
         return result
 
     # Life time
@@ -340,9 +345,7 @@ class Accelerator:
     def __enter__(self) -> Accelerator:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # Within
@@ -384,8 +387,23 @@ class Accelerator:
             while buffers:
                 buffers.pop().freebuffer()
 
-    def _alone(self, running: bool = False, allocating: bool = False) -> _Alone:
-        return _Alone(self, running, allocating)
+    @contextlib.contextmanager
+    def _alone(self, running: bool = False, allocating: bool = False) -> Iterator[None]:
+        """Entered by one thread at a time; a second one is refused, and so is everybody once the device is stuck."""
+        if not self._lock.acquire(blocking=False):
+            raise BusyError("another thread uses this accelerator: let one thread use it, or take turns with a lock")
+        try:
+            if self._closed:
+                raise DriverError("the driver is closed: open it again")
+            if self._stuck is not None:
+                raise DeviceError(f"the device is stuck since: {self._stuck}") from self._stuck
+            if not self.obuf_packed_device and not allocating:
+                raise DeviceError("there are no buffers: set a smaller batch_size")
+            if self._running and not running:
+                raise BusyError("the accelerator is running: call wait_until_finished first")
+            yield
+        finally:
+            self._lock.release()
 
     def _check(self, images: Array) -> Array:
         if self.num_inputs != 1 or self.num_outputs != 1:
@@ -405,23 +423,16 @@ class Accelerator:
             raise InputError(f"images must be integers ({self.idt().name}), not {images.dtype}: do not normalise them")
         return images
 
-    def _write(self, values: Array, ind: int, folded: tuple[int, ...] | None = None) -> None:
+    def _write(self, values: Array, ind: int) -> None:
         """Values into an input's buffer: one copy where elements are whole bytes and fill their beats."""
-        frames = len(values)
         buffer, datatype = self.ibuf_packed_device[ind], self._idt[ind]
-        target = np.asarray(buffer)[:frames]
-        folded = folded or values.shape
+        target = np.asarray(buffer)[: len(values)]
+        folded = (len(values), *self.ishape_folded(ind)[1:])
         if values.dtype == datatype.dtype == np.uint8 and target.shape == folded and datatype.bits == 8:
             np.copyto(target.reshape(values.shape), values)
         else:
-            self._pack(np.ascontiguousarray(values).reshape(folded), ind, out=target)
+            self.pack_input(np.ascontiguousarray(values).reshape(folded), ind, target)
         buffer.flush()
-
-    def _pack(self, values: Array, ind: int, out: Array | None = None) -> Array:
-        try:
-            return pack(values, self._idt[ind], self.ishape_packed(ind)[-1], out)
-        except PackingError as error:
-            raise InputError(str(error)) from error
 
     def _read(self, frames: int, ind: int) -> Array:
         """The results of the last run; where elements are whole bytes, a view of the buffer."""
@@ -430,8 +441,6 @@ class Accelerator:
         return self.unfold_output(self.unpack_output(np.asarray(buffer)[:frames], ind), ind)
 
     def _start(self, frames: int) -> None:
-        if self._running:
-            raise BusyError("the accelerator is running: call wait_until_finished first")
         self._running = True  # also where a start fails half way: what was started is not known then
         for output, buffer in zip(self.odma, self.obuf_packed_device):
             output.start(buffer, frames)
@@ -449,35 +458,6 @@ class Accelerator:
         self._running = False
 
 
-class _Alone:
-    """Entered by one thread at a time; a second one is refused, and so is everybody once the device is stuck."""
-
-    def __init__(self, accelerator: Accelerator, running: bool, allocating: bool) -> None:
-        self._accelerator = accelerator
-        self._running = running
-        self._allocating = allocating
-
-    def __enter__(self) -> None:
-        owner = self._accelerator
-        if not owner._lock.acquire(blocking=False):
-            raise BusyError("another thread uses this accelerator: let one thread use it, or take turns with a lock")
-        try:
-            if owner._closed:
-                raise DriverError("the driver is closed: open it again")
-            if owner._stuck is not None:
-                raise DeviceError(f"the device is stuck since: {owner._stuck}") from owner._stuck
-            if not owner.obuf_packed_device and not self._allocating:
-                raise DeviceError("there are no buffers: set a smaller batch_size")
-            if owner._running and not self._running:
-                raise BusyError("the accelerator is running: call wait_until_finished first")
-        except BaseException:
-            owner._lock.release()
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        self._accelerator._lock.release()
-
-
 def _vectors(path: Path) -> tuple[Array, Array]:
     """Images and the outputs that they must give."""
     try:
@@ -487,9 +467,3 @@ def _vectors(path: Path) -> tuple[Array, Array]:
         raise InputError(f"{path}: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
         raise InputError(f"{path} does not hold golden vectors: arrays called images and outputs") from error
-
-
-def _seconds(function: Any, *arguments: Any) -> float:
-    began = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - began

@@ -55,48 +55,44 @@ def read(path: Path, shape: tuple[int, ...]) -> Bytes:
 
 def decode_png(data: bytes, name: str) -> Bytes:
     """A PNG file of 8 bits a channel, not interlaced, without a palette: uint8 (height, width, channels)."""
-    chunks = b""
-    header = None
-    position = len(_SIGNATURE)
     try:
-        while True:
-            size, kind = struct.unpack(">I4s", data[position : position + 8])
-            body = data[position + 8 : position + 8 + size]
-            if zlib.crc32(kind + body) != struct.unpack(">I", data[position + 8 + size : position + 12 + size])[0]:
-                raise InputError(f"{name} is damaged")
-            position += 12 + size
-            if kind == b"IHDR":
-                header = struct.unpack(">IIBBBBB", body)
-            elif kind == b"IDAT":
-                chunks += body
-            elif kind == b"IEND":
-                break
-        if header is None:
-            raise InputError(f"{name} is damaged")
-        width, height, depth, colour, _, _, interlaced = header
+        chunks = _chunks(data)
+        width, height, depth, colour, _, _, interlaced = struct.unpack(">IIBBBBB", chunks[b"IHDR"])
         if depth != 8 or colour not in _CHANNELS or interlaced:
             raise InputError(f"{name} has a palette, is interlaced or has no 8 bits a channel: convert it")
-        raw = np.frombuffer(zlib.decompress(chunks), np.uint8).reshape(height, -1)
+        raw = np.frombuffer(zlib.decompress(chunks[b"IDAT"]), np.uint8).reshape(height, -1)
         return _unfilter(raw, _CHANNELS[colour]).reshape(height, width, _CHANNELS[colour])
-    except (struct.error, zlib.error, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (struct.error, zlib.error, KeyError, ValueError) as error:
         raise InputError(f"{name} is damaged") from error
 
 
+def _chunks(data: bytes) -> dict[bytes, bytes]:
+    """What a PNG file holds, by kind; several chunks of a kind are one content."""
+    found: dict[bytes, bytes] = {}
+    position = len(_SIGNATURE)
+    while b"IEND" not in found:
+        size, kind = struct.unpack_from(">I4s", data, position)
+        body = data[position + 8 : position + 8 + size]
+        if struct.unpack_from(">I", data, position + 8 + size) != (zlib.crc32(kind + body),):
+            raise ValueError("checksum")
+        found[kind] = found.get(kind, b"") + body
+        position += 12 + size
+    return found
+
+
 def _unfilter(raw: Bytes, channels: int) -> Bytes:
-    """Undo PNG's filters: each row begins with the number of its own."""
-    rows = np.zeros((len(raw) + 1, raw.shape[1] - 1 + channels), np.int64)
+    """Undo PNG's filters, modulo 256: each row begins with the number of its own."""
+    rows = np.zeros((len(raw) + 1, raw.shape[1] - 1 + channels), np.uint8)
     for index, row in enumerate(raw):
-        kind, above, out = int(row[0]), rows[index], rows[index + 1]
-        values = row[1:].astype(np.int64)
-        if kind == 2:
-            out[channels:] = (values + above[channels:]) & 255
-        elif kind == 0:
+        kind, values, above, out = row[0], row[1:], rows[index], rows[index + 1]
+        if kind == 0:
             out[channels:] = values
         elif kind == 1:
-            pixels = values.reshape(-1, channels)
-            out[channels:] = (np.cumsum(pixels, axis=0) & 255).reshape(-1)
+            out[channels:] = np.cumsum(values.reshape(-1, channels), axis=0, dtype=np.uint8).reshape(-1)
+        elif kind == 2:
+            out[channels:] = values + above[channels:]
         elif kind in (3, 4):
             for at in range(channels, len(out)):
                 left, up, corner = int(out[at - channels]), int(above[at]), int(above[at - channels])
@@ -104,7 +100,7 @@ def _unfilter(raw: Bytes, channels: int) -> Bytes:
                 out[at] = (int(values[at - channels]) + guess) & 255
         else:
             raise ValueError("filter")
-    return rows[1:, channels:].astype(np.uint8)
+    return rows[1:, channels:]
 
 
 def _paeth(left: int, up: int, corner: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -54,16 +54,8 @@ class Settings:
         """
         content = read(folder)
         check_files(folder, content["files"])
-        return Settings(
-            folder=folder,
-            build_id=content["build_id"],
-            platform=content["platform"],
-            clock_mhz=float(content["clock_mhz"]),
-            reference_mhz=content["reference_mhz"],
-            io_shape_dict=content["io_shape_dict"],
-            scale=content["scale"],
-            content=content,
-        )
+        known = {field.name: content[field.name] for field in fields(Settings) if field.name in content}
+        return Settings(folder=folder, content=content, **known)
 
     @property
     def bitfile(self) -> Path:

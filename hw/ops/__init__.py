@@ -1,6 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
 """FINN operators of this project, one per file: each is a cell of hw/rtl in a generated wrapper."""
-
-from hw.ops.errors import UnsupportedNodeError
-
-__all__ = ["UnsupportedNodeError"]

@@ -107,9 +107,9 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
         _, height, width, channels = node.input_shape(0)
         rows, columns = node.operator.steps()
         before, size, stride = (node.number(name) for name in ("Padding", "Kernel", "Stride"))
-        padded = emit.scratch((1, before + rows, before + columns, channels), node.input_type(0))
+        padded = emit.add(f"{node.name} padded", (1, before + rows, before + columns, channels), node.input_type(0))
         around = (before, before, rows - height, columns - width)
-        emit.call(node, "pad", [height, width, -(-channels // 64), *around], emit.read(node, 0), padded)
+        emit.call(node, "pad", [height, width, -(-channels // 64), *around], emit.read(node), padded)
         numbers = [before + rows, before + columns, size, size, stride, stride, 1, 1]
         geometry = f"Window<{', '.join(map(str, numbers))}>"
-        emit.call(node, "packed_windows", [geometry, channels], padded, emit.write(node, 0))
+        emit.call(node, "packed_windows", [geometry, channels], padded, emit.write(node))

@@ -12,12 +12,11 @@ from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType
 
-from hw.ops.errors import UnsupportedNodeError
-from hw.ops.operator import Cost, Emitter, Node, Operator, Type, pass_on
+from hw.ops.operator import Cost, Emitter, Node, Operator, pass_on
 from hw.ops.wrapper import Cell, render
 from hw.rtl import sources
 
-__all__ = ["Cell", "Cost", "Emitter", "Node", "Type", "pass_on"]  # what the files of operators need
+__all__ = ["Cell", "Cost", "Emitter", "Node", "pass_on"]  # what the files of operators need
 GENERIC_DOMAIN = "finn.custom_op.fpgadataflow"
 RTL_DOMAIN = f"{GENERIC_DOMAIN}.rtl"
 
@@ -76,10 +75,6 @@ class CellOp(Operator, RTLBackend):
     def out_bits(self) -> int:
         """Bits of an element of the outputs."""
         return int(self.get_output_datatype().bitwidth())
-
-    def refuse(self, problem: str) -> UnsupportedNodeError:
-        """The error to raise when this node cannot be built."""
-        return UnsupportedNodeError(self.onnx_node.name or self.onnx_node.op_type, problem)
 
     def check_integer(self, datatype: BaseDataType, role: str) -> None:
         """``datatype`` must be a type of integers; ``role`` says what is of that type, e.g. "sums"."""

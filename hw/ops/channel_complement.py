@@ -10,9 +10,9 @@ from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from typing_extensions import override
 
-from hw.ops.cell_op import Cell, Cost, Emitter, Node, Type
+from hw.errors import UnsupportedNodeError
+from hw.ops.cell_op import Cell, Cost, Emitter, Node
 from hw.ops.channel_op import ChannelOp
-from hw.ops.errors import UnsupportedNodeError
 
 
 class ChannelComplement_rtl(ChannelOp):  # noqa: N801  FINN's naming
@@ -76,11 +76,11 @@ class ChannelComplement_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        kind, channels = Type.of(node.output_type(0)), node.output_shape(0)[-1]
+        kind, channels = node.output_type(0), node.output_shape(0)[-1]
         if node.op_type == "ChannelComplement_rtl":
-            mask = np.array(node.numbers("Mask")) * (-1 if kind.lowest else kind.highest)
+            mask = np.array(node.numbers("Mask")) * (-1 if kind.low else kind.high)
         else:
-            mask = node.constant(1, "rhs_dtype")
+            mask = node.constant("rhs_dtype")
         if mask.shape != (channels,):
             raise node.refuse(f"a constant of shape {mask.shape} for {channels} channels")
         emit.compute(node, "exclusive_or", [node.pixels(), channels], mask.astype(kind.dtype))

@@ -41,7 +41,7 @@ class ChannelOp(CellOp):
         model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
     def get_input_datatype(self, ind: int = 0) -> BaseDataType:
-        """Of the input, and unless a subclass says otherwise of the output."""
+        """Of the input and the output."""
         return DataType[self.text("inputDataType")]
 
     get_output_datatype = get_input_datatype
@@ -63,12 +63,10 @@ class ChannelOp(CellOp):
         return self._folded(self.output_channels())
 
     def get_instream_width(self, ind: int = 0) -> int:
-        """Bits of an input beat, without padding."""
+        """Bits of a beat, without padding."""
         return self.number("PE") * self.in_bits()
 
-    def get_outstream_width(self, ind: int = 0) -> int:
-        """Bits of an output beat, without padding."""
-        return self.number("PE") * self.out_bits()
+    get_outstream_width = get_instream_width
 
     def _folded(self, channels: int) -> tuple[int, ...]:
         pe = self.number("PE")

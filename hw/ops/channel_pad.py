@@ -93,7 +93,7 @@ class ChannelPad_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        y = emit.write_plain(node, 0)
+        y = emit.write_plain(node)
         emit.call(node, "clear", [math.prod(node.output_shape(0))], y)
         sizes = map(node.number, ("NumChannels", "OutputChannels", "Offset"))
         emit.call(node, "place", [node.pixels(), *sizes], emit.read_plain(node, 0), y)

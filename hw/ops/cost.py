@@ -9,13 +9,15 @@ the last word.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 BRAM18_SHAPES = ((512, 36), (1024, 18), (2048, 9), (4096, 4), (8192, 2), (16384, 1))
 """Words and bits of half a block RAM."""
 LUT_RAM_DEPTH = 64
-Shares = tuple[float, float, float]
-"""Of LUTs, block RAMs and DSP blocks."""
+RESOURCES = ("LUT", "BRAM36", "DSP")
+Shares = tuple[float, ...]
+"""Of each of the RESOURCES."""
 
 
 @dataclass(frozen=True)
@@ -26,24 +28,19 @@ class Cost:
     bram36: float = 0.0
     dsp: float = 0.0
 
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.lut, self.bram36, self.dsp))
+
     def __add__(self, other: Cost) -> Cost:
         return Cost(self.lut + other.lut, self.bram36 + other.bram36, self.dsp + other.dsp)
 
     def shares(self, budget: Budget) -> Shares:
         """What is used of each resource, 1 for all of it."""
-        return (
-            self.lut / max(budget.lut, 1),
-            self.bram36 / max(budget.bram36, 1),
-            self.dsp / max(budget.dsp, 1),
-        )
+        return tuple(need / max(have, 1) for need, have in zip(self, budget, strict=True))
 
     def excess(self, budget: Budget) -> list[str]:
         """One text for every resource of which there is too little, "60000 LUT of 42560"."""
-        rows = (
-            ("LUT", self.lut, budget.lut),
-            ("BRAM36", self.bram36, budget.bram36),
-            ("DSP", self.dsp, budget.dsp),
-        )
+        rows = zip(RESOURCES, self, budget, strict=True)
         return [f"{math.ceil(need)} {name} of {have}" for name, need, have in rows if need > have]
 
 

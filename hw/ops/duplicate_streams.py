@@ -27,11 +27,7 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
 
     @override
     def cell(self) -> Cell:
-        count, bits, padded = (
-            self.number("NumOutputStreams"),
-            self.get_instream_width(),
-            self.get_instream_width_padded(),
-        )
+        count, bits = self.number("NumOutputStreams"), self.get_instream_width()
         outputs = [f"out{i}_V" for i in range(count)]
         connections = {
             "data_i": low_bits("in0_V", bits),
@@ -41,6 +37,7 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
             "valid_o": bundle([f"{name}_TVALID" for name in outputs]),
             "ready_i": bundle([f"{name}_TREADY" for name in outputs]),
         }
+        padded = self.get_instream_width_padded()
         padding = tuple(line for name in outputs for line in zero_padding(name, bits, padded))
         return Cell("stream_duplicate", {"Width": bits, "NumOutputs": count}, connections, padding)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow.labelselect import LabelSelect
 from typing_extensions import override
 
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 
 
 class LabelSelect_rtl(CellOp, LabelSelect):  # noqa: N801  FINN's naming
@@ -46,6 +46,6 @@ class LabelSelect_rtl(CellOp, LabelSelect):  # noqa: N801  FINN's naming
     def kernel(node: Node, emit: Emitter) -> None:
         if node.number("K") != 1:
             raise node.refuse(f"K = {node.number('K')}", "only the best label (K = 1) can be selected")
-        if Type.of(node.output_type(0)).highest < node.number("Labels") - 1:
-            raise node.refuse(f"{node.output_type(0)} cannot hold {node.number('Labels')} labels")
+        if node.output_type(0).high < node.number("Labels") - 1:
+            raise node.refuse(f"{node.output_type(0).name} cannot hold {node.number('Labels')} labels")
         emit.compute(node, "label_select", [node.pixels(), node.number("Labels")])

@@ -12,10 +12,9 @@ import numpy as np
 
 from hw.attributes import Attributes
 from hw.cppsim.emitter import Emitter, Node
-from hw.cppsim.interface import Type
 from hw.ops.cost import Cost
 
-__all__ = ["Cost", "Emitter", "Node", "Type"]  # what the files of operators need, beside what is defined here
+__all__ = ["Cost", "Emitter", "Node"]  # what the files of operators need, beside what is defined here
 
 Settings = dict[str, int | str]
 """Attribute -> value."""

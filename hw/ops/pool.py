@@ -11,7 +11,7 @@ from finn.util.basic import getHWCustomOp
 from typing_extensions import override
 
 from hw.attributes import Attributes
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 from hw.ops.width_converter import KINDS as CONVERTERS
 
 FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}
@@ -59,17 +59,13 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
 
     def execute_python(self, context: dict[str, Any], graph: Any) -> None:
         """As the generic class does, with the input brought into im2col order first."""
-        if _is_im2col(self.onnx_node.input[0], graph):
-            super().execute_python(context, graph)
-            return
         name = self.onnx_node.input[0]
-        window, pe = self._window(), self.number("PE")
-        hardware_order = context[name]
-        outer = hardware_order.shape[:-1]
-        values = hardware_order.reshape(*outer, -1, window, pe).swapaxes(-2, -3)
-        context[name] = values.reshape(hardware_order.shape)
+        given = context[name]
+        if not _is_im2col(name, graph):
+            groups = given.reshape(*given.shape[:-1], -1, self._window(), self.number("PE"))
+            context[name] = groups.swapaxes(-2, -3).reshape(given.shape)
         super().execute_python(context, graph)
-        context[name] = hardware_order
+        context[name] = given
 
     @override
     def cell(self) -> Cell:
@@ -102,12 +98,14 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         function, channels = node.text("Function"), node.number("Channels")
         if function not in FUNCTION_CODES:
             raise node.refuse(f"Function {function} is not exact in integers", "use QuantAvgPool")
-        in_bits, out_bits = (Type.of(name).bits for name in (node.input_type(0), node.output_type(0)))
         # Pool_rtl reads what a specialised generator writes, everything else im2col's order.
         im2col = node.op_type == "Pool" or node.producer in IM2COL
         group = channels if im2col else node.number("PE")
         kernel, taps = "Maximum" if function == "MaxPool" else "Sum", math.prod(node.numbers("KernelSize"))
-        parameters = [kernel, node.pixels(), channels, taps, group, shift_of(node, in_bits, out_bits), out_bits]
+        output = node.output_type(0)
+        bits = 8 if output.name == "BIPOLAR" else output.bits  # a maximum of -1 and 1 has no bit to cut off
+        shift = shift_of(node, node.input_type(0).bits, output.bits)
+        parameters = [kernel, node.pixels(), channels, taps, group, shift, bits]
         emit.compute(node, "pool", parameters)
 
 
@@ -121,5 +119,4 @@ def shift_of(pool: Attributes, in_bits: int, out_bits: int) -> int:
 
 def _is_im2col(tensor: str, graph: Any) -> bool:
     """Whether the producer of ``tensor`` is a generic window node, which keeps im2col's order."""
-    producers = [node for node in graph.node if tensor in node.output]
-    return bool(producers) and producers[0].op_type in IM2COL
+    return any(tensor in node.output and node.op_type in IM2COL for node in graph.node)

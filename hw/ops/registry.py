@@ -12,8 +12,8 @@ from typing import Any
 from finn.custom_op.fpgadataflow import rtl
 from onnx import NodeProto
 
+from hw.errors import UnsupportedNodeError
 from hw.ops.cell_op import CellOp
-from hw.ops.errors import UnsupportedNodeError
 from hw.ops.operator import FinnOperator, Operator
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qonnx.core.datatype import BaseDataType, DataType
 from typing_extensions import override
 
-from hw.ops.cell_op import Cell, Cost, Emitter, Node, Type
+from hw.ops.cell_op import Cell, Cost, Emitter, Node
 from hw.ops.channel_op import ChannelOp
 from hw.ops.cost import LUT_RAM_DEPTH, rom
 from hw.ops.operator import LUTS_OR_BLOCK_RAM
@@ -24,9 +24,9 @@ Ints = npt.NDArray[np.int64]
 class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
     """clip((Factors * count + Offsets + (residual << Shift)) >> Shift), and whether it is at least 0.
 
-    Input 0 are the counts (..., NumChannels), unsigned, input 1 the residual, signed. Output 0 is signed, output 1, which
-    may be absent, BINARY. Factors (0 or more) and Offsets have one number per channel; `hw/transforms/fuse_joins.py` finds
-    them, and proves that they say the same as thresholds.
+    Input 0 are the counts (..., NumChannels), unsigned, input 1 the residual, signed. Output 0 is signed, output 1,
+    which may be absent, BINARY. Factors (0 or more) and Offsets have one number per channel;
+    `hw/transforms/fuse_joins.py` finds them, and proves that they say the same as thresholds.
     """
 
     label, role = "residual join", "join"
@@ -50,10 +50,10 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
         counts, residual, total = self.get_input_datatype(0), self.get_input_datatype(1), self.get_output_datatype(0)
         if len(self.onnx_node.output) not in (1, 2) or len(self.onnx_node.input) != 2:
             raise self.refuse("takes counts and a residual, and gives a sum and perhaps its sign")
-        for datatype, role, signed in ((counts, "counts", False), (residual, "a residual", True), (total, "sums", True)):
-            self.check_integer(datatype, f"{role} are")
-            if datatype.signed() != signed:
-                raise self.refuse(f"{role} {datatype.name}; it must be {'signed' if signed else 'unsigned'}")
+        for datatype, role in ((counts, "counts"), (residual, "a residual"), (total, "sums")):
+            self.check_integer(datatype, role)
+            if datatype.signed() == (role == "counts"):
+                raise self.refuse(f"{role} of {datatype.name}; counts are unsigned, the others signed")
         if not len(self.factors()) == len(self.offsets()) == self.number("NumChannels"):
             raise self.refuse("Factors and Offsets must have a number for each of the NumChannels")
         largest = self._factor_bits() + int(counts.bitwidth())
@@ -146,15 +146,12 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        total, shift = Type.of(node.output_type(0)), node.number("Shift")
-        channels = node.output_shape(0)[-1]
+        total, count = node.output_type(0), node.pixels() * node.output_shape(0)[-1]
         constants = [np.array(node.numbers(name), np.int32) for name in ("Factors", "Offsets")]
-        sums = emit.write_plain(node, 0)
-        parameters = [node.pixels(), channels, shift, total.lowest, total.highest]
-        inputs = [emit.read_plain(node, index) for index in range(2)]
-        emit.call(node, "residual_join", parameters, *inputs, *map(emit.constant, constants), sums)
+        sizes = [node.pixels(), node.output_shape(0)[-1], node.number("Shift"), total.low, total.high]
+        emit.compute(node, "residual_join", sizes, *constants)
         if len(node.outputs) == 2:
-            emit.call(node, "signs", [node.pixels() * channels], sums, emit.write_plain(node, 1))
+            emit.call(node, "signs", [count], emit.buffers[node.outputs[0]], emit.write_plain(node, 1))
 
 
 def rows(factors: Ints, offsets: Ints, factor_bits: int, offset_bits: int, pe: int) -> list[str]:

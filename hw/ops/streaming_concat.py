@@ -6,7 +6,7 @@ from __future__ import annotations
 from finn.custom_op.fpgadataflow.concat import StreamingConcat
 from typing_extensions import override
 
-from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node, Type
+from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 from hw.ops.wrapper import bundle, low_bits, packed, zero_padding
 
 
@@ -28,14 +28,13 @@ class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
     @override
     def cell(self) -> Cell:
         count, simd = self.get_n_inputs(), self.number("SIMD")
-        datatypes = [self.get_input_datatype(i) for i in range(count)]
         out_bits = self.get_outstream_width()
         parameters = {
             "NumInputs": count,
             "PE": simd,
             "Beats": packed([channels // simd for channels in self.numbers("ChannelsPerStream")], 32),
             "ElemWidths": packed([self.in_bits(i) for i in range(count)], 32),
-            "Signed": packed([int(datatype.signed()) for datatype in datatypes], 1),
+            "Signed": packed([int(self.get_input_datatype(i).signed()) for i in range(count)], 1),
             "OutWidth": self.out_bits(),
         }
         connections = {
@@ -65,12 +64,12 @@ class StreamingConcat_rtl(CellOp, StreamingConcat):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        y = emit.write_plain(node, 0)
-        output, width = Type.of(node.output_type(0)), node.output_shape(0)[-1]
+        y = emit.write_plain(node)
+        output, width = node.output_type(0), node.output_shape(0)[-1]
         first = 0
         for index in range(len(node.inputs)):
-            kind, channels = Type.of(node.input_type(index)), node.input_shape(index)[-1]
-            if kind.lowest < output.lowest or kind.highest > output.highest:
-                raise node.refuse(f"{node.output_type(0)} does not hold {node.input_type(index)} of input {index}")
+            kind, channels = node.input_type(index), node.input_shape(index)[-1]
+            if kind.low < output.low or kind.high > output.high:
+                raise node.refuse(f"{output.name} does not hold {kind.name} of input {index}")
             emit.call(node, "place", [node.pixels(), channels, width, first], emit.read_plain(node, index), y)
             first += channels

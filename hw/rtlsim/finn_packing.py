@@ -9,10 +9,11 @@ own functions.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,60 +21,58 @@ from finn.util import data_packing as _finn
 from qonnx.core.datatype import BaseDataType
 
 from hw.streams.packing import DataType, pack, unpack
+from hw.streams.sim import Beats
 
-if TYPE_CHECKING:
-    from hw.streams.packing import Bytes
-
-# FINN's functions, as they were before xsi.install() put others in their places.
-FINN_ORIGINALS: dict[str, Callable[..., Any]] = {
-    name: getattr(_finn, name)
-    for name in (
-        "npy_to_rtlsim_input",
-        "rtlsim_output_to_npy",
-        "pack_innermost_dim_as_hex_string",
-        "unpack_innermost_dim_from_hex_string",
-    )
-}
+P = ParamSpec("P")
+T = TypeVar("T")
+FINN_ORIGINALS: dict[str, Callable[..., Any]] = {}
+"""FINN's functions, as they were before xsi.install() put those below in their places."""
+REPLACEMENTS: dict[str, Callable[..., Any]] = {}
+"""By their names in finn.util.data_packing."""
 
 
-def to_ints(beats: Bytes) -> list[int]:
+def _in_place_of_finns(function: Callable[P, T]) -> Callable[P, T]:
+    """Let a function replace FINN's of the same name, which goes on to take the types that hw.streams does not know."""
+    name = function.__name__
+    original = FINN_ORIGINALS[name] = getattr(_finn, name)
+
+    @functools.wraps(function)
+    def fitting(*values: P.args, **named: P.kwargs) -> T:
+        dtype = next(value for value in (*values, *named.values()) if isinstance(value, BaseDataType))
+        known = dtype.is_integer() and not dtype.is_fixed_point() and dtype.bitwidth() <= 64
+        chosen: Callable[P, T] = function if known else original
+        return chosen(*values, **named)
+
+    REPLACEMENTS[name] = fitting
+    return fitting
+
+
+def to_ints(beats: Beats) -> list[int]:
     """Return one Python integer per beat, as FINN's simulation interface takes them."""
-    count, size = beats.shape
-    if size <= 8:
-        padded = np.zeros((count, 8), dtype=np.uint8)
-        padded[:, :size] = beats
-        words: list[int] = padded.view("<u8")[:, 0].tolist()
-        return words
-    flat = beats.tobytes()
-    return [int.from_bytes(flat[i : i + size], "little") for i in range(0, count * size, size)]
+    flat, size = beats.tobytes(), beats.shape[1]
+    return [int.from_bytes(flat[i : i + size], "little") for i in range(0, len(flat), size)]
 
 
-def from_ints(words: Sequence[int], width_bits: int) -> Bytes:
+def from_ints(words: Sequence[int], width_bits: int) -> Beats:
     """Invert to_ints(): one integer per beat to uint8 (beats, bytes); raises ValueError for one that does not fit."""
     size = (width_bits + 7) // 8
     try:
-        if size <= 8:
-            beats = np.array(words, dtype="<u8").reshape(-1, 1).view(np.uint8)
-            if beats[:, size:].any():
-                raise OverflowError
-            return np.ascontiguousarray(beats[:, :size])
         flat = b"".join([int(word).to_bytes(size, "little") for word in words])
     except OverflowError as error:
         raise ValueError(f"a beat does not fit {width_bits} bits") from error
     return np.frombuffer(flat, dtype=np.uint8).reshape(-1, size)
 
 
+@_in_place_of_finns
 def npy_to_rtlsim_input(
     input_file: Any, input_dtype: BaseDataType, pad_to_nbits: int, reverse_inner: bool = True
 ) -> list[int]:
     """finn.util.data_packing.npy_to_rtlsim_input: an array or .npy file to one integer per beat, flattened."""
-    if not _supported(input_dtype):
-        words: list[int] = FINN_ORIGINALS["npy_to_rtlsim_input"](input_file, input_dtype, pad_to_nbits, reverse_inner)
-        return words
     values = input_file if isinstance(input_file, np.ndarray) else np.load(Path(input_file))
     return to_ints(_pack_fold(values, input_dtype, pad_to_nbits, reverse_inner))
 
 
+@_in_place_of_finns
 def rtlsim_output_to_npy(  # noqa: PLR0917 - FINN's signature
     output: Sequence[int],
     path: str | Path | None,
@@ -84,17 +83,13 @@ def rtlsim_output_to_npy(  # noqa: PLR0917 - FINN's signature
     reverse_inner: bool = True,
 ) -> npt.NDArray[np.float32]:
     """finn.util.data_packing.rtlsim_output_to_npy: one integer per beat to an array of `shape`."""
-    if not _supported(dtype):
-        array: npt.NDArray[np.float32] = FINN_ORIGINALS["rtlsim_output_to_npy"](
-            output, path, dtype, shape, packedBits, targetBits, reverse_inner
-        )
-        return array
     array = _unpack_fold(output, dtype, shape, packedBits, reverse_inner)
     if path is not None:
         np.save(path, array)
     return array
 
 
+@_in_place_of_finns
 def pack_innermost_dim_as_hex_string(
     ndarray: npt.ArrayLike,
     dtype: BaseDataType,
@@ -105,7 +100,7 @@ def pack_innermost_dim_as_hex_string(
     """finn.util.data_packing.pack_innermost_dim_as_hex_string: a string for each innermost row."""
     values = np.asarray(ndarray)
     width = max(pad_to_nbits, 4)
-    if not _supported(dtype) or values.size == 0 or width % 4:
+    if values.size == 0 or width % 4:
         strings: npt.NDArray[np.str_] = FINN_ORIGINALS["pack_innermost_dim_as_hex_string"](
             ndarray, dtype, pad_to_nbits, reverse_inner, prefix
         )
@@ -114,6 +109,7 @@ def pack_innermost_dim_as_hex_string(
     return np.array([f"{prefix}{word:0{width // 4}x}" for word in words]).reshape(values.shape[:-1])
 
 
+@_in_place_of_finns
 def unpack_innermost_dim_from_hex_string(
     ndarray: npt.NDArray[np.str_],
     dtype: BaseDataType,
@@ -122,20 +118,11 @@ def unpack_innermost_dim_from_hex_string(
     reverse_inner: bool = False,
 ) -> npt.NDArray[np.float32]:
     """finn.util.data_packing.unpack_innermost_dim_from_hex_string: the inverse of the function above."""
-    if not _supported(dtype):
-        array: npt.NDArray[np.float32] = FINN_ORIGINALS["unpack_innermost_dim_from_hex_string"](
-            ndarray, dtype, out_shape, packedBits, reverse_inner
-        )
-        return array
     words = [int(text.split("x")[1], 16) for text in ndarray.flatten().tolist()]
     return _unpack_fold(words, dtype, out_shape, packedBits, reverse_inner)
 
 
-REPLACEMENTS: dict[str, Callable[..., Any]] = {name: globals()[name] for name in FINN_ORIGINALS}
-"""By their names in finn.util.data_packing."""
-
-
-def _pack_fold(values: npt.NDArray[Any], dtype: BaseDataType, width_bits: int, reverse_inner: bool) -> Bytes:
+def _pack_fold(values: npt.NDArray[Any], dtype: BaseDataType, width_bits: int, reverse_inner: bool) -> Beats:
     # FINN reverses the fold and then writes from the most significant end: that puts element 0 lowest.
     values = np.atleast_1d(values if reverse_inner else values[..., ::-1])
     return pack(values.reshape(-1, values.shape[-1]), _type(dtype), (max(width_bits, 4) + 7) // 8)
@@ -152,10 +139,6 @@ def _unpack_fold(
     beats = from_ints(words, max(packed_bits, elements * dtype.bitwidth(), widest))
     values = unpack(beats, _type(dtype), elements)
     return (values if reverse_inner else values[:, ::-1]).astype(np.float32).reshape(*outer, elements)
-
-
-def _supported(dtype: BaseDataType) -> bool:
-    return bool(dtype.is_integer()) and not dtype.is_fixed_point() and dtype.bitwidth() <= 64
 
 
 def _type(dtype: BaseDataType) -> DataType:

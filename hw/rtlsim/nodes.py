@@ -7,28 +7,23 @@ A module that several nodes are instances of takes their frames one after the ot
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from hw.compare import Difference, difference
-from hw.design.design import Design, Edge, Node, Stream
+from hw.compare import Difference, Tensors, difference
+from hw.design.design import Design, DesignNode, End
 from hw.design.errors import DesignError
-from hw.design.top import BENCH_MODULE, side_by_side
+from hw.design.top import side_by_side
 from hw.rtlsim import stress
-from hw.rtlsim.compile import build
+from hw.rtlsim.whole import open_design
 from hw.streams.packing import PackingError
-from hw.streams.sim import RunResult, Simulation
+from hw.streams.sim import Beats, RunResult
 
-if TYPE_CHECKING:
-    from hw.streams.packing import Bytes
-
-Tensors = Mapping[str, npt.NDArray[Any]]
 IDLE_LIMIT = 10_000
 """Cycles in which no node takes or gives anything, after which those that should stand still."""
 
@@ -67,69 +62,49 @@ def check_nodes(
         StallError, ProtocolError, StressError: streams that stand still, break the handshake, or bear no stalls; they
             are named MODULE_INTERFACE.
     """
-    users: dict[str, list[Node]] = {}
+    parts: dict[str, list[Beats]] = defaultdict(list)
+    counts: Counter[str] = Counter()
     for node in design.nodes:
-        users.setdefault(node.module, []).append(node)
-    inputs: dict[str, Bytes] = {}
-    counts: dict[str, int] = {}
-    for module, nodes in users.items():
-        inputs |= _inputs(design, module, nodes, tensors)
-        for node in nodes:
-            for edge in design.streams(node.name)[1]:
-                name = f"{module}_{_end(edge, True).interface}"
-                counts[name] = counts.get(name, 0) + edge.stream.beats
-    with _opened(design, users, optimise, cache_dir) as simulation:
+        takes, gives = design.ends(node.name)
+        for tensor, end in takes:
+            parts[_name(node, end)].append(_packed(node, tensor, end, tensors))
+        counts.update({_name(node, end): end.beats for _, end in gives})
+    inputs = {name: np.concatenate(beats) for name, beats in parts.items()}
+    with open_design(design, side_by_side(design), optimise=optimise, cache_dir=cache_dir) as simulation:
         simulation.reset(offer=True)
         run = simulation.run(inputs, counts, idle_limit=IDLE_LIMIT)
         start = dict.fromkeys(counts, 0)
-        results = [_result(design, node, start, tensors, run) for nodes in users.values() for node in nodes]
+        results = [_result(design, node, start, tensors, run) for node in design.nodes]
         if not any(result.difference for result in results):
             # what came, not what is packed anew: FINN's products fill the bits that pad a beat with their sign
             stress.check(simulation, inputs, run.outputs)
-    names = [node.name for node in design.nodes]
-    return sorted(results, key=lambda result: names.index(result.node))
+    return results
 
 
-def _opened(design: Design, users: Mapping[str, list[Node]], optimise: str, cache_dir: Path | None) -> Simulation:
-    with tempfile.TemporaryDirectory() as folder:
-        top = Path(folder) / f"{BENCH_MODULE}.v"
-        top.write_text(side_by_side(design, {module: nodes[0].name for module, nodes in users.items()}))
-        library = build(BENCH_MODULE, [*design.cells(), top], optimise=optimise, cache_dir=cache_dir)
-    return Simulation(library, design.rtl)
+def _name(node: DesignNode, end: End) -> str:
+    """Return what the stream of a node's module is called side by side."""
+    return f"{node.module}_{end.interface}"
 
 
-def _inputs(design: Design, module: str, nodes: list[Node], tensors: Tensors) -> dict[str, Bytes]:
-    """Return the beats of all nodes of a module, by the names of its streams."""
-    parts: dict[str, list[Bytes]] = {}
-    for node in nodes:
-        for edge in design.streams(node.name)[0]:
-            end = _end(edge, False)
-            try:
-                beats = end.pack(tensors[edge.tensor])
-            except PackingError as error:
-                raise DesignError(f"{node.name} ({node.op}) cannot take {edge.tensor}: {error}") from error
-            parts.setdefault(f"{module}_{end.interface}", []).append(beats)
-    return {name: np.concatenate(beats) for name, beats in parts.items()}
+def _packed(node: DesignNode, tensor: str, end: End, tensors: Tensors) -> Beats:
+    try:
+        return end.pack(tensors[tensor])
+    except PackingError as error:
+        raise DesignError(f"{node.name} ({node.op}) cannot take {tensor}: {error}") from error
 
 
-def _end(edge: Edge, outputs: bool) -> Stream:
-    """Return the end of an edge at a node that is its source or its sink."""
-    return cast(Stream, edge.source if outputs else edge.sink)
-
-
-def _result(design: Design, node: Node, start: dict[str, int], tensors: Tensors, run: RunResult) -> NodeResult:
+def _result(design: Design, node: DesignNode, start: dict[str, int], tensors: Tensors, run: RunResult) -> NodeResult:
     """Compare what a node gave, from the beats `start` of its module's streams on, which move to the next node's."""
     found, got, cycles = None, None, 0
-    for edge in design.streams(node.name)[1]:
-        end = _end(edge, True)
-        name = f"{node.module}_{end.interface}"
+    for tensor, end in design.ends(node.name)[1]:
+        name = _name(node, end)
         here = slice(start[name], start[name] + end.beats)
         start[name] = here.stop
         times = run.out_cycles[name]
         cycles = max(cycles, int(times[here.stop - 1]) - (int(times[here.start - 1]) if here.start else -1))
-        reference = tensors[edge.tensor]
+        reference = tensors[tensor]
         values = end.unpack(run.outputs[name][here]).reshape(reference.shape)
-        wrong = difference(reference, values, node=node.name, op=node.op, tensor=edge.tensor)
+        wrong = difference(reference, values, node=node.name, op=node.op, tensor=tensor)
         if found is None and wrong is not None:
             found, got = wrong, values
     return NodeResult(node.name, node.op, cycles, node.cycles, found, got)

@@ -14,9 +14,8 @@ import numpy.typing as npt
 from hw.compare import Difference, Tensors, first_difference, save
 from hw.design.design import Design, Edge
 from hw.design.top import whole
-from hw.rtlsim.compile import build
-from hw.rtlsim.whole import run_frames
-from hw.streams.sim import Progress, ProtocolError, RunResult, Simulation, StallError
+from hw.rtlsim.whole import open_design, run_frames
+from hw.streams.sim import ProtocolError, RunResult, StallError
 
 Array = npt.NDArray[Any]
 
@@ -37,7 +36,6 @@ def explain(
     design: Design,
     frames: Array,
     expected: Sequence[Tensors],
-    folder: Path,
     report: Path,
     **disturbed: Any,
 ) -> Finding | None:
@@ -47,21 +45,17 @@ def explain(
         design: that went wrong.
         frames: the images, channels last, as for ``simulate``.
         expected: every tensor of each image, from another engine, by name.
-        folder: for the top module with taps.
         report: where a difference's two tensors are written.
         disturbed: as the run that went wrong was, see ``run_frames``.
 
     Returns:
         The first node that differs, else the first that stands still; None where all is as expected.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    top = folder / f"{design.top}.v"
-    top.write_text(whole(design, taps=True))
     taps = {f"tap_{index}": edge for index, edge in enumerate(design.inner)}
     edges = taps | {"m_axis_0": design.outputs[0]}
     counts = {name: len(frames) * edge.stream.beats for name, edge in taps.items()}
     stalled = None
-    with Simulation(build(design.top, [*design.cells(), top]), design.rtl) as simulation:
+    with open_design(design, whole(design, taps=True)) as simulation:
         try:
             result = run_frames(simulation, design, frames, taps=counts, **disturbed)
         except StallError as error:
@@ -98,20 +92,18 @@ def _filled(values: Array, reference: Array) -> Array:
 
 def _standstill(design: Design, edges: Mapping[str, Edge], error: StallError) -> Finding:
     """Return the join that waits for one input while another is full; else the first node that kept something."""
-    ends: dict[str, list[tuple[Edge, Progress]]] = {}
-    for name, edge in edges.items():
-        if edge.sink is not None:
-            ends.setdefault(edge.sink.node, []).append((edge, error.streams[name]))
-    for node, inputs in ends.items():
+    seen = {edge.tensor: (edge, error.streams[name]) for name, edge in edges.items()}
+    for node in design.nodes:
+        inputs = [seen[name] for name in node.inputs if name in seen]
         full = [edge for edge, progress in inputs if progress.valid and not progress.ready]
         starved = [edge for edge, progress in inputs if not progress.valid]
         if full and starved:
-            return Finding(node, f"{node} waits for {starved[0]} while {full[0]} is full: too short a FIFO there")
-    done = {edge.tensor: error.streams[name] for name, edge in edges.items()}
-    for known in design.nodes:
-        written = [done[name] for name in known.outputs if name in done]
-        read = [done[name] for name in known.inputs if name in done]
-        short = [p for p in written if p.done < p.expected]
+            return Finding(
+                node.name, f"{node.name} waits for {starved[0]} while {full[0]} is full: too short a FIFO there"
+            )
+    for node in design.nodes:
+        read = [seen[name][1] for name in node.inputs if name in seen]
+        short = [seen[name][1] for name in node.outputs if seen[name][1].done < seen[name][1].expected]
         if short and all(p.done >= p.expected for p in read):
-            return Finding(known.name, f"{known.name} ({known.op}) took all its input and gave {short[0]}")
+            return Finding(node.name, f"{node.name} ({node.op}) took all its input and gave {short[0]}")
     return Finding("", f"no node stands out: {error}")

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hw.design.design import Design, Edge
+from hw.design.design import Design, Edge, End
 from hw.rtlsim.compile import build
 from hw.rtlsim.stress import break_off
 from hw.streams.sim import RunResult, Simulation
@@ -59,9 +60,22 @@ class FrameResult:
         return int(self.frame_ends[-1] - self.frame_ends[-2])
 
 
-def open_design(design: Design, *, optimise: str = "-O1", cache_dir: Path | None = None) -> Simulation:
-    """Compile the design in its folder, see hw.rtlsim.compile.build, and open it."""
-    library = build(design.top, design.sources(), optimise=optimise, cache_dir=cache_dir)
+def open_design(design: Design, text: str = "", sources: Iterable[Path] = (), **compiled: Any) -> Simulation:
+    """Compile the design in its folder and open it.
+
+    Args:
+        design: what to simulate.
+        text: of another top module around the design's cells.
+        sources: of what that instantiates besides.
+        compiled: see hw.rtlsim.compile.build.
+    """
+    if not text:
+        return Simulation(build(design.top, design.sources(), **compiled), design.rtl)
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder) / "top.v"
+        top.write_text(text)
+        cells = [path for path in design.sources() if path.stem != design.top]
+        library = build(design.top, [*cells, *sources, top], **compiled)
     return Simulation(library, design.rtl)
 
 
@@ -86,7 +100,7 @@ def simulate(
         ValueError: the design has several inputs or outputs, or the frames do not fit the input.
         hw.streams.sim.StallError: the design stopped.
     """
-    sink = only(design.outputs, "output").stream
+    sink = only(design.outputs, "output")
     with open_design(design, optimise=optimise, cache_dir=cache_dir) as simulation:
         began = time.perf_counter()
         result = run_frames(simulation, design, np.asarray(frames), **disturbed)
@@ -119,7 +133,7 @@ def run_frames(
         taps: beats to keep of further streams.
         stalls: ``stall_in``, ``stall_out``, ``seed`` and ``idle_limit`` of Simulation.run.
     """
-    source, sink = only(design.inputs, "input").stream, only(design.outputs, "output").stream
+    source, sink = only(design.inputs, "input"), only(design.outputs, "output")
     if frames.shape[1:] != source.shape[1:]:
         raise ValueError(f"frames of {frames.shape[1:]} do not fit the input of {source.shape[1:]}")
     beats = source.pack(frames)
@@ -130,8 +144,8 @@ def run_frames(
     return simulation.run({"s_axis_0": beats}, outputs, taps=taps, **{"idle_limit": IDLE_LIMIT, **stalls})
 
 
-def only(edges: tuple[Edge, ...], what: str) -> Edge:
-    """Return the one edge there is; raises ValueError for more or none."""
+def only(edges: tuple[Edge, ...], what: str) -> End:
+    """Return the stream of the one edge there is; raises ValueError for more or none."""
     if len(edges) != 1:
         raise ValueError(f"the design has {len(edges)} {what}s, not one")
-    return edges[0]
+    return edges[0].stream

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -31,10 +30,9 @@ from typing import Any
 import finn.xsi
 import numpy as np
 from finn.transformation.fpgadataflow.prepare_rtlsim import PrepareRTLSim as _FinnPrepareRTLSim
-from finn.util import data_packing
 from qonnx.core.modelwrapper import ModelWrapper
 
-from hw.design.design import Design as DataflowDesign
+from hw.design.design import Design
 from hw.design.finnlib import SIMULATION, patched
 from hw.design.modules import ROM, SOURCE_SUFFIXES
 from hw.rtlsim.compile import CompileError, build
@@ -51,7 +49,7 @@ class UnsupportedError(RuntimeError):
     """
 
 
-class Port:
+class FinnPort:
     """A port as FINN's engine takes it: read is what there is now, set is driven at once."""
 
     def __init__(self, simulation: Simulation, name: str) -> None:
@@ -64,13 +62,13 @@ class Port:
 
     def width(self) -> int:
         """Bits."""
-        return self._simulation.signals[self._name]
+        return self._simulation.signals[self._name].width
 
     def isInput(self) -> bool:  # noqa: N802 - FINN's name
         """Whether it is driven from outside."""
-        return self._simulation.is_input(self._name)
+        return self._simulation.signals[self._name].is_input
 
-    def read(self) -> Port:
+    def read(self) -> FinnPort:
         """Itself."""
         return self
 
@@ -89,43 +87,41 @@ class Port:
         """The value, with all digits."""
         return f"{self.as_unsigned():0{(self.width() + 3) // 4}x}"
 
-    def as_hexstr_2state(self) -> str:
-        """The same: nothing is unknown here."""
-        return self.as_hexstr()
+    as_hexstr_2state = as_hexstr  # nothing is unknown here
 
-    def clear(self) -> Port:
+    def clear(self) -> FinnPort:
         """Drive zeros."""
         return self.set(0)
 
-    def set(self, value: int) -> Port:
+    def set(self, value: int) -> FinnPort:
         """Drive the low bits of `value`."""
         self._simulation.poke(self._name, value & (1 << self.width()) - 1)
         return self
 
-    def set_binstr(self, value: str) -> Port:
+    def set_binstr(self, value: str) -> FinnPort:
         """Drive a binary number."""
         return self.set(int(value, 2))
 
-    def set_hexstr(self, value: str) -> Port:
+    def set_hexstr(self, value: str) -> FinnPort:
         """Drive a hexadecimal number."""
         return self.set(int(value, 16))
 
 
-class Design:
+class FinnDesign:
     """A design as FINN's engine takes it, which drives the clocks itself."""
 
     def __init__(self, _kernel: object, simulation: Simulation, *_files: object) -> None:
         self._simulation = simulation
 
-    def getPort(self, name: str) -> Port:  # noqa: N802 - FINN's name
+    def getPort(self, name: str) -> FinnPort:  # noqa: N802 - FINN's name
         """A port. Raises RuntimeError where there is none of that name."""
         if name not in self._simulation.signals:
             raise RuntimeError(f"no port {name}")
-        return Port(self._simulation, name)
+        return FinnPort(self._simulation, name)
 
-    def ports(self) -> Iterator[Port]:
+    def ports(self) -> Iterator[FinnPort]:
         """All of them."""
-        return (Port(self._simulation, name) for name in self._simulation.signals)
+        return (FinnPort(self._simulation, name) for name in self._simulation.signals)
 
     def run(self, _time: int) -> None:
         """What was driven takes effect."""
@@ -135,7 +131,7 @@ class Design:
 def _finn_adapter() -> Any:
     """FINN's own adapter and engine, which import Vivado's simulator as the module xsi: here the classes above."""
     module = ModuleType("xsi")
-    module.__dict__.update(Kernel=str, Design=Design, Port=Port)
+    module.__dict__.update(Kernel=str, Design=FinnDesign, Port=FinnPort)
     sys.modules.setdefault("xsi", module)
     return importlib.import_module("finn_xsi.adapter")
 
@@ -172,10 +168,10 @@ def install() -> None:
         is_available=lambda: True,
         ensure_available=lambda: True,
     )
-    for name, replacement in REPLACEMENTS.items():
-        setattr(data_packing, name, replacement)
-        for module in _importers(name):
-            setattr(module, name, replacement)
+    for name, original in FINN_ORIGINALS.items():
+        for module in list(sys.modules.values()):  # FINN's own, and those that took it by `from ... import`
+            if getattr(module, "__dict__", {}).get(name) is original:
+                setattr(module, name, REPLACEMENTS[name])
 
 
 class PrepareRTLSim(_FinnPrepareRTLSim):
@@ -238,10 +234,7 @@ def compile_sim_obj(  # noqa: PLR0917 - FINN's signature
     target = Path(sim_out_dir) / relative
     target.parent.mkdir(parents=True, exist_ok=True)
     target.unlink(missing_ok=True)
-    try:
-        os.link(library, target)
-    except OSError:  # another file system
-        shutil.copy2(library, target)
+    shutil.copyfile(library, target)
     return Path(sim_out_dir), relative
 
 
@@ -301,12 +294,10 @@ def streams(
     sim: Simulation, io_dict: IoDict, num_out_values: int | np.integer[Any] | Mapping[str, int], sname: str
 ) -> tuple[dict[str, Beats], dict[str, int]]:
     """The inputs and the numbers of output beats of an exchange, as `Simulation.run` takes them."""
-    widths = {stream.name: stream.width_bits for stream in sim.ports}
-    inputs = {}
-    for name, words in io_dict["inputs"].items():
-        if name + sname not in widths:
-            raise ValueError(f"the design has no stream {name + sname}; there are {', '.join(widths)}")
-        inputs[name + sname] = from_ints(words, widths[name + sname])
+    inputs = {
+        name + sname: from_ints(words, sim.stream(name + sname, "in").width_bits)
+        for name, words in io_dict["inputs"].items()
+    }
     outputs = {
         name + sname: int(num_out_values[name] if isinstance(num_out_values, Mapping) else num_out_values)
         for name in io_dict["outputs"]
@@ -314,7 +305,7 @@ def streams(
     return inputs, outputs
 
 
-def describe_to_finn(model: ModelWrapper, design: DataflowDesign) -> None:
+def describe_to_finn(model: ModelWrapper, design: Design) -> None:
     """Set the metadata with which FINN's ``execute_onnx`` simulates a design in the place of a partition's nodes."""
     files = design.rtl / "all_verilog_srcs.txt"
     files.write_text("\n".join(map(str, design.sources())) + "\n")
@@ -343,10 +334,3 @@ def _patched_copy(path: Path, index: int, folder: Path) -> Path:
     copy.parent.mkdir(parents=True, exist_ok=True)
     copy.write_text(text)
     return copy
-
-
-def _importers(name: str) -> list[Any]:
-    """Modules that took FINN's function `name` by `from ... import`."""
-    original = FINN_ORIGINALS[name]
-    modules = list(sys.modules.values())
-    return [module for module in modules if getattr(module, "__dict__", {}).get(name) is original]

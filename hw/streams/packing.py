@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
     Bytes = npt.NDArray[np.uint8]
 
-_NAME = re.compile(r"^(?:DataType\[')?(?:(U?)INT(\d+)|BINARY|BIPOLAR|TERNARY)(?:'\])?$")
+_NAME = re.compile(r"^(?:DataType\[')?(?:(U?)INT(\d+)|(BINARY|BIPOLAR|TERNARY))(?:'\])?$")
 _NAMED = {"BINARY": (1, 0, 1), "BIPOLAR": (1, -1, 1), "TERNARY": (2, -1, 1)}
 
 
@@ -40,14 +40,13 @@ class DataType:
     def of(name: str) -> DataType:
         """Return the type of a name; raises PackingError for one that is no integer of at most 64 bits."""
         match = _NAME.match(name)
-        if match is None or (match.group(2) and not 1 <= int(match.group(2)) <= 64):
+        if match is None or (match[2] and not 1 <= int(match[2]) <= 64):
             raise PackingError(f"{name!r} is no integer type of at most 64 bits")
-        if not match.group(2):
-            plain = next(known for known in _NAMED if known in name)
-            return DataType(plain, *_NAMED[plain])
-        bits = int(match.group(2))
-        low, high = (0, 2**bits - 1) if match.group(1) else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-        return DataType(f"{match.group(1)}INT{bits}", bits, low, high)
+        if match[3]:
+            return DataType(match[3], *_NAMED[match[3]])
+        bits = int(match[2])
+        low, high = (0, 2**bits - 1) if match[1] else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        return DataType(f"{match[1]}INT{bits}", bits, low, high)
 
     @property
     def dtype(self) -> np.dtype[Any]:

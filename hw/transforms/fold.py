@@ -6,18 +6,17 @@ from __future__ import annotations
 import copy
 import itertools
 import math
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from onnx import NodeProto, helper
+from onnx import helper
+from qonnx.util.basic import remove_by_name
 
-from hw.ops.cost import Budget, Cost, Shares
+from hw.ops.cost import RESOURCES, Budget, Cost, Shares
 from hw.ops.width_converter import converter
-from hw.transforms.fold_options import Edge, Folding, FoldingError, Option, Site, analyse, slowest
+from hw.transforms.fold_options import Choice, Edge, FoldingError, Site, Wanted, analyse, slowest
 
-__all__ = ["Budget", "FoldResult", "Folding", "FoldingError", "fold"]
+__all__ = ["Budget", "FoldResult", "FoldingError", "fold"]
 
 FIFOS = 0.1
 """Share of the other nodes' LUTs that FIFOs add (resnet20: 0.10, tiny: 0.14); only simulation knows them."""
@@ -25,9 +24,6 @@ MISFIT = 1.0
 """Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
 MAX_SWEEPS = 20
 MAX_WEIGHINGS = 4
-
-Choice = dict[str, Option]
-"""The folding of every node, by its name."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class FoldResult:
     cost: Cost
 
 
-def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Folding | None = None) -> FoldResult:
+def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Wanted | None = None) -> FoldResult:
     """Fold every node so that a frame takes at most ``target_cycles``, at the least cost.
 
     Streams of neighbouring nodes get widths that are multiples of each other, since our width converter can do
@@ -75,12 +71,14 @@ def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: 
         raise FoldingError(f"a frame cannot take {target_cycles} cycles; the target must be at least 1")
     model = copy.deepcopy(model)
     problem = _Problem(*analyse(model, part, folding or {}), budget)
-    reachable = max(target_cycles, problem.fastest())
+    reachable = max(target_cycles, *map(_fastest, problem.sites))
     choice = problem.fastest_that_fits(reachable)
     problem.check_widths(choice)
     for node in model.graph.node:
         for name, value in choice[node.name].attributes.items():
-            _set_attribute(node, name, value)
+            # Also an attribute that the generic operator does not know; specialisation hands it on.
+            remove_by_name(node.attribute, name)
+            node.attribute.append(helper.make_attribute(name, value))
     return _result(model, problem, choice, target_cycles, reachable)
 
 
@@ -90,16 +88,12 @@ class _Problem:
     edges: list[Edge]
     budget: Budget
 
-    def fastest(self) -> int:
-        """Cycles of the node that is slowest when everything is unfolded as far as it goes."""
-        return max(site.fastest() for site in self.sites)
-
     def fastest_that_fits(self, reachable: int) -> Choice:
         """The folding for the smallest limit from ``reachable`` on that is within the budget.
 
         When there is none, the folding for the largest.
         """
-        cycles = {slowest(options) for site in self.sites for options in site.options}
+        cycles = {slowest(choice) for site in self.sites for choice in site}
         limits = [reachable, *sorted(limit for limit in cycles if limit > reachable)]
         low, high = 0, 0
         choice = self.choose(limits[0])
@@ -122,33 +116,28 @@ class _Problem:
         Unlike resources are compared by their share of the budget. What a first folding uses most of counts most
         in the next: so constants move into block RAM when LUTs get scarce, and back.
         """
-        weights: Shares = (1.0, 1.0, 1.0)
+        weights: Shares = (1.0,) * len(RESOURCES)
         choices = []
         for _ in range(MAX_WEIGHINGS):
             choices.append(self._descend(limit, weights))
             shares = self.total(choices[-1]).shares(self.budget)
             # Half the old weight: what is far from scarce would otherwise be squandered in the next round.
-            lut, bram, dsp = ((w + share / max(shares)) / 2 for w, share in zip(weights, shares, strict=True))
-            weights = (lut, bram, dsp)
+            weights = tuple((w + share / max(shares)) / 2 for w, share in zip(weights, shares, strict=True))
         return min(choices, key=lambda choice: max(self.total(choice).shares(self.budget)))
 
     def _descend(self, limit: int, weights: Shares) -> Choice:
         """Each site in turn takes the option that costs least next to its present neighbours, until none changes."""
-        around: dict[str, list[Edge]] = defaultdict(list)
-        for edge in self.edges:
-            around[edge.producer].append(edge)
-            around[edge.consumer].append(edge)
         allowed = []
         choice: Choice = {}
         for site in self.sites:
-            options = [(_named(site, o), self._price(o, weights)) for o in site.options if slowest(o) <= limit]
-            streams = {edge for node in site.members for edge in around[node.name]}
+            options = [(option, self._price(_cost(option), weights)) for option in site if slowest(option) <= limit]
+            streams = [edge for edge in self.edges if edge.producer in site[0] or edge.consumer in site[0]]
             allowed.append((options, streams))
             choice |= min(options, key=lambda pair: pair[1])[0]
         for _ in range(MAX_SWEEPS):
             before = dict(choice)
             for options, streams in itertools.chain(allowed, reversed(allowed)):
-                prices = [price + self._stream_price(choice | named, streams, weights) for named, price in options]
+                prices = [price + self._stream_price(choice | option, streams, weights) for option, price in options]
                 choice |= options[prices.index(min(prices))][0]
             if choice == before:
                 break
@@ -156,8 +145,7 @@ class _Problem:
 
     def total(self, choice: Choice) -> Cost:
         """Cost of all nodes and width converters, with an allowance for FIFOs."""
-        nodes = sum((option.cost for option in choice.values()), Cost())
-        cost = sum((_converter(_widths(choice, edge), edge) for edge in self.edges), nodes)
+        cost = sum((_converter(_widths(choice, edge), edge) for edge in self.edges), _cost(choice))
         return Cost((1 + FIFOS) * cost.lut, cost.bram36, cost.dsp)
 
     def check_widths(self, choice: Choice) -> None:
@@ -170,28 +158,27 @@ class _Problem:
                     "one has to be a multiple of the other"
                 )
 
-    def _price(self, options: tuple[Option, ...], weights: Shares) -> float:
-        cost = sum((option.cost for option in options), Cost())
-        return _weigh(cost.shares(self.budget), weights)
+    def _price(self, cost: Cost, weights: Shares) -> float:
+        return sum(share * weight for share, weight in zip(cost.shares(self.budget), weights, strict=True))
 
-    def _stream_price(self, choice: Choice, streams: set[Edge], weights: Shares) -> float:
+    def _stream_price(self, choice: Choice, streams: list[Edge], weights: Shares) -> float:
         price = 0.0
         for edge in streams:
             widths = _widths(choice, edge)
-            shares = _converter(widths, edge).shares(self.budget)
-            price += MISFIT if _misfit(*widths) else _weigh(shares, weights)
+            price += MISFIT if _misfit(*widths) else self._price(_converter(widths, edge), weights)
         return price
 
 
-def _weigh(shares: Shares, weights: Shares) -> float:
-    return sum(share * weight for share, weight in zip(shares, weights, strict=True))
+def _fastest(site: Site) -> int:
+    """Cycles of a site when it is unfolded as far as it goes."""
+    return min(slowest(choice) for choice in site)
 
 
-def _named(site: Site, options: tuple[Option, ...]) -> Choice:
-    return {node.name: option for node, option in zip(site.members, options, strict=True)}
+def _cost(choice: Choice) -> Cost:
+    return sum((option.cost for option in choice.values()), Cost())
 
 
-def _widths(choice: Mapping[str, Option], edge: Edge) -> tuple[int, int]:
+def _widths(choice: Choice, edge: Edge) -> tuple[int, int]:
     """Elements a beat at the two ends of a stream, the producer's first."""
     return choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
 
@@ -202,13 +189,6 @@ def _converter(widths: tuple[int, int], edge: Edge) -> Cost:
 
 def _misfit(out: int, taken: int) -> bool:
     return max(out, taken) % min(out, taken) != 0
-
-
-def _set_attribute(node: NodeProto, name: str, value: int | str) -> None:
-    """Set an attribute that the generic operator need not know; specialisation hands it on."""
-    others = [attribute for attribute in node.attribute if attribute.name != name]
-    del node.attribute[:]
-    node.attribute.extend([*others, helper.make_attribute(name, value)])
 
 
 def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachable: int) -> FoldResult:
@@ -223,8 +203,8 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachabl
         return FoldResult(model, cycles, bottleneck, met, f"{taken}, of {target} allowed; {used}", cost)
     reasons = []
     if reachable > target:
-        limiting = [site for site in problem.sites if site.fastest() == reachable]
-        reasons.append(f"{limiting[0].members[-1].name} needs at least {reachable} however it is folded")
+        *_, limiting = next(site[0] for site in problem.sites if _fastest(site) == reachable)
+        reasons.append(f"{limiting} needs at least {reachable} however it is folded")
     wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
     if wanted and not excess:
         reasons.append(f"{reachable} would take {', '.join(wanted)}")

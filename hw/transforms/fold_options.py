@@ -14,11 +14,11 @@ from finn.util.fpgadataflow import is_rtl_node
 from onnx import NodeProto
 
 from hw.ops.cost import Cost
-from hw.ops.operator import Operator, Settings
+from hw.ops.operator import Folding, Operator, Settings
 from hw.ops.registry import describe
 from hw.transforms.specialise import specialise
 
-Folding = Mapping[str, Mapping[str, int]]
+Wanted = Mapping[str, Folding]
 """Node name -> attribute -> value, e.g. {"MVAU_0": {"PE": 8, "SIMD": 3}}."""
 
 
@@ -37,16 +37,10 @@ class Option:
     outputs: tuple[int, ...]
 
 
-@dataclass
-class Site:
-    """A node, or nodes that can only be folded alike, with the foldings there are: one Option a member."""
-
-    members: list[NodeProto]
-    options: list[tuple[Option, ...]]
-
-    def fastest(self) -> int:
-        """Cycles of the fastest folding."""
-        return min(slowest(options) for options in self.options)
+Choice = dict[str, Option]
+"""The folding of some nodes, by their names."""
+Site = list[Choice]
+"""The foldings that there are of one node, or of several that can only be folded alike."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +54,12 @@ class Edge:
     bits: int
 
 
-def slowest(options: tuple[Option, ...]) -> int:
-    """Cycles of the slowest member of a site."""
-    return max(option.cycles for option in options)
+def slowest(choice: Choice) -> int:
+    """Cycles of the slowest node."""
+    return max(option.cycles for option in choice.values())
 
 
-def analyse(model: Any, part: str, folding: Folding) -> tuple[list[Site], list[Edge]]:
+def analyse(model: Any, part: str, folding: Wanted) -> tuple[list[Site], list[Edge]]:
     """The sites and streams of a graph.
 
     Args:
@@ -79,38 +73,35 @@ def analyse(model: Any, part: str, folding: Folding) -> tuple[list[Site], list[E
     _check_names(model, folding)
     view = _specialised_view(model, part)
     sites: list[Site] = []
-    by_output: dict[str, Site] = {}
-    edges = []
+    edges: list[Edge] = []
+    writers: dict[str, tuple[str, int]] = {}
     for node in model.graph.node:
-        streams = sum(model.get_initializer(name) is None for name in node.input)
-        choices = _choices(node, view[node.name], folding.get(node.name, {}))
-        options = [option for choice in choices for option in _evaluate(node, view[node.name], part, choice, streams)]
-        site = by_output.get(node.input[0])
-        if site is not None and view[site.members[-1].name].interleaves():
-            _join(site, node, options)
-        else:
-            site = Site([node], [(option,) for option in options])
-            sites.append(site)
+        op, streams = view[node.name], sum(model.get_initializer(name) is None for name in node.input)
+        foldings = _foldings(node, op, folding.get(node.name, {}))
+        options = [option for chosen in foldings for option in _evaluate(node, op, part, chosen, streams)]
         for slot, name in enumerate(node.input):
-            if name in by_output:
-                source = next(n for n in by_output[name].members if name in n.output)
-                port = list(source.output).index(name)
-                bits = int(view[source.name].get_output_datatype(port).bitwidth())
-                edges.append(Edge(source.name, port, node.name, slot, bits))
-        by_output.update((name, site) for name in node.output)
+            if name in writers:
+                source, port = writers[name]
+                bits = int(view[source].get_output_datatype(port).bitwidth())
+                edges.append(Edge(source, port, node.name, slot, bits))
+        first, _ = writers.get(node.input[0], ("", 0))
+        if first and view[first].interleaves():
+            _join(next(site for site in sites if first in site[0]), first, node.name, options)
+        else:
+            sites.append([{node.name: option} for option in options])
+        writers |= {name: (node.name, port) for port, name in enumerate(node.output)}
     return sites, edges
 
 
-def _join(site: Site, node: NodeProto, options: list[Option]) -> None:
-    """Add ``node`` to the site of the depthwise window generator that feeds it."""
-    pairs = itertools.product(site.options, options)
-    site.options = [(*a, b) for a, b in pairs if a[-1].outputs[0] == b.inputs[0]]
-    if not site.options:
-        raise FoldingError(f"{site.members[-1].name} and {node.name} can only be folded alike")
-    site.members.append(node)
+def _join(site: Site, generator: str, name: str, options: list[Option]) -> None:
+    """Add a node to the site of the depthwise window generator that feeds it."""
+    pairs = itertools.product(site, options)
+    site[:] = [{**choice, name: option} for choice, option in pairs if choice[generator].outputs[0] == option.inputs[0]]
+    if not site:
+        raise FoldingError(f"{generator} and {name} can only be folded alike")
 
 
-def _check_names(model: Any, folding: Folding) -> None:
+def _check_names(model: Any, folding: Wanted) -> None:
     names = [node.name for node in model.graph.node]
     for name in folding:
         if name not in names:
@@ -128,29 +119,27 @@ def _specialised_view(model: Any, part: str) -> dict[str, Operator]:
     return {node.name: describe(getHWCustomOp(by_output[node.output[0]])) for node in model.graph.node}
 
 
-def _choices(node: NodeProto, op: Operator, wanted: Mapping[str, int]) -> list[dict[str, int]]:
+def _foldings(node: NodeProto, op: Operator, wanted: Folding) -> list[Folding]:
     """The foldings of a node that have what is ``wanted``."""
-    choices = op.folds()
-    known = {name for choice in choices for name in choice}
+    foldings, title = op.folds(), f"{node.name} ({node.op_type})"
     for name, value in wanted.items():
-        values = sorted({choice[name] for choice in choices if name in choice})
-        if name not in known:
-            raise FoldingError(
-                f"{node.name} ({node.op_type}) has no {name}; it has {', '.join(sorted(known)) or 'none'}"
-            )
-        if value not in values:
-            raise FoldingError(f"{node.name} ({node.op_type}): {name} = {value} does not divide; it can be {values}")
-    return [choice for choice in choices if all(choice.get(name) == value for name, value in wanted.items())]
+        if name not in foldings[0]:
+            raise FoldingError(f"{title} has no {name}; it has {', '.join(sorted(foldings[0])) or 'none'}")
+        values = sorted({folding[name] for folding in foldings})
+        foldings = [folding for folding in foldings if folding[name] == value]
+        if not foldings:
+            raise FoldingError(f"{title}: {name} = {value} does not divide; it can be {values}")
+    return foldings
 
 
-def _evaluate(node: NodeProto, op: Operator, part: str, choice: dict[str, int], streams: int) -> Iterator[Option]:
-    """The folding ``choice`` with its constants and buffers in each of the memories that there are."""
-    for name, value in choice.items():
+def _evaluate(node: NodeProto, op: Operator, part: str, folding: Folding, streams: int) -> Iterator[Option]:
+    """A folding with its constants and buffers in each of the memories that there are."""
+    for name, value in folding.items():
         op.set_nodeattr(name, value)
     cycles = int(op.get_exp_cycles())
     inputs = tuple(int(op.get_folded_input_shape(slot)[-1]) for slot in range(streams))
     outputs = tuple(int(op.get_folded_output_shape(port)[-1]) for port in range(len(node.output)))
-    attributes = choice if is_rtl_node(node) else op.on_generic(choice)
+    attributes = folding if is_rtl_node(node) else op.on_generic(folding)
     for memory in op.memories:
         for name, setting in memory.items():
             op.set_nodeattr(name, setting)

@@ -11,10 +11,10 @@ import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto, helper
 from qonnx.core.datatype import DataType
-from qonnx.transformation.base import Transformation
+from typing_extensions import override
 
 from hw.ops.cell_op import RTL_DOMAIN
-from hw.transforms.building import new_tensor
+from hw.transforms.rewriting import Rewriting, only_consumer, replace
 
 Ints = npt.NDArray[np.int64]
 LARGEST_FACTOR = 2**17 - 1
@@ -33,50 +33,41 @@ class Affine:
     shift: int
 
 
-class FuseResidualJoins(Transformation):
+class FuseResidualJoins(Rewriting):
     """Turn ``Thresholding -> ElementwiseAdd -> Thresholding -> sign`` into ResidualJoin_rtl.
 
-    A batch norm makes thresholds that lie on a line, of which each channel's factor and offset are found. That they, the
-    sum and one clip say the same as the four nodes is tried for every count and every residual that there can be; where
-    it does not hold for every channel, the nodes stay.
+    A batch norm makes thresholds that lie on a line, of which each channel's factor and offset are found. That they,
+    the sum and one clip say the same as the four nodes is tried for every count and every residual that there can
+    be; where it does not hold for every channel, the nodes stay.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Rewrite every join; the second result is False, one pass is enough."""
-        for add in list(model.get_nodes_by_op_type("ElementwiseAdd")):
-            clip = _only_reader(model, add)
-            for slot in range(2):
-                branch = model.find_producer(add.input[slot])
-                if clip is None or branch is None or _only_reader(model, branch) is not add:
-                    continue
-                if branch.op_type == clip.op_type == "Thresholding" and _fuse(model, branch, add, 1 - slot, clip):
+    at = ("ElementwiseAdd",)
+
+    @override
+    def rewrite(self, model: Any, node: Any) -> bool:
+        clip = only_consumer(model, node.output[0], "Thresholding")
+        for counted, residual in (node.input, reversed(node.input)) if clip is not None else ():
+            branch = model.find_producer(counted)
+            alone = only_consumer(model, counted, node.op_type) is not None
+            if alone and branch is not None and branch.op_type == "Thresholding":
+                line = _line(model, branch, residual, clip)
+                if line is not None:
+                    _insert(model, line, (branch, node, clip), (branch.input[0], residual))
                     break
-        return model, False
+        return False
 
 
-def _only_reader(model: Any, node: NodeProto) -> NodeProto | None:
-    readers = model.find_consumers(node.output[0]) or []
-    return readers[0] if len(readers) == 1 else None
-
-
-def _fuse(model: Any, branch: NodeProto, add: NodeProto, slot: int, clip: NodeProto) -> bool:
-    """Put the join in the place of its nodes; whether that is the same."""
-    residual, total = (model.get_tensor_datatype(name) for name in (add.input[slot], clip.output[0]))
-    shapes = [model.get_tensor_shape(name) for name in (branch.input[0], add.input[slot], clip.output[0])]
+def _line(model: Any, branch: NodeProto, residual: str, clip: NodeProto) -> Affine | None:
+    """What the branch's thresholds say, proven together with the sum and the clip; None where there is nothing."""
+    datatype, total = model.get_tensor_datatype(residual), model.get_tensor_datatype(clip.output[0])
+    shapes = [model.get_tensor_shape(name) for name in (branch.input[0], residual, clip.output[0])]
     highest = _largest_count(model, branch)
-    if highest is None or residual.bitwidth() > LARGEST_RESIDUAL or not (residual.signed() and total.signed()) or not shapes[0] == shapes[1] == shapes[2]:
-        return False
-    channels = shapes[0][-1]
-    levels = [_levels(model, node, channels) for node in (branch, clip)]
+    signed = datatype.signed() and total.signed() and datatype.bitwidth() <= LARGEST_RESIDUAL
+    if highest is None or not signed or not shapes[0] == shapes[1] == shapes[2]:
+        return None
+    levels = [_levels(model, node, shapes[0][-1]) for node in (branch, clip)]
     line = affine(*levels[0], highest)
-    if line is None or not same(line, levels, highest, residual, total):
-        return False
-    readers = model.find_consumers(clip.output[0]) or []
-    sign = [node for node in readers if _is_sign(model, node)][:1]
-    if len(readers) == len(sign) and clip.output[0] not in (output.name for output in model.graph.output):
-        return False  # nobody would read the sum
-    _insert(model, line, (branch, add, clip, *sign), (branch.input[0], add.input[slot]))
-    return True
+    return line if line is not None and same(line, levels, highest, datatype, total) else None
 
 
 def _largest_count(model: Any, branch: NodeProto) -> int | None:
@@ -167,29 +158,30 @@ def same(line: Affine, levels: list[tuple[Ints, int]], highest: int, residual: A
 
 
 def _insert(model: Any, line: Affine, nodes: tuple[NodeProto, ...], inputs: tuple[str, str]) -> None:
-    """Put the join in the place of ``nodes``: thresholds, sum, clip, and perhaps the sign."""
-    clip, sign = nodes[2], nodes[3:]
-    counts, residual = (model.get_tensor_datatype(name).name for name in inputs)
-    shape = model.get_tensor_shape(clip.output[0])
-    outputs = [clip.output[0], *(node.output[0] for node in sign)]
+    """Put the join in the place of ``nodes``, thresholds, sum and clip, and of a sign that reads them."""
+    clip = nodes[-1]
+    total, shape = clip.output[0], model.get_tensor_shape(clip.output[0])
+    readers = model.find_consumers(total)
+    read = len(readers) > 1 or total in (output.name for output in model.graph.output)
+    # Where the sum itself is not read it would have to be thrown away: the sign stays a node of its own.
+    sign = [node for node in readers if read and _is_sign(model, node)][:1]
     join = helper.make_node(
         "ResidualJoin_rtl",
         list(inputs),
-        outputs,
+        [total, *(node.output[0] for node in sign)],
         domain=RTL_DOMAIN,
         backend="fpgadataflow",
         doc_string=clip.doc_string,
         NumChannels=shape[-1],
         numInputVectors=shape[:-1],
         PE=1,
-        inputDataType=counts,
-        residualDataType=residual,
-        outputDataType=model.get_tensor_datatype(clip.output[0]).name,
+        inputDataType=model.get_tensor_datatype(inputs[0]).name,
+        residualDataType=model.get_tensor_datatype(inputs[1]).name,
+        outputDataType=model.get_tensor_datatype(total).name,
         Factors=line.factors.tolist(),
         Offsets=line.offsets.tolist(),
         Shift=line.shift,
     )
-    place = list(model.graph.node).index(clip)
-    model.graph.node.insert(place, join)
-    for node in nodes:
+    replace(model, clip, join)
+    for node in (*nodes[:-1], *sign):
         model.graph.node.remove(node)

@@ -6,69 +6,58 @@ from __future__ import annotations
 from typing import Any
 
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto, helper
+from onnx import helper
 from qonnx.core.datatype import DataType
-from qonnx.transformation.base import Transformation
+from typing_extensions import override
 
 from hw.ops.cell_op import RTL_DOMAIN
+from hw.transforms.rewriting import Rewriting, only_consumer, replace
 
 LARGEST_WINDOW = 1152
 """Bits: a unit that takes whole windows has at least a lane for each, which is too much for slow and wide networks."""
 
 
-class FuseBinaryWindows(Transformation):
+class FuseBinaryWindows(Rewriting):
     """Turn ``FMPadding -> ConvolutionInputGenerator`` of BINARY pixels into BinaryWindow_rtl.
 
     Windows that are no squares, dilated or in a pool's order, and those of more than LARGEST_WINDOW bits stay.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Rewrite every window that fits; the second result is False, one pass is enough."""
-        for window in list(model.get_nodes_by_op_type("ConvolutionInputGenerator")):
-            if model.get_tensor_datatype(window.input[0]) == DataType["BINARY"]:
-                _fuse(model, window)
-        return model, False
+    at = ("ConvolutionInputGenerator",)
 
-
-def _fuse(model: Any, window: NodeProto) -> None:
-    generator = getHWCustomOp(window)
-    (kernel, kernel_width), (stride, stride_width) = (
-        [int(n) for n in generator.get_nodeattr(name)] for name in ("ConvKernelDim", "Stride")
-    )
-    channels = int(generator.get_nodeattr("IFMChannels"))
-    plain = not generator.get_nodeattr("depthwise") and set(generator.get_nodeattr("Dilation")) == {1}
-    if kernel != kernel_width or stride != stride_width or not plain or kernel**2 * channels > LARGEST_WINDOW:
-        return
-    pad = _padding_before(model, window)
-    top, left, *_ = getHWCustomOp(pad).get_nodeattr("Padding") if pad is not None else (0, 0)
-    source = window.input[0] if pad is None else pad.input[0]
-    shape = model.get_tensor_shape(source)
-    if kernel < 2 or top != left or top >= kernel or shape[2] < 2:
-        return
-    node = helper.make_node(
-        "BinaryWindow_rtl",
-        [source],
-        list(window.output),
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        doc_string=window.doc_string,
-        NumChannels=channels,
-        numInputVectors=shape[:-1],
-        PE=channels,
-        inputDataType="BINARY",
-        Kernel=kernel,
-        Stride=stride,
-        Padding=int(top),
-        OFMDim=[int(n) for n in generator.get_nodeattr("OFMDim")],
-    )
-    model.graph.node.insert(list(model.graph.node).index(window), node)
-    for old in (window, pad):
-        if old is not None:
-            model.graph.node.remove(old)
-
-
-def _padding_before(model: Any, window: NodeProto) -> NodeProto | None:
-    """The node that pads for this window alone."""
-    producer = model.find_producer(window.input[0])
-    alone = producer is not None and len(model.find_consumers(window.input[0])) == 1
-    return producer if alone and producer.op_type == "FMPadding" else None
+    @override
+    def rewrite(self, model: Any, node: Any) -> bool:
+        window = getHWCustomOp(node)
+        (kernel, kernel_width), (stride, stride_width), dilation, channels = map(
+            window.get_nodeattr, ("ConvKernelDim", "Stride", "Dilation", "IFMChannels")
+        )
+        pad = model.find_producer(node.input[0])
+        if pad is not None and (pad.op_type != "FMPadding" or not only_consumer(model, node.input[0], node.op_type)):
+            pad = None
+        top, left, *_ = getHWCustomOp(pad).get_nodeattr("Padding") if pad is not None else (0, 0)
+        source = node.input[0] if pad is None else pad.input[0]
+        shape = model.get_tensor_shape(source)
+        square = kernel == kernel_width and stride == stride_width and top == left < kernel
+        plain = model.get_tensor_datatype(source) == DataType["BINARY"] and not window.get_nodeattr("depthwise")
+        fits = kernel >= 2 and kernel**2 * channels <= LARGEST_WINDOW and shape[2] >= 2
+        if square and plain and fits and set(dilation) == {1}:
+            fused = helper.make_node(
+                "BinaryWindow_rtl",
+                [source],
+                list(node.output),
+                domain=RTL_DOMAIN,
+                backend="fpgadataflow",
+                doc_string=node.doc_string,
+                NumChannels=channels,
+                numInputVectors=shape[:-1],
+                PE=channels,
+                inputDataType="BINARY",
+                Kernel=int(kernel),
+                Stride=int(stride),
+                Padding=int(top),
+                OFMDim=[int(n) for n in window.get_nodeattr("OFMDim")],
+            )
+            replace(model, node, fused)
+            if pad is not None:
+                model.graph.node.remove(pad)
+        return False

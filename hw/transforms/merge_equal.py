@@ -5,29 +5,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from qonnx.transformation.base import Transformation
+from hw.transforms.rewriting import Rewriting
 
 
-class MergeEqualTruncs(Transformation):
-    """Let one Trunc serve the readers of all that round the same tensor in the same way.
+class MergeEqualTruncs(Rewriting):
+    """Let one Trunc, the first, serve the readers of all that round the same tensor in the same way.
 
     The exporter merges equal pools of a feature map, but not the Truncs after them, which are no ONNX operators;
     FINN takes a pool only where a single Trunc follows.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Merge all of them; the second result says whether there were any."""
-        first: dict[Any, Any] = {}
-        changed = False
-        for node in list(model.get_nodes_by_op_type("Trunc")):
-            kept = first.setdefault(_meaning(model, node), node)
-            if kept is node:
-                continue
-            for reader in model.find_consumers(node.output[0]):
-                reader.input[:] = [kept.output[0] if name == node.output[0] else name for name in reader.input]
-            model.graph.node.remove(node)
-            changed = True
-        return model, changed
+    at = ("Trunc",)
+
+    def rewrite(self, model: Any, node: Any) -> bool:
+        """Let the first Trunc of its kind serve a node's readers."""
+        truncs = model.get_nodes_by_op_type("Trunc")
+        kept = next(other for other in truncs if _meaning(model, other) == _meaning(model, node))
+        if kept.output[0] == node.output[0]:
+            return False
+        for reader in model.find_consumers(node.output[0]):
+            reader.input[:] = [kept.output[0] if name == node.output[0] else name for name in reader.input]
+        model.graph.node.remove(node)
+        return True
 
 
 def _meaning(model: Any, node: Any) -> tuple[Any, ...]:

@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from qonnx.core.modelwrapper import ModelWrapper
-from qonnx.transformation.general import (
-    GiveReadableTensorNames,
-    GiveUniqueNodeNames,
-    GiveUniqueParameterTensors,
-    RemoveStaticGraphInputs,
-    RemoveUnusedTensors,
-    SortGraph,
-)
+from qonnx.transformation import general
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.infer_datatypes import InferDataTypes
 from qonnx.transformation.infer_shapes import InferShapes
@@ -50,7 +43,7 @@ class InPlaceModel(ModelWrapper):
         """Apply ``transformation`` until it reports no change."""
         if isinstance(transformation, InferShapes | InferDataTypes):
             # They walk the nodes in their order; some transformations append where they should insert.
-            SortGraph().apply(self)
+            general.SortGraph().apply(self)
         layers = {name: node.doc_string for node in self.graph.node for name in node.output}
         model = super().transform(transformation, make_deepcopy=False, cleanup=False)
         _name_layers(model, layers)
@@ -102,7 +95,7 @@ def apply(model: Any, *transformations: Any, defer_types: bool = False) -> Any:
     return ModelWrapper(quick.model)
 
 
-def apply_until_stable(model: Any, group: Iterable[Callable[[], Any]]) -> Any:
+def apply_until_stable(model: Any, group: Sequence[Callable[[], Any]]) -> Any:
     """Apply the transformations of ``group`` round after round until a round leaves the graph's wiring as it was.
 
     Types are inferred once a round.
@@ -117,10 +110,9 @@ def apply_until_stable(model: Any, group: Iterable[Callable[[], Any]]) -> Any:
     Raises:
         RuntimeError: the graph still changes after MAX_ROUNDS rounds.
     """
-    makers = list(group)
     for _ in range(MAX_ROUNDS):
         before = _wiring(model)
-        model = apply(model, *(make() for make in makers), defer_types=True)
+        model = apply(model, *(make() for make in group), defer_types=True)
         if _wiring(model) == before:
             return model
     raise RuntimeError(f"the graph does not settle within {MAX_ROUNDS} rounds")
@@ -130,15 +122,15 @@ def tidy(model: Any) -> Any:
     """Sort the nodes, infer shapes, types and layouts anew, and give names that depend on the graph alone."""
     return apply(
         model,
-        RemoveUnusedTensors(),
-        RemoveStaticGraphInputs(),
-        SortGraph(),
-        GiveUniqueParameterTensors(),
+        general.RemoveUnusedTensors(),
+        general.RemoveStaticGraphInputs(),
+        general.SortGraph(),
+        general.GiveUniqueParameterTensors(),
         InferShapes(),
         InferDataTypes(),
         InferDataLayouts(),
-        GiveUniqueNodeNames(),
-        GiveReadableTensorNames(),
+        general.GiveUniqueNodeNames(),
+        general.GiveReadableTensorNames(),
     )
 
 

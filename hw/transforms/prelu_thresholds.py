@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper
 from qonnx.custom_op.registry import getCustomOp
-from qonnx.transformation.base import Transformation
 
-from hw.transforms.building import multi_threshold, new_constant, new_tensor
+from hw.transforms.rewriting import Rewriting, multi_threshold, new_constant, new_tensor, only_consumer, replace
 
 Float32 = NDArray[np.float32]
 
@@ -34,7 +33,7 @@ class Quantiser:
         return integers
 
 
-class AbsorbPReluIntoThresholds(Transformation):
+class AbsorbPReluIntoThresholds(Rewriting):
     """Replace ``PRelu -> Quant`` by ``MultiThreshold -> Mul(scale)`` with thresholds of its own for every channel.
 
     FINN knows no PReLU. Its thresholds of a quantiser round halves up, which matters here: a slope of 1/4 maps whole
@@ -42,16 +41,30 @@ class AbsorbPReluIntoThresholds(Transformation):
     float32, reach the next integer: no input gives another result than before.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Replace every such pair; the second result says whether there was one.
+    at = ("PRelu",)
+
+    def rewrite(self, model: Any, node: Any) -> bool:
+        """Replace such a pair.
 
         Raises:
             ValueError: a slope is negative, so the staircase would fall.
         """
-        changed = False
-        for prelu in list(model.get_nodes_by_op_type("PRelu")):
-            changed |= _absorb(model, prelu)
-        return model, changed
+        quant = only_consumer(model, node.output[0], "Quant")
+        quantiser = None if quant is None else _quantiser(model, quant)
+        slopes = model.get_initializer(node.input[1])
+        if quantiser is None or slopes is None:
+            return False
+        slopes = slopes.astype(np.float32).ravel()
+        if (slopes < 0).any():
+            channel = int(np.argmax(slopes < 0))
+            raise ValueError(f"{node.name}: slope {slopes[channel]:g} of channel {channel} is negative")
+        steps = new_tensor(model, model.get_tensor_shape(node.input[0]))
+        levels, datatype = staircase(slopes, quantiser), getCustomOp(quant).get_integer_datatype(model)
+        scale = new_constant(model, np.asarray(quantiser.scale))
+        thresholds = multi_threshold(model, node.input[0], steps, levels, datatype)
+        replace(model, node, thresholds, helper.make_node("Mul", [steps, scale], list(quant.output)))
+        model.graph.node.remove(quant)
+        return True
 
 
 def staircase(slopes: Float32, quantiser: Quantiser) -> Float32:
@@ -62,7 +75,7 @@ def staircase(slopes: Float32, quantiser: Quantiser) -> Float32:
     wanted = np.arange(quantiser.lowest + 1, quantiser.highest + 1, dtype=np.float32)[None]
     shape = (len(slopes), wanted.shape[1])
     # Bisection over the keys of float32 numbers, which ascend as the numbers do.
-    reached = _keys(np.full(shape, FAR, np.float32))
+    reached = np.full(shape, FAR, np.float32).view(np.int32).astype(np.int64)
     below = lowest = -reached
     while (reached - below > 1).any():
         middle = (below + reached) // 2
@@ -73,41 +86,10 @@ def staircase(slopes: Float32, quantiser: Quantiser) -> Float32:
     return np.where(everywhere, np.float32(-FAR), _floats(reached))
 
 
-def _keys(values: Float32) -> NDArray[np.int64]:
-    """Whole numbers in the order of the float32 ``values``; 0 for both zeros."""
-    bits = values.view(np.int32).astype(np.int64)
-    return np.where(bits < 0, -(bits & 0x7FFFFFFF), bits)
-
-
 def _floats(keys: NDArray[np.int64]) -> Float32:
-    """The float32 numbers of ``keys``."""
+    """The float32 numbers of ``keys``: their bits as an integer, and for negative numbers the negative of it."""
     magnitude = np.abs(keys).astype(np.int32).view(np.float32)
     return np.where(keys < 0, -magnitude, magnitude)
-
-
-def _absorb(model: Any, prelu: Any) -> bool:
-    consumers = model.find_consumers(prelu.output[0])
-    if len(consumers) != 1 or consumers[0].op_type != "Quant":
-        return False
-    quant = consumers[0]
-    quantiser = _quantiser(model, quant)
-    slopes = model.get_initializer(prelu.input[1])
-    if quantiser is None or slopes is None:
-        return False
-    slopes = slopes.astype(np.float32).ravel()
-    if (slopes < 0).any():
-        channel = int(np.argmax(slopes < 0))
-        raise ValueError(f"{prelu.name}: slope {slopes[channel]:g} of channel {channel} is negative")
-    shape = model.get_tensor_shape(prelu.input[0])
-    steps = new_tensor(model, shape)
-    levels, datatype = staircase(slopes, quantiser), getCustomOp(quant).get_integer_datatype(model)
-    scale = new_constant(model, np.asarray(quantiser.scale))
-    place = list(model.graph.node).index(prelu)
-    model.graph.node.insert(place, multi_threshold(model, prelu.input[0], steps, levels, datatype))
-    model.graph.node.insert(place + 1, helper.make_node("Mul", [steps, scale], [quant.output[0]]))
-    model.graph.node.remove(prelu)
-    model.graph.node.remove(quant)
-    return True
 
 
 def _quantiser(model: Any, quant: Any) -> Quantiser | None:

@@ -17,10 +17,12 @@ from qonnx.transformation.base import Transformation
 from qonnx.transformation.general import GiveUniqueNodeNames, RemoveUnusedTensors, SortGraph
 from qonnx.transformation.infer_datatypes import InferDataTypes
 
+from hw.errors import UnsupportedNodeError
 from hw.ops.cell_op import GENERIC_DOMAIN, CellOp
-from hw.ops.errors import UnsupportedNodeError
 from hw.ops.registry import own_operators, register
+from hw.ops.xnor_mvau import set_sums
 from hw.transforms.passes import apply
+from hw.transforms.rewriting import Rewriting
 
 
 def specialise(model: ModelWrapper, part: str) -> ModelWrapper:
@@ -36,9 +38,8 @@ def specialise(model: ModelWrapper, part: str) -> ModelWrapper:
     Raises:
         UnsupportedNodeError: naming the nodes that have no RTL, or one that asks for what its cell cannot do.
     """
-    register()
     model = ModelWrapper(model.model, make_deepcopy=True)
-    model = apply(model, SpecialiseOwn(), RoundAndClipThresholds(), PreferRtlProducts())
+    model = apply(model, SpecialiseOwn(), RoundAndClipThresholds(), PreferRtlProducts(), InferDataTypes())
     # SpecializeLayers counts only the nodes that it replaces, and so puts them among the others out of order.
     model = apply(model, SpecializeLayers(part), SortGraph(), GiveUniqueNodeNames())
     _check_all_rtl(model)
@@ -55,23 +56,18 @@ class SpecialiseOwn(Transformation):
     def apply(self, model: Any) -> tuple[Any, bool]:
         """Replace every node that has an operator here; the second result is False, one pass is enough."""
         register()
-        replaced = False
-        for index, node in enumerate(list(model.graph.node)):
+        for node in model.graph.node:
             own = _own_node(model, node) if node.domain == GENERIC_DOMAIN else None
             if own is not None:
-                del model.graph.node[index]
-                model.graph.node.insert(index, own)
-                replaced = True
-        if replaced:
-            # Own operators may be narrower than what they replace: tell their successors.
-            model = apply(model, RemoveUnusedTensors(), InferDataTypes())
-        for node in model.graph.node:
-            if is_rtl_node(node):
-                _check_own(model, node)
+                node.CopyFrom(own)
+        # Own operators may be narrower than what they replace: tell their successors.
+        model = apply(model, RemoveUnusedTensors(), InferDataTypes())
+        for node in filter(is_rtl_node, model.graph.node):
+            _check_own(model, node)
         return model, False
 
 
-class PreferRtlProducts(Transformation):
+class PreferRtlProducts(Rewriting):
     """Make the remaining matrix products acceptable to FINN's RTL unit, whatever their width.
 
     The unit of 7-series devices needs signed weights that do not use the most negative value; trained weights
@@ -79,38 +75,26 @@ class PreferRtlProducts(Transformation):
     also where the actual weights are smaller. Below 4 bits FINN prefers HLS by default.
     """
 
-    def apply(self, model: Any) -> tuple[Any, bool]:
-        """Widen the types of weights and sums where needed; the second result is False, one pass is enough."""
-        widened = False
-        for node in model.graph.node:
-            if node.domain != GENERIC_DOMAIN or node.op_type != "MVAU":
-                continue
-            product = getHWCustomOp(node)
-            product.set_nodeattr("preferred_impl_style", "rtl")
-            weights = model.get_initializer(node.input[1])
-            if weights is None:
-                continue
-            datatype = DataType[str(product.get_nodeattr("weightDataType"))]
-            if not datatype.signed() or weights.min() <= datatype.min():
-                largest = int(np.abs(weights).max())
-                datatype = DataType.get_smallest_possible(-max(largest, 1) - 1)
-                product.set_nodeattr("weightDataType", datatype.name)
-                model.set_tensor_datatype(node.input[1], datatype)
-            widened |= _widen_sums(model, node, product)
-        return (apply(model, InferDataTypes()) if widened else model), False
+    at = ("MVAU",)
 
-
-def _widen_sums(model: Any, node: NodeProto, product: Any) -> bool:
-    """Give the sums as many bits as one product of the types may have; whether they had too few."""
-    taken, sums = product.get_input_datatype(0), DataType[str(product.get_nodeattr("accDataType"))]
-    bits = int(product.get_input_datatype(1).bitwidth() + taken.bitwidth()) - bool(taken.signed())
-    if not product.get_nodeattr("noActivation") or sums.bitwidth() >= bits:
-        return False
-    wider = DataType[f"{'INT' if sums.signed() else 'UINT'}{bits}"]
-    product.set_nodeattr("accDataType", wider.name)
-    product.set_nodeattr("outputDataType", wider.name)
-    model.set_tensor_datatype(node.output[0], wider)
-    return True
+    def rewrite(self, model: Any, node: Any) -> bool:
+        """Widen the types of a product's weights and sums where needed."""
+        product = getHWCustomOp(node)
+        product.set_nodeattr("preferred_impl_style", "rtl")
+        weights = model.get_initializer(node.input[1])
+        if weights is None:
+            return False
+        datatype = DataType[str(product.get_nodeattr("weightDataType"))]
+        if not datatype.signed() or weights.min() <= datatype.min():
+            largest = int(np.abs(weights).max())
+            datatype = DataType.get_smallest_possible(-max(largest, 1) - 1)
+            product.set_nodeattr("weightDataType", datatype.name)
+            model.set_tensor_datatype(node.input[1], datatype)
+        taken, sums = product.get_input_datatype(0), DataType[str(product.get_nodeattr("accDataType"))]
+        bits = int(datatype.bitwidth() + taken.bitwidth()) - bool(taken.signed())
+        if product.get_nodeattr("noActivation") and sums.bitwidth() < bits:
+            set_sums(model, product, DataType[f"{'INT' if sums.signed() else 'UINT'}{bits}"])
+        return False  # one pass is enough
 
 
 def _own_node(model: Any, node: NodeProto) -> NodeProto | None:

@@ -9,29 +9,8 @@ from typing import Any
 from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
 from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
-from finn.transformation.streamline.absorb import (
-    AbsorbAddIntoMultiThreshold,
-    AbsorbConsecutiveTransposes,
-    AbsorbMulIntoMultiThreshold,
-    AbsorbScalarBiasIntoMultiThreshold,
-    AbsorbTransposeIntoFlatten,
-    AbsorbTransposeIntoMultiThreshold,
-    FactorOutMulSignMagnitude,
-)
+from finn.transformation.streamline import absorb, reorder
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedAdd, CollapseRepeatedMul
-from finn.transformation.streamline.reorder import (
-    MoveAddPastMul,
-    MoveLinearPastEltwiseAdd,
-    MoveMulPastFork,
-    MoveMulPastJoinConcat,
-    MoveMulPastMaxPool,
-    MoveScalarLinearPastInvariants,
-    MoveScalarMulPastConv,
-    MoveScalarMulPastMatMul,
-    MoveTransposePastFork,
-    MoveTransposePastJoinAdd,
-    MoveTransposePastJoinConcat,
-)
 from qonnx.core.datatype import DataType
 from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.bipolar_to_xnor import ConvertBipolarMatMulToXnorPopcount
@@ -52,31 +31,31 @@ from hw.transforms.prelu_thresholds import AbsorbPReluIntoThresholds
 from hw.transforms.thresholds import RoundThresholds
 
 SCALES_INTO_THRESHOLDS = (
-    MoveScalarLinearPastInvariants,
-    MoveScalarMulPastConv,
-    MoveScalarMulPastMatMul,
-    MoveAddPastMul,
+    reorder.MoveScalarLinearPastInvariants,
+    reorder.MoveScalarMulPastConv,
+    reorder.MoveScalarMulPastMatMul,
+    reorder.MoveAddPastMul,
     CollapseRepeatedMul,
     CollapseRepeatedAdd,
-    MoveMulPastFork,
-    MoveLinearPastEltwiseAdd,
-    MoveMulPastJoinConcat,
-    MoveMulPastMaxPool,
+    reorder.MoveMulPastFork,
+    reorder.MoveLinearPastEltwiseAdd,
+    reorder.MoveMulPastJoinConcat,
+    reorder.MoveMulPastMaxPool,
     MoveAddPastMaxPool,
     RemoveIdentityOps,
-    AbsorbAddIntoMultiThreshold,
-    FactorOutMulSignMagnitude,
-    AbsorbMulIntoMultiThreshold,
+    absorb.AbsorbAddIntoMultiThreshold,
+    absorb.FactorOutMulSignMagnitude,
+    absorb.AbsorbMulIntoMultiThreshold,
     AbsorbSignsIntoWeights,
 )
 """Every scale and bias moves along the graph until thresholds, or the signs of weights, take it up."""
 
 TRANSPOSES_OUT = (
-    MoveTransposePastFork,
-    MoveTransposePastJoinAdd,
-    MoveTransposePastJoinConcat,
-    AbsorbTransposeIntoMultiThreshold,
-    AbsorbConsecutiveTransposes,
+    reorder.MoveTransposePastFork,
+    reorder.MoveTransposePastJoinAdd,
+    reorder.MoveTransposePastJoinConcat,
+    absorb.AbsorbTransposeIntoMultiThreshold,
+    absorb.AbsorbConsecutiveTransposes,
 )
 """Transposes meet and cancel, but for the one at the input."""
 
@@ -97,18 +76,13 @@ def streamline(model: Any) -> Any:
     model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
     model = apply(model, MergeEqualTruncs(), AbsorbPReluIntoThresholds(), ConvertQONNXtoFINN())
-    model = apply(
-        model,
-        AbsorbScalarBiasIntoMultiThreshold(),
-        BatchNormToAffine(),
-        ConvertDivToMul(),
-        defer_types=True,
-    )
+    to_affine = (absorb.AbsorbScalarBiasIntoMultiThreshold(), BatchNormToAffine(), ConvertDivToMul())
+    model = apply(model, *to_affine, defer_types=True)
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
     model = apply(model, RoundThresholds(), LiftPaddedMaxPool(), LowerConvsToMatMul(), FoldPaddingIntoIm2Col())
     model = apply(tidy(model), ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding())
     # Popcounts, not sums, are pooled: their scale and offset move past the pools before these are hardware nodes.
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
     model = apply(model, ComplementFallingThresholds(), InferGlobalAccPoolLayer(), InferPool(), InferDataLayouts())
-    every = (*TRANSPOSES_OUT, *SCALES_INTO_THRESHOLDS, AbsorbTransposeIntoFlatten)
+    every = (*TRANSPOSES_OUT, *SCALES_INTO_THRESHOLDS, absorb.AbsorbTransposeIntoFlatten)
     return tidy(apply_until_stable(tidy(model), every))

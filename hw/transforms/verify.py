@@ -33,31 +33,27 @@ def execute(model: Any, images: NDArray[Any]) -> NDArray[np.float32]:
         ValueError: the images do not have the input's shape.
     """
     model = _in_python(model)
-    source, sink = model.graph.input[0].name, model.graph.output[0].name
-    results = []
-    for image in images:
-        value = _arrange(image.astype(np.float32)[None], model)
-        results.append(execute_onnx(model, {source: value})[sink][0])
+    sink = model.graph.output[0].name
+    results = [execute_onnx(model, _arranged(image, model))[sink][0] for image in images]
     return np.stack(results).astype(np.float32)
 
 
-def _arrange(image: NDArray[np.float32], model: Any) -> NDArray[np.float32]:
-    """``image`` (1, c, h, w) in the layout of the graph's input: channels last where hardware reads it."""
+def _arranged(image: NDArray[Any], model: Any) -> dict[str, NDArray[np.float32]]:
+    """``image`` (channels, height, width) as the graph's input: channels last where hardware reads it."""
     source = model.graph.input[0].name
     shape = tuple(model.get_tensor_shape(source))
+    values = image.astype(np.float32)[None]
     if is_fpgadataflow_node(model.find_consumer(source)):
-        image = np.ascontiguousarray(image.transpose(0, 2, 3, 1))
-    if image.shape != shape:
-        raise ValueError(f"images, arranged as {image.shape}, do not fit the graph's input {shape}")
-    return image
+        values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+    if values.shape != shape:
+        raise ValueError(f"images, arranged as {values.shape}, do not fit the graph's input {shape}")
+    return {source: values}
 
 
 def tensors(model: Any, image: NDArray[Any]) -> dict[str, NDArray[Any]]:
     """Every tensor of ``model``'s Python execution on one image (channels, height, width), by name."""
     model = _in_python(model)
-    source = model.graph.input[0].name
-    value = _arrange(image.astype(np.float32)[None], model)
-    context = execute_onnx(model, {source: value}, return_full_exec_context=True)
+    context = execute_onnx(model, _arranged(image, model), return_full_exec_context=True)
     return {name: value for name, value in context.items() if isinstance(value, np.ndarray)}
 
 
@@ -65,8 +61,6 @@ def _in_python(model: Any) -> Any:
     """A copy of ``model`` whose nodes run Python: FINN's RTL operators do so in mode "cppsim", ours in none."""
     model = apply(copy.deepcopy(model), InferShapes())
     model.set_metadata_prop("exec_mode", "")  # a stitched graph says "rtlsim"
-    for node in model.graph.node:
-        if is_rtl_node(node):
-            operator = getCustomOp(node)
-            operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
+    for operator in map(getCustomOp, filter(is_rtl_node, model.graph.node)):
+        operator.set_nodeattr("exec_mode", "" if isinstance(operator, CellOp) else "cppsim")
     return model

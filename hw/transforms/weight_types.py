@@ -16,9 +16,7 @@ class MinimizeWeightTypes(MinimizeWeightBitWidth):
 
     def apply(self, model: Any) -> tuple[Any, bool]:
         """Narrow every node; the second result is False, one pass is enough."""
-        for node in model.graph.node:
-            if not is_fpgadataflow_node(node):
-                continue
+        for node in filter(is_fpgadataflow_node, model.graph.node):
             operator = getHWCustomOp(node)
             values = model.get_initializer(node.input[1]) if node.op_type == "Thresholding" else None
             if values is not None and values.min() == -1 and values.max() <= 0:

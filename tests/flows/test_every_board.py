@@ -59,11 +59,11 @@ def test_generate_fit_package_and_scripts(
     found = context(board, tiny_build, tmp_path)
     found.current = "synthesise"
     resources = synthesise.run(found).resources
-    assert resources is not None and resources.lut is not None and resources.fits
+    assert resources.lut is not None and resources.fits
     assert resources.available.lut == board.resources.lut
     assert 0 < resources.lut < resources.available.lut
     found.current = "package"
-    result = package.run(found)
+    package.run(found)
     settings = json.loads((found.path("package", "deploy") / "settings.json").read_text())
     assert (settings["part"], settings["platform"]) == (board.part, board.shell)
     assert settings["clock_mhz"] == board.clock_mhz
@@ -73,7 +73,7 @@ def test_generate_fit_package_and_scripts(
         design = tclcheck.check(commands, vivado.parent / "rtl")
         assert len(design.files) > 20
         assert any(board.part in command for command in commands)
-    assert [row.engine for row in result.verification] == list(found.config.verify)
+    assert [row.engine for row in found.compared] == list(found.config.verify)
     if board.name in DRIVEN:
         with Accelerator(found.path("package", "deploy"), batch_size=3, device="cppsim") as accelerator:
             assert accelerator.validate()

@@ -45,6 +45,8 @@ class Recorder:
     def first(self, context: Context) -> Value:
         self.runs.append("first")
         (context.folder / "value").write_text(str(context.config.images))
+        (context.folder / "inner" / "rom").mkdir(parents=True)
+        (context.folder / "inner" / "rom" / "weights").write_text("0110")
         return Value(value=context.config.images)
 
     def second(self, context: Context) -> Sum:
@@ -52,7 +54,8 @@ class Recorder:
         (context.folder / "half").write_text("written before the fault")
         if self.fault is not None:
             raise self.fault
-        total = int(context.path("first", "value").read_text()) + context.result(Value).value
+        with context.comparing("sum", "python", 1):
+            total = int(context.path("first", "value").read_text()) + context.result(Value).value
         return Sum(sum=total, **self.extra)
 
     def build(self, images: int = 2, **options: Any) -> Context:
@@ -84,19 +87,25 @@ def test_second_build_comes_from_the_cache_with_its_results(recorder: Recorder) 
     assert statuses(recorder.build()) == ["done", "done"]
     again = recorder.build()
     assert statuses(again) == ["cached", "cached"]
-    assert again.result(Sum) == Sum(sum=4)
+    assert again.result(Sum).sum == 4
+    assert [(row.stage, row.mismatches) for row in again.result(Sum).verification] == [("sum", 0)]
+    assert again.result(Value).verification == ()
     assert recorder.runs == ["first", "second"]
 
 
 def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) -> None:
     recorder.build()
-    assert recorder.build(images=3).result(Sum) == Sum(sum=6)
+    assert recorder.build(images=3).result(Sum).sum == 6
 
 
-def test_a_changed_artifact_is_noticed(recorder: Recorder) -> None:
+@pytest.mark.parametrize("file", ["value", "inner/rom/weights"])
+def test_a_changed_or_missing_artifact_is_noticed(recorder: Recorder, file: str) -> None:
     recorder.build()
-    (recorder.folder / "first" / "value").write_text("9")
+    (recorder.folder / "first" / file).write_text("9")
     assert statuses(recorder.build()) == ["done", "cached"]
+    (recorder.folder / "first" / file).unlink()
+    assert statuses(recorder.build()) == ["done", "cached"]
+    assert statuses(recorder.build()) == ["cached", "cached"]
 
 
 def test_a_killed_step_is_done_again(recorder: Recorder) -> None:

@@ -17,7 +17,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from hw import finn_env
 from hw.compare import difference, first_difference, written
 from hw.cppsim import Accelerator
-from hw.cppsim.program import generate as program
+from hw.cppsim.program import generate_program
 from hw.design.design import Design, Edge
 from hw.design.fifos import Prices, insert_fifos, insert_width_converters
 from hw.design.generate import generate_hdl
@@ -84,11 +84,11 @@ def _forced(partition: Any, case: Case) -> dict[str, dict[str, int]]:
     sites, _ = analyse(partition, PART, {})
     found = {}
     for site in sites:
-        for node, option in zip(site.members, choose.choice(site.options), strict=True):
-            attributes = {name: value for name, value in option.attributes.items() if isinstance(value, int)}
+        for name, option in choose.choice(site).items():
+            attributes = {key: value for key, value in option.attributes.items() if isinstance(value, int)}
             attributes.pop("depth_trigger_bram", None)
             if choose.random() < 0.4 and math.prod(attributes.values()) <= 64:
-                found[node.name] = attributes
+                found[name] = attributes
     return found
 
 
@@ -114,7 +114,7 @@ def _depth(model: ModelWrapper, edge: Edge, case: Case, choose: random.Random) -
 
 
 def _check_program(model: Any, images: NDArray[np.uint8], expected: NDArray[np.int64], folder: Path) -> None:
-    program(model).write(folder / "cppsim")
+    generate_program(model).write(folder / "cppsim")
     accelerator = Accelerator.load(folder / "cppsim", folder / "cache")
     for number, image in enumerate(images[:FRAMES]):
         found = first_difference(written(model), tensors(model, image), accelerator.tensors(image), number)

@@ -14,7 +14,7 @@ from qonnx.custom_op.registry import getCustomOp
 from hw import finn_env
 from hw.compare import difference, first_difference, save, written
 from hw.cppsim import Accelerator
-from hw.cppsim.program import generate
+from hw.cppsim.program import generate_program
 from hw.transforms.verify import tensors
 from tests.hw.cppsim.graphs import classifier, images
 
@@ -77,7 +77,7 @@ def test_a_planted_fault_is_named_at_its_node(
     model, expected = reference
     broken = ModelWrapper(model.model, make_deepcopy=True)
     plant(broken)
-    generate(broken).write(tmp_path)
+    generate_program(broken).write(tmp_path)
     got = Accelerator.load(tmp_path, cache).tensors(images(1)[0])
     found = first_difference(written(model), expected, got, image=6)
     assert found is not None
@@ -97,7 +97,7 @@ def test_without_a_fault_nothing_differs(
     reference: tuple[ModelWrapper, dict[str, Any]], tmp_path: Path, cache: Path
 ) -> None:
     model, expected = reference
-    generate(model).write(tmp_path)
+    generate_program(model).write(tmp_path)
     assert first_difference(written(model), expected, Accelerator.load(tmp_path, cache).tensors(images(1)[0])) is None
 
 

@@ -45,13 +45,12 @@ def patched(path: Path, kinds: Sequence[str] = DESIGN) -> str:
     for kind in kinds:
         diffs = sorted((HERE / kind).glob(f"{path.name}*.patch"))
         if diffs:
-            text = MARK + _applied(diffs, text, path).removeprefix(MARK)
+            text = MARK + _applied(diffs, text.removeprefix(MARK), path)
     return _with_room(text) if path.name.endswith("_core.sv") else text
 
 
 def _applied(diffs: Sequence[Path], text: str, path: Path) -> str:
     """Apply the one patch that fits."""
-    text = text.removeprefix(MARK)
     for diff in diffs:
         try:
             (change,) = whatthepatch.parse_patch(diff.read_text())

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,42 +30,33 @@ _FIRST_IP = 0xA0000000
 _IP_RANGE = 0x1000
 
 
-class Clocks:
-    """The processing system's clocks: what is asked for is what runs."""
-
-    def __init__(self) -> None:
-        self.fclk0_mhz = REFERENCE_MHZ
-
-
 class StandIn:
     """Takes the place of the module pynq.
 
     Args:
         package: folder with settings.json and standin/.
         engine: "rtlsim" or "cppsim".
-        faults: what shall go wrong; default: what IR2NET_FAULT names.
+
+    What shall go wrong is what IR2NET_FAULT names.
     """
 
-    def __init__(self, package: Path, engine: str, faults: Faults | None = None) -> None:
+    def __init__(self, package: Path, engine: str) -> None:
         self.package = package
         self.engine = engine
-        self.faults = Faults.of(os.environ.get("IR2NET_FAULT", "")) if faults is None else faults
+        self.faults = Faults.of(os.environ.get("IR2NET_FAULT", ""))
         self.memory = Memory()
-        self.Clocks = Clocks()
-        self._by_address: dict[int, Iodma] = {}
+        self.Clocks = SimpleNamespace(fclk0_mhz=REFERENCE_MHZ)  # what is asked for is what runs
 
     def Overlay(self, bitfile: str, download: bool = True, device: Any = None) -> Overlay:  # noqa: N802 - pynq's name
         """pynq.Overlay: the simulated design in the place of the bitfile."""
-        overlay = Overlay(self, Path(bitfile))
-        for name, entry in overlay.ip_dict.items():
-            self._by_address[entry["phys_addr"]] = overlay.registers[name]
-        return overlay
+        self._overlay = Overlay(self, Path(bitfile))
+        return self._overlay
 
     def MMIO(self, base_addr: int, length: int = _IP_RANGE) -> Iodma:  # noqa: N802 - pynq's name
         """pynq.MMIO: the registers at an address."""
-        if base_addr not in self._by_address:
+        if base_addr not in self._overlay.registers:
             raise DeviceError(f"no IP at address {base_addr:#x}")
-        return self._by_address[base_addr]
+        return self._overlay.registers[base_addr]
 
     def allocate(self, shape: tuple[int, ...], dtype: Any = "u4", target: Any = None, cacheable: bool = True) -> Buffer:
         """pynq.allocate: a buffer that the DMAs reach."""
@@ -90,34 +82,30 @@ class Overlay:
                     folder / "design.json"
                 )
             ) from error
-        settings = Settings.load(pynq.package)
+        self._settings = Settings.load(pynq.package)
         self.build_id = "0" * 16 if pynq.faults.wrong_build_id else str(design["build_id"])
-        self._engine = open_engine(pynq.engine, folder, settings.io_shape_dict)
-        self._shapes = settings.io_shape_dict
-        self._alveo = settings.platform == "alveo"
-        self.clock_dict = {"clock0": {"frequency": settings.clock_mhz}}
-        self.registers: dict[str, Iodma] = {}
+        self._engine = open_engine(pynq.engine, folder, self._settings.io_shape_dict)
+        self.clock_dict = {"clock0": {"frequency": self._settings.clock_mhz}}
         self._connect()
-        self.ip_dict = {
-            name: {"phys_addr": _FIRST_IP + index * _IP_RANGE, "addr_range": _IP_RANGE}
-            for index, name in enumerate(self.registers)
-        }
 
     def _connect(self) -> None:
-        shapes = self._shapes
+        """Give every DMA its registers, as they are after loading."""
+        shapes = self._settings.io_shape_dict
         self._dmas = Dmas(self._engine, self._pynq.memory, self._pynq.faults)
+        self.registers: dict[int, Iodma] = {}
+        self.ip_dict: dict[str, dict[str, int]] = {}
         for kind in ("input", "output"):
-            for ind, name in enumerate(shapes[f"{kind}_dma_name"]):
-                frame = int(np.prod(shapes[f"{kind[0]}shape_packed"][ind][1:]))
-                dma = self._dmas.add(name, frame, is_input=kind == "input")
-                self.registers[name] = dma
-                setattr(self, name, Kernel(dma) if self._alveo else dma)
+            for name, packed in zip(shapes[f"{kind}_dma_name"], shapes[f"{kind[0]}shape_packed"]):
+                dma = self._dmas.add(name, int(np.prod(packed[1:])), is_input=kind == "input")
+                address = _FIRST_IP + len(self.registers) * _IP_RANGE
+                self.registers[address] = dma
+                self.ip_dict[name] = {"phys_addr": address, "addr_range": _IP_RANGE}
+                setattr(self, name, Kernel(dma) if self._settings.platform == "alveo" else dma)
 
     @property
-    def simulated_cycles(self) -> int | None:
+    def simulated_cycles(self) -> Any:
         """Clock cycles of the last run, where the engine counts them."""
-        cycles: int | None = self._engine.cycles
-        return cycles
+        return self._engine.cycles
 
     def download(self) -> None:
         """Load the design again: everything that ran is gone."""

@@ -21,12 +21,10 @@ if TYPE_CHECKING:
 
     Bytes = npt.NDArray[np.uint8]
 
-LIBRARY = "{}-{}.so"
-
 
 def library(engine: str) -> str:
     """File name of an engine's library on this machine."""
-    return LIBRARY.format(engine, platform.machine())
+    return f"{engine}-{platform.machine()}.so"
 
 
 def open_engine(name: str, folder: Path, shapes: dict[str, Any]) -> Any:
@@ -73,9 +71,6 @@ class RtlEngine:
         self._simulation.close()
 
 
-_Progress = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_size_t, ctypes.c_size_t)
-
-
 class CppEngine:
     """The integer graph as one program (hw/cppsim); it knows no cycles."""
 
@@ -88,7 +83,7 @@ class CppEngine:
         self._library.cppsim_open.restype = pointer
         self._library.cppsim_open.argtypes = [ctypes.c_char_p, ctypes.c_char_p, size]
         self._library.cppsim_close.argtypes = [pointer]
-        self._library.cppsim_run.argtypes = [pointer, pointer, pointer, size, ctypes.c_int, ctypes.c_uint, _Progress]
+        self._library.cppsim_run.argtypes = [pointer, pointer, pointer, size, ctypes.c_int, ctypes.c_uint, pointer]
         message = ctypes.create_string_buffer(200)
         constants = os.fsencode(str(folder / "constants.bin"))
         self._handle = ctypes.c_void_p(self._library.cppsim_open(constants, message, len(message)))
@@ -99,14 +94,12 @@ class CppEngine:
         """Frames (n, bytes) to results (n, bytes)."""
         frames, shapes = len(data), self._shapes
         idt, odt = DataType.of(shapes["idt"][0]), DataType.of(shapes["odt"][0])
-        beats = data.reshape((frames, *tuple(shapes["ishape_packed"][0][1:])))
+        beats = data.reshape((frames, *shapes["ishape_packed"][0][1:]))
         source = np.ascontiguousarray(unpack(beats, idt, shapes["ishape_folded"][0][-1]))
-        folded = tuple(shapes["oshape_folded"][0][1:])
-        target = np.empty((frames, *folded), odt.dtype)
+        target = np.empty((frames, *shapes["oshape_folded"][0][1:]), odt.dtype)
         inputs = (ctypes.c_void_p * 1)(source.ctypes.data)
         outputs = (ctypes.c_void_p * 1)(target.ctypes.data)
-        status = self._library.cppsim_run(self._handle, inputs, outputs, frames, 0, 1, _Progress(lambda done, total: 0))
-        if status:
+        if self._library.cppsim_run(self._handle, inputs, outputs, frames, 0, 1, None):
             raise DeviceError(f"cppsim: not enough memory or threads for {frames} images")
         return pack(target, odt, shapes["oshape_packed"][0][-1]).reshape(frames, -1)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dma import ADDRESS_HIGH, ADDRESS_LOW, CONTROL, DONE, FRAMES, IDLE, START
+from ..dma import ADDRESS_HIGH, ADDRESS_LOW, CONTROL, DONE, FRAMES, IDLE, START, ZynqDma
 from ..errors import DeviceError
 from .faults import Faults
 from .memory import Memory
@@ -99,26 +99,23 @@ class Dmas:
 
     def started(self) -> None:
         """Called when a DMA was started."""
-        if all(dma.busy for dma in self._all) and self._faults.stuck is None:
+        if not all(dma.busy for dma in self._all):
+            return
+        stuck = self._faults.stuck
+        if stuck is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
-        elif self._faults.stuck is not None:
-            self._run_into_fault()
+        elif not any(dma.is_input and dma.name == stuck for dma in self._all):
+            # an output that is stuck lets the inputs finish; an input that is stuck lets nothing finish
+            for dma in self._all:
+                if dma.name != stuck:
+                    dma.finish()
 
     def stop(self) -> None:
         """Wait for the run's end; what it gives is thrown away."""
         self._stopped = True
         if self._thread is not None:
             self._thread.join()
-
-    def _run_into_fault(self) -> None:
-        """An output that is stuck lets the inputs finish; an input that is stuck lets nothing finish."""
-        if all(dma.busy for dma in self._all) and not any(
-            dma.is_input and dma.name == self._faults.stuck for dma in self._all
-        ):
-            for dma in self._all:
-                if dma.name != self._faults.stuck:
-                    dma.finish()
 
     def _run(self) -> None:
         try:
@@ -144,7 +141,7 @@ class Dmas:
         """The bytes that a DMA moves. On a board a range that is too long goes on into foreign memory."""
         size = dma.frames * dma.frame_bytes
         try:
-            memory = self._memory.at(dma.address)
+            memory = self._memory[dma.address]
         except KeyError:
             raise DeviceError(f"{dma.name} moves data at {dma.address:#x}, where no buffer begins") from None
         if size > len(memory):
@@ -153,27 +150,17 @@ class Dmas:
 
 
 class Kernel:
-    """A DMA as pynq shows a kernel of an Alveo card."""
+    """A DMA as pynq shows a kernel of an Alveo card, and the handle of the transfer that it has started."""
 
     def __init__(self, dma: Iodma) -> None:
-        self._dma = dma
+        self._dma = ZynqDma(dma.name, dma)
 
-    def start(self, buffer: Any, frames: int) -> Handle:
+    def start(self, buffer: Any, frames: int) -> Kernel:
         """Start a transfer."""
-        self._dma.write(ADDRESS_LOW, buffer.device_address & 0xFFFFFFFF)
-        self._dma.write(ADDRESS_HIGH, buffer.device_address >> 32)
-        self._dma.write(FRAMES, frames)
-        self._dma.write(CONTROL, START)
-        return Handle(self._dma)
-
-
-class Handle:
-    """A transfer that was started."""
-
-    def __init__(self, dma: Iodma) -> None:
-        self._dma = dma
+        self._dma.start(buffer, frames)
+        return self
 
     @property
     def done(self) -> bool:
         """Whether it has finished."""
-        return bool(self._dma.read(CONTROL) & IDLE)
+        return self._dma.done()

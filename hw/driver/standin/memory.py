@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Dict
 
 import numpy as np
 
@@ -41,39 +41,27 @@ class Buffer(np.ndarray):
     def freebuffer(self) -> None:
         """Give the memory back."""
         if self._memory is not None:
-            self._memory.free(self.device_address)
+            del self._memory[self.device_address]
             self._memory = None
 
     def _device(self) -> Bytes:
         if self._memory is None:
             raise ValueError("this buffer is freed, or a part of a buffer")
-        return self._memory.at(self.device_address)
+        return self._memory[self.device_address]
 
 
-class Memory:
-    """The device's memory: allocated ranges by their addresses."""
+class Memory(Dict[int, "Bytes"]):
+    """The device's side of its memory: the ranges that are allocated, by the addresses at which they begin."""
 
     def __init__(self) -> None:
-        self._ranges: dict[int, Bytes] = {}
+        super().__init__()
         self._next = _FIRST
-
-    def __len__(self) -> int:
-        return len(self._ranges)
 
     def allocate(self, shape: tuple[int, ...], dtype: Any) -> Buffer:
         """A new buffer; both sides hold noise, as memory does."""
         buffer = np.full(shape, 0x5A, dtype).view(Buffer)
-        size = max(buffer.nbytes, 1)
         buffer.device_address = self._next
         buffer._memory = self
-        self._ranges[self._next] = np.full(buffer.nbytes, 0xA5, np.uint8)
-        self._next += (size + _PAGE) // _PAGE * _PAGE
+        self[self._next] = np.full(buffer.nbytes, 0xA5, np.uint8)
+        self._next += (max(buffer.nbytes, 1) + _PAGE) // _PAGE * _PAGE
         return buffer
-
-    def at(self, address: int) -> Bytes:
-        """The device's side of the range that begins at an address. Raises KeyError where none does."""
-        return self._ranges[address]
-
-    def free(self, address: int) -> None:
-        """Give a range back."""
-        del self._ranges[address]

@@ -60,7 +60,7 @@ class ConvolutionInputGenerator(FinnOperator):
         # FINN's generic generator keeps im2col's order even where it is depthwise.
         interleaved = node.number("depthwise") and node.op_type == "ConvolutionInputGenerator_rtl"
         group = node.number("SIMD") if interleaved else channels
-        if emit.read(node, 0).packed and group == channels:
-            emit.call(node, "packed_windows", [geometry, channels], emit.read(node, 0), emit.write(node, 0))
+        if emit.read(node).packed and group == channels:
+            emit.call(node, "packed_windows", [geometry, channels], emit.read(node), emit.write(node))
         else:
             emit.compute(node, "windows", [geometry, channels, group])

@@ -22,6 +22,6 @@ class FMPadding(FinnOperator):
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
         channels = node.number("NumChannels")
-        x, y = emit.read(node, 0), emit.write(node, 0)
+        x, y = emit.read(node), emit.write(node)
         elements = -(-channels // 64) if x.packed else channels
         emit.call(node, "pad", [*node.numbers("ImgDim"), elements, *node.numbers("Padding")], x, y)

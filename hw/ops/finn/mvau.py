@@ -7,8 +7,9 @@ import math
 
 from typing_extensions import override
 
+from hw.cppsim.interface import integer_type
 from hw.ops.cost import rom
-from hw.ops.operator import LUTS_OR_BLOCK_RAM, Cost, Emitter, FinnOperator, Folding, Node, Type
+from hw.ops.operator import LUTS_OR_BLOCK_RAM, Cost, Emitter, FinnOperator, Folding, Node
 from hw.ops.xnor_mvau import XnorMVAU_rtl
 
 
@@ -40,9 +41,9 @@ class MVAU(FinnOperator):
         if node.number("binaryXnorMode"):
             XnorMVAU_rtl.kernel(node, emit)
             return
-        weights, datatype = node.constant(1), node.text("weightDataType")
-        if "BIPOLAR" in (node.input_type(0), node.output_type(0)) and datatype == "BIPOLAR":
+        weights, datatype = node.constant(), node.text("weightDataType")
+        if "BIPOLAR" in (node.input_type(0).name, node.output_type(0).name) and datatype == "BIPOLAR":
             raise node.refuse("multiplies BIPOLAR by BIPOLAR", "convert the graph to BINARY first")
-        kind = Type.of("INT8" if datatype == "BINARY" else datatype)
+        kind = integer_type("INT8" if datatype == "BINARY" else datatype)
         parameters = [node.pixels(), *weights.shape, node.sum_bits("accDataType")]
         emit.compute(node, "mvau", parameters, weights.astype(kind.dtype))

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from typing_extensions import override
 
+from hw.cppsim.interface import integer_type
 from hw.ops.cost import LUT_RAM_DEPTH, rom
-from hw.ops.operator import Cost, Emitter, FinnOperator, Node, Type
+from hw.ops.operator import Cost, Emitter, FinnOperator, Node
+from hw.streams.packing import DataType
 
 VECTOR = 64
 """Elements after which a row of thresholds is long enough for any vector register."""
@@ -37,25 +40,25 @@ class Thresholding(FinnOperator):
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        levels = np.atleast_2d(node.constant(1))
+        levels = np.atleast_2d(node.constant())
         channels, steps = node.number("NumChannels"), levels.shape[1]
-        scale, bias = (2, -1) if node.output_type(0) == "BIPOLAR" else (1, node.number("ActVal"))
-        output = Type.of(node.output_type(0))
-        if bias < output.lowest or scale * steps + bias > output.highest:
-            raise node.refuse(f"gives {bias} .. {scale * steps + bias}, more than {node.output_type(0)} holds")
+        output = node.output_type(0)
+        scale, bias = (2, -1) if output.name == "BIPOLAR" else (1, node.number("ActVal"))
+        if bias < output.low or scale * steps + bias > output.high:
+            raise node.refuse(f"gives {bias} .. {scale * steps + bias}, more than {output.name} holds")
         if levels.shape[0] not in (1, channels):
             raise node.refuse(f"thresholds of {levels.shape[0]} channels for {channels}")
         levels = np.broadcast_to(levels, (channels, steps))
-        kind = common_type(Type.of(node.input_type(0)), Type.of(node.text("weightDataType")), steps)
-        rows = np.tile(levels.T, (1, -(-VECTOR // channels))).astype(kind.dtype)
+        dtype = common_dtype(node.input_type(0), integer_type(node.text("weightDataType")), steps)
+        rows = np.tile(levels.T, (1, -(-VECTOR // channels))).astype(dtype)
         emit.compute(node, "thresholds", [math.prod(node.input_shape(0)), rows.shape[1], steps, scale, bias], rows)
 
 
-def common_type(values: Type, levels: Type, steps: int) -> Type:
+def common_dtype(values: DataType, levels: DataType, steps: int) -> type[np.integer[Any]]:
     """The narrowest type of 8, 16 or 32 bits for elements, thresholds and the number of steps."""
-    lowest, highest = min(values.lowest, levels.lowest), max(values.highest, levels.highest)
-    for name in ("UINT8", "INT8", "UINT16", "INT16", "UINT31"):
-        kind = Type.of(name)
-        if kind.lowest <= lowest and highest <= kind.highest and steps < 2 ** (8 * np.dtype(kind.dtype).itemsize):
-            return kind
-    return Type.of("INT32")
+    lowest, highest = min(values.low, levels.low), max(values.high, levels.high)
+    for dtype in (np.uint8, np.int8, np.uint16, np.int16, np.uint32):
+        limits = np.iinfo(dtype)
+        if limits.min <= lowest and highest <= limits.max and steps < 2**limits.bits:
+            return dtype
+    return np.int32

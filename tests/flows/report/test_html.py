@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.report.html import Pictures, render, write_report
+from flows.report.html import draw_pictures, render, write_report
 from flows.report.summary import NodeRow, Summary
 
 VOID = {"meta", "br", "hr", "img", "link", "input"}
@@ -35,11 +35,11 @@ class Balance(HTMLParser):
 
 
 def page_of(summary: Summary, nodes: list[NodeRow]) -> str:
-    return render(summary, nodes, Pictures.of(nodes))
+    return render(summary, nodes, draw_pictures(nodes))
 
 
 def test_three_files(summary: Summary, nodes: list[NodeRow], tmp_path: Path) -> None:
-    page = write_report(summary, nodes, Pictures.of(nodes), tmp_path / "report")
+    page = write_report(summary, nodes, draw_pictures(nodes), tmp_path / "report")
     assert sorted(path.name for path in page.parent.iterdir()) == ["nodes.json", "report.html", "summary.json"]
     assert Summary.model_validate_json((page.parent / "summary.json").read_text()) == summary
     rows = json.loads((page.parent / "nodes.json").read_text())
@@ -111,7 +111,7 @@ def test_names_are_escaped(summary: Summary, nodes: list[NodeRow], place: str) -
 
 def test_classes_have_their_names(summary: Summary) -> None:
     assert "<td>0</td>" in page_of(summary, [])  # digits are what they are called
-    named = render(summary, [], Pictures.of([]), ("airplane", "automobile"))
+    named = render(summary, [], draw_pictures([]), ("airplane", "automobile"))
     assert "<td>airplane</td>" in named
     assert '<th class="n">automobile</th>' in named
     assert "<td>0</td>" not in named
@@ -124,4 +124,4 @@ def test_the_same_figures_give_the_same_page(summary: Summary, nodes: list[NodeR
 def test_folder_that_cannot_be_written(summary: Summary, tmp_path: Path) -> None:
     (tmp_path / "report").write_text("a file")
     with pytest.raises(OSError, match="report"):
-        write_report(summary, [], Pictures.of([]), tmp_path / "report")
+        write_report(summary, [], draw_pictures([]), tmp_path / "report")

@@ -34,7 +34,9 @@ def test_a_pe_that_does_not_divide_is_named(tiny_build: Path, tmp_path: Path) ->
 
 
 @pytest.mark.timeout(1500)
-def test_a_target_out_of_reach_is_warned_of(tiny_build: Path, tmp_path: Path) -> None:
+def test_a_target_out_of_reach_is_warned_of(
+    tiny_build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = fold.STEP.run(context(tiny_build, tmp_path, target_fps=10_000_000.0))
     assert found.warning is not None and found.warning.startswith("10 cycles a frame are out of reach")
-    assert found == fold.Folded(message=found.warning, warning=found.warning)
+    assert found.warning in capsys.readouterr().out  # the step's log

@@ -34,5 +34,5 @@ def test_streams_are_looked_through_when_a_frame_differs(context: Context, monke
 
 def test_both_runs_are_exact(context: Context) -> None:
     found = simulate.run(context)
-    assert [row.stage for row in found.verification] == ["nodes", "stitched", "stitched, random stalls"]
+    assert [row.stage for row in context.compared] == ["nodes", "stitched", "stitched, random stalls"]
     assert found.interval_cycles == context.result(simulate.Simulated).interval_cycles

@@ -75,9 +75,9 @@ def test_the_clock_divides_as_finn_writes_it_into_its_script(board: boards.Board
 
 
 def test_unknown_board_offers_close_names() -> None:
-    with pytest.raises(boards.UnknownBoard, match=r"unknown board 'pynq-z3': did you mean pynq-z") as error:
+    with pytest.raises(boards.UnknownBoard, match=r"unknown board 'pynq-z3': did you mean pynq-z.* or .*\?") as error:
         boards.load("pynq-z3")
-    assert {"pynq-z1", "pynq-z2"} <= set(error.value.matches)
+    assert {"pynq-z1", "pynq-z2"} <= set(str(error.value).strip("?").split())
 
 
 def test_unknown_board_without_close_names_lists_all() -> None:

@@ -8,7 +8,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 
 from hw import finn_env
 from hw.cppsim import Accelerator
-from hw.cppsim.program import generate
+from hw.cppsim.program import generate_program
 from tests.hw.cppsim.graphs import classifier
 
 
@@ -33,7 +33,7 @@ def network(finn: None) -> ModelWrapper:
 def program(network: ModelWrapper, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the classifier's program; not to be changed."""
     folder = tmp_path_factory.mktemp("classifier")
-    generate(network, scale=0.5).write(folder)
+    generate_program(network, scale=0.5).write(folder)
     return folder
 
 

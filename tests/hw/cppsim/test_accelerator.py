@@ -16,7 +16,7 @@ from qonnx.core.modelwrapper import ModelWrapper
 from hw.cppsim import Accelerator
 from hw.cppsim.compile import EXECUTABLE, compile_program
 from hw.cppsim.errors import CppsimError, ImageError
-from hw.cppsim.program import generate
+from hw.cppsim.program import generate_program
 from hw.transforms.verify import execute, tensors
 from tests.hw.cppsim.graphs import classifier, images
 
@@ -55,7 +55,7 @@ def test_every_tensor_equals_python(accelerator: Accelerator, network: ModelWrap
 
 
 def test_a_label_on_the_device_is_the_class(expected: np.ndarray, tmp_path: Path, cache: Path) -> None:
-    generate(classifier(label=True)).write(tmp_path)
+    generate_program(classifier(label=True)).write(tmp_path)
     labels = Accelerator.load(tmp_path, cache)
     np.testing.assert_array_equal(labels.predict(images(COUNT)), expected.argmax(axis=1))
     with pytest.raises(CppsimError, match="its output is a label"):

@@ -18,7 +18,7 @@ from hw.cppsim import Accelerator
 from hw.cppsim.compile import LIBRARY, compile_program
 from hw.cppsim.errors import CppsimError
 from hw.cppsim.interface import FILE
-from hw.cppsim.program import generate
+from hw.cppsim.program import generate_program
 from hw.errors import ToolFailure
 from hw.transforms.verify import execute
 from tests.hw.cppsim.graphs import FINN_CASES, images
@@ -152,7 +152,7 @@ def test_damaged_constants_are_refused(case: str, own: Path, cache: Path) -> Non
 
 
 def test_constants_of_another_network_are_refused(own: Path, cache: Path, tmp_path: Path) -> None:
-    generate(FINN_CASES["product_odd"]()).write(tmp_path / "other")
+    generate_program(FINN_CASES["product_odd"]()).write(tmp_path / "other")
     shutil.copy(tmp_path / "other" / "constants.bin", own)
     with pytest.raises(CppsimError, match="the constants are another program's"):
         Accelerator.load(own, cache)
@@ -170,7 +170,7 @@ def test_other_weights_need_no_compiler(network: ModelWrapper, own: Path, cache:
     trained = ModelWrapper(network.model, make_deepcopy=True)
     name = trained.graph.node[2].input[1]
     trained.set_initializer(name, np.flip(trained.get_initializer(name)).copy())
-    generate(trained).write(own)
+    generate_program(trained).write(own)
     accelerator = Accelerator.load(own, cache)
     assert compile_program(own, cache_dir=cache).stat().st_mtime_ns == compiled
     np.testing.assert_array_equal(accelerator.run(images(2)).reshape(2, -1), execute(trained, images(2)).reshape(2, -1))

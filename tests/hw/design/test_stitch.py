@@ -92,10 +92,13 @@ def test_hierarchies_are_flattened(inner: Netlist) -> None:
 @pytest.mark.parametrize(
     ("ends", "message"),
     [
-        (("node/second/b", "node/first/a"), "two ends"),
+        (
+            ("node/second/b", "node/first/a"),
+            "2 drivers for the net of node/second/b_tdata, s_tdata, node/first/a_tdata",
+        ),
         (("node/third/b", "m"), "no cell node/third"),
         (("node/second/c", "m"), "no port node/second/c"),
-        (("node/second/a", "m"), "two ends"),
+        (("node/second/a", "m"), "2 drivers for the net of node/first/b_tready, node/second/a_tready, m_tready"),
     ],
 )
 def test_wrong_connections_are_refused(inner: Netlist, ends: tuple[str, str], message: str) -> None:

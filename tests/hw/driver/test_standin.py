@@ -119,6 +119,7 @@ def test_loading_again_stops_everything(device: Device) -> None:
     device.start("odma0", device.target)
     device.overlay.download()
     assert device.overlay.odma0.read(0x00) == IDLE
+    assert device.pynq.MMIO(device.overlay.ip_dict["odma0"]["phys_addr"]) is device.overlay.odma0
 
 
 def test_a_package_without_a_standin(package: Path) -> None:

@@ -124,18 +124,18 @@ def join(
     return model
 
 
-def window(height: int, width: int, channels: int, kernel: int = 3, padding: int = 1, stride: int = 1) -> ModelWrapper:
+def window(size: tuple[int, int], channels: int, kernel: int = 3, padding: int = 1, stride: int = 1) -> ModelWrapper:
     """Windows of a binary picture, the padding the same on all sides."""
     register()
-    dims = [(size + 2 * padding - kernel) // stride + 1 for size in (height, width)]
+    dims = [(n + 2 * padding - kernel) // stride + 1 for n in size]
     model = one_node(
         "BinaryWindow_rtl",
-        {"in": ((1, height, width, channels), "BINARY")},
+        {"in": ((1, *size, channels), "BINARY")},
         {"out": ((1, *dims, kernel**2 * channels), "BINARY")},
         NumChannels=channels,
         PE=channels,
         inputDataType="BINARY",
-        numInputVectors=[1, height, width],
+        numInputVectors=[1, *size],
         Kernel=kernel,
         Stride=stride,
         Padding=padding,
@@ -263,9 +263,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "join_residual": lambda: join(16, 8, ("UINT8", "INT4", "INT4"), 12),
     "join_without_sign": lambda: join(6, 1, ("UINT10", "INT8", "INT8"), 7, sign=False, ram_style="distributed"),
     "join_formats": lambda: join(4, 4, ("UINT3", "INT2", "INT6"), 0),
-    "window": lambda: window(5, 4, 16),
-    "window_stride": lambda: window(7, 6, 70, stride=2),
-    "window_inside": lambda: window(4, 5, 3, kernel=2, padding=0),
+    "window": lambda: window((5, 4), 16),
+    "window_stride": lambda: window((7, 6), 70, stride=2),
+    "window_inside": lambda: window((4, 5), 3, kernel=2, padding=0),
     "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
     "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),
     "add_mixed_signs": lambda: add((2, 6), "UINT8", "INT4", "INT10", 3),

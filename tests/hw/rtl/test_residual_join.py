@@ -73,7 +73,8 @@ def case(number: int, shape: Shape) -> Case:
     whole = (factors * counts + offsets + (residuals << shape.shift)) >> shape.shift
     sums = np.clip(whole, -(1 << (total - 1)), (1 << (total - 1)) - 1).reshape(-1, shape.pe)
     cycle = np.arange(len(sums))
-    outputs = [Stream(pack(sums, total), cycle + LATENCY), Stream(pack((sums >= 0).astype(np.int64), 1), cycle + LATENCY)]
+    signs = (sums >= 0).astype(np.int64)
+    outputs = [Stream(pack(values, bits), cycle + LATENCY) for values, bits in ((sums, total), (signs, 1))]
     return Case(
         parameters={
             "Channels": shape.channels,

@@ -50,7 +50,7 @@ class Fold:
 
     @property
     def first_read(self) -> int:
-        """Cycle in which the first beat is read: it is stored first, unless there is nothing to replay or to collect."""
+        """Cycle in which the first beat is read: it is stored first, where vectors are stored."""
         return int(self.stored)
 
     @property

@@ -124,7 +124,7 @@ def dropped_beat(folder: Path) -> None:
 def test_a_fault_in_the_constants_is_named(fault: str, frames: Any, reference: Reference, tmp_path: Path) -> None:
     plant, node, channel = BEFORE[fault]
     broken = design(generated(tmp_path, plant)[0], tmp_path)
-    found = explain(broken, frames, reference, tmp_path, tmp_path / "report", stall_in=0.3, stall_out=0.3)
+    found = explain(broken, frames, reference, tmp_path / "report", stall_in=0.3, stall_out=0.3)
     assert found is not None and found.difference is not None
     assert found.node == node, found
     assert channel is None or found.difference.channel == channel
@@ -144,7 +144,7 @@ def test_a_wrong_padding_value_is_named(frames: Any, reference: Reference, tmp_p
     model, hdl = generated(tmp_path)
     padding_value(hdl)
     broken = design(model, tmp_path)
-    found = explain(broken, frames, reference, tmp_path, tmp_path / "report")
+    found = explain(broken, frames, reference, tmp_path / "report")
     assert found is not None and found.difference is not None
     assert (found.node, found.difference.pixel, found.difference.expected) == ("FMPadding_rtl_0", (0, 0), 0)
     result = alone(broken, "FMPadding_rtl_0", reference[0])
@@ -155,7 +155,7 @@ def test_a_dropped_beat_is_named(frames: Any, reference: Reference, tmp_path: Pa
     model, hdl = generated(tmp_path)
     dropped_beat(hdl)
     broken = design(model, tmp_path)
-    found = explain(broken, frames, reference, tmp_path, tmp_path / "report", idle_limit=5000)
+    found = explain(broken, frames, reference, tmp_path / "report", idle_limit=5000)
     assert found is not None and found.difference is not None
     # One element a beat and four channels: the eighth beat is the last channel of the second pixel.
     assert (found.node, found.difference.pixel) == ("StreamAdd_rtl_0", (0, 1)), found
@@ -165,7 +165,7 @@ def test_a_dropped_beat_is_named(frames: Any, reference: Reference, tmp_path: Pa
 
 def test_a_short_fifo_is_named(frames: Any, reference: Reference, tmp_path: Path) -> None:
     broken = design(generated(tmp_path, depth=9)[0], tmp_path)
-    found = explain(broken, frames, reference, tmp_path, tmp_path / "report", idle_limit=5000)
+    found = explain(broken, frames, reference, tmp_path / "report", idle_limit=5000)
     assert found is not None and found.difference is None
     assert found.node == "StreamAdd_rtl_0"
     assert re.search(r"waits for in_a_act .* while in_b_fifo .* is full", str(found)), found
@@ -173,5 +173,5 @@ def test_a_short_fifo_is_named(frames: Any, reference: Reference, tmp_path: Path
 
 def test_without_a_fault_nothing_is_found(frames: Any, reference: Reference, tmp_path: Path) -> None:
     right = design(generated(tmp_path)[0], tmp_path)
-    assert explain(right, frames, reference, tmp_path, tmp_path / "report", stall_in=0.4, stall_out=0.4) is None
+    assert explain(right, frames, reference, tmp_path / "report", stall_in=0.4, stall_out=0.4) is None
     assert [result.node for result in check_nodes(right, reference[0]) if result.difference] == []

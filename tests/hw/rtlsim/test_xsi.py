@@ -197,7 +197,7 @@ endmodule
     io = {"inputs": {"s_axis_0": narrow, "s_axis_1": wide}, "outputs": {"m_axis_0": [], "m_axis_1": []}}
     finn.xsi.rtlsim_multi_io(sim, io, {"m_axis_0": 4, "m_axis_1": 3}, sname="")
     assert io["outputs"] == {"m_axis_0": wide, "m_axis_1": narrow}
-    with pytest.raises(ValueError, match="no stream s_axis_7"):
+    with pytest.raises(ValueError, match="no input stream s_axis_7"):
         finn.xsi.rtlsim_multi_io(sim, {"inputs": {"s_axis_7": []}, "outputs": {}}, {}, sname="")
     finn.xsi.close_rtlsim(sim)
 

@@ -94,7 +94,7 @@ def test_streams_and_signals_are_found(sim: Simulation) -> None:
         Stream("s[0]", 12, "in"),
         Stream("s[1]", 12, "in"),
     ]
-    assert sim.signals["accepted"] == 32
+    assert sim.signals["accepted"].width == 32
 
 
 def test_full_throughput_and_cycle_indices(sim: Simulation) -> None:

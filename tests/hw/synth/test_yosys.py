@@ -117,14 +117,18 @@ def test_the_mistake_is_still_in_yosys_library() -> None:
 
 
 def test_the_second_time_nothing_runs(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = yosys.synthesise("again", [source(tmp_path, REGISTER, "again")], cache_dir=cache, parameters={"W": 21})
+
+    def synthesised(path: Path, width: int) -> Resources:
+        return yosys.synthesise_all({"it": Module("again", (path,), {"W": width})}, cache_dir=cache)["it"]
+
+    first = synthesised(source(tmp_path, REGISTER, "again"), 21)
     monkeypatch.setattr(yosys, "_WORKER", Path("/nowhere"))
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     moved = source(elsewhere, REGISTER, "again")
-    assert yosys.synthesise("again", [moved], cache_dir=cache, parameters={"W": 21}) == first == Resources(ff=21)
+    assert synthesised(moved, 21) == first == Resources(ff=21)
     with pytest.raises(SynthesisError):
-        yosys.synthesise("again", [moved], cache_dir=cache, parameters={"W": 22})
+        synthesised(moved, 22)
 
 
 def test_the_key_knows_memories_and_parameters(tmp_path: Path) -> None:
@@ -156,7 +160,7 @@ def test_a_module_that_yosys_refuses(tmp_path: Path, cache: Path) -> None:
     path = tmp_path / "broken.sv"
     path.write_text("module broken (input logic a); missing i (.a); endmodule\n")
     with pytest.raises(SynthesisError, match="broken") as error:
-        yosys.synthesise("broken", [path], cache_dir=cache)
+        yosys.synthesise_all({"it": Module("broken", (path,))}, cache_dir=cache)
     assert error.value.log is not None
     assert "missing" in error.value.log.read_text()
     assert not list(cache.glob("synth/synth-*")), "no working folder is left behind"
@@ -168,14 +172,14 @@ def test_a_cell_of_unknown_size_is_no_result(tmp_path: Path, cache: Path) -> Non
     path.write_text(f"{box}\nmodule pad (input logic a, output logic y); mystery m (.i(a), .o(y)); endmodule\n")
     for _ in range(2):  # nor is it one when asked again
         with pytest.raises(SynthesisError, match="pad: cells of unknown size in the netlist: mystery") as error:
-            yosys.synthesise("pad", [path], cache_dir=cache)
+            yosys.synthesise_all({"it": Module("pad", (path,))}, cache_dir=cache)
         assert error.value.log is not None
         assert "TECHMAP" in error.value.log.read_text()
 
 
 def test_a_source_that_is_not_there(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        yosys.synthesise("a", [tmp_path / "a.sv"], cache_dir=cache)
+        yosys.synthesise_all({"it": Module("a", (tmp_path / "a.sv",))}, cache_dir=cache)
 
 
 def test_no_yosys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,3 +28,8 @@ def unchanged(model: ModelWrapper, transformation: Any) -> bool:
     before = model.model.SerializeToString()
     result, changed = transformation.apply(model)
     return not changed and result.model.SerializeToString() == before
+
+
+def outside_partition(parent: ModelWrapper) -> list[str]:
+    """Operator types of the nodes that stay outside the hardware, in order."""
+    return [node.op_type for node in parent.graph.node if node.op_type != "StreamingDataflowPartition"]

@@ -115,6 +115,10 @@ def test_wanted_folding_is_taken(converted: Converted) -> None:
         ({"MVAU_1": {"TH": 2}}, "has no TH"),
         ({"MVAU_99": {"PE": 1}}, "there is no node MVAU_99 to fold; did you mean MVAU"),
         ({"DuplicateStreams_6": {"PE": 8}, "FMPadding_7": {"SIMD": 3}}, "SIMD = 3 does not divide"),
+        (
+            {"ConvolutionInputGenerator_2": {"SIMD": 1, "parallel_window": 1}},
+            r"parallel_window = 1 does not divide; it can be \[0\]",
+        ),
     ],
 )
 def test_impossible_folding_is_refused(converted: Converted, folding: dict[str, Any], complaint: str) -> None:
@@ -165,7 +169,7 @@ def test_windows_that_finn_gets_wrong_whole_are_made_word_by_word(columns: int, 
         outputDataType="INT4",
     )
     sites, _ = analyse(model, PART, {})
-    assert {option.attributes["parallel_window"] for (option,) in sites[0].options} == modes
+    assert {option.attributes["parallel_window"] for choice in sites[0] for option in choice.values()} == modes
 
 
 @pytest.mark.parametrize(("binary", "widest"), [(1, 18), (0, 9)])
@@ -175,4 +179,4 @@ def test_finns_products_take_two_beats_a_result(binary: int, widest: int) -> Non
     values = np.random.default_rng(0).integers(0, 2, (18, 6)) * (1 if binary else 3)
     types = (kind, kind, "UINT5" if binary else "INT12")
     sites, _ = analyse(product(values, types, [1, 3, 3], binaryXnorMode=binary), PART, {})
-    assert max(int(option.attributes["SIMD"]) for (option,) in sites[0].options) == widest
+    assert max(int(option.attributes["SIMD"]) for choice in sites[0] for option in choice.values()) == widest

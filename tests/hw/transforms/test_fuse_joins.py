@@ -34,26 +34,29 @@ def identity(bits: int) -> np.ndarray:
     return np.arange(2**bits - 1, dtype=np.float64)[None] - 2 ** (bits - 1) + 1
 
 
-def join(levels: np.ndarray, residual: str, total: str, clip: np.ndarray | None = None, *, signs: int = 1) -> ModelWrapper:
+def join(
+    levels: np.ndarray, residual: str, total: str, clip: np.ndarray | None = None, *, signs: int = 1
+) -> ModelWrapper:
     """What streamlining leaves of the end of a block: a sum whose value is read, and its sign."""
     branch_bits = int(np.log2(levels.shape[1] + 1))
     branch, bits = f"INT{branch_bits}", DataType[total].bitwidth()
     clip = identity(bits) if clip is None else clip
 
-    def thresholds(source: str, name: str, sink: str, of: str, into: str, values: np.ndarray) -> object:
+    def thresholds(source: str, name: str, sink: str, types: tuple[str, str], values: np.ndarray) -> object:
+        of, into = types
         lowest = 0 if into == "BINARY" else int(DataType[into].min())
         sizes = {"NumChannels": SHAPE[-1], "numSteps": values.shape[1], "PE": 1, "numInputVectors": SHAPE[:-1]}
-        types = {"inputDataType": of, "weightDataType": "INT16", "outputDataType": into}
-        return helper.make_node("Thresholding", [source, name], [sink], **FINN, **sizes, **types, ActVal=lowest)
+        kinds = {"inputDataType": of, "weightDataType": "INT16", "outputDataType": into}
+        return helper.make_node("Thresholding", [source, name], [sink], **FINN, **sizes, **kinds, ActVal=lowest)
 
     wide = "INT16"
     shapes = {"lhs_shape": SHAPE, "rhs_shape": SHAPE, "out_shape": SHAPE}
     types = {"lhs_dtype": residual, "rhs_dtype": branch, "out_dtype": wide}
     nodes = [
-        thresholds("x", "levels", "b", "UINT8", branch, levels),
+        thresholds("x", "levels", "b", ("UINT8", branch), levels),
         helper.make_node("ElementwiseAdd", ["r", "b"], ["s"], **FINN, **shapes, **types),
-        thresholds("s", "clip", "y", wide, total, clip),
-        *(thresholds("y", "zero", f"z{i}", total, "BINARY", np.zeros((1, 1))) for i in range(signs)),
+        thresholds("s", "clip", "y", (wide, total), clip),
+        *(thresholds("y", "zero", f"z{i}", (total, "BINARY"), np.zeros((1, 1))) for i in range(signs)),
     ]
     sinks = ["y", *(f"z{i}" for i in range(signs))]
     model = make(nodes, dict.fromkeys(["x", "b", "s", *sinks], SHAPE), "x", *sinks)
@@ -67,7 +70,9 @@ def join(levels: np.ndarray, residual: str, total: str, clip: np.ndarray | None 
     return model
 
 
-@pytest.mark.parametrize(("bits", "residual", "total"), [(5, "INT4", "INT4"), (7, "INT6", "INT6"), (3, "INT2", "INT2"), (9, "INT8", "INT8")])
+@pytest.mark.parametrize(
+    ("bits", "residual", "total"), [(5, "INT4", "INT4"), (7, "INT6", "INT6"), (3, "INT2", "INT2"), (9, "INT8", "INT8")]
+)
 @pytest.mark.parametrize("signs", [1, 2])
 def test_the_join_says_the_same(bits: int, residual: str, total: str, signs: int) -> None:
     register()
@@ -106,7 +111,12 @@ def test_thresholds_on_no_line_stay() -> None:
     levels[2, 16:] += 9  # a jump that no line makes
     model = join(np.sort(levels, axis=1), "INT4", "INT4")
     fused, _ = FuseResidualJoins().apply(model)
-    assert [node.op_type for node in fused.graph.node] == ["Thresholding", "ElementwiseAdd", "Thresholding", "Thresholding"]
+    assert [node.op_type for node in fused.graph.node] == [
+        "Thresholding",
+        "ElementwiseAdd",
+        "Thresholding",
+        "Thresholding",
+    ]
 
 
 def test_a_branch_too_narrow_for_one_clip_stays() -> None:

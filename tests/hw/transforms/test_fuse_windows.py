@@ -16,7 +16,14 @@ FINN = {"domain": "finn.custom_op.fpgadataflow", "backend": "fpgadataflow"}
 
 
 def windows(
-    size: tuple[int, int], channels: int, padding: int, stride: int, *, kernel: int = 3, datatype: str = "BINARY", **more: int
+    size: tuple[int, int],
+    channels: int,
+    padding: int,
+    stride: int,
+    *,
+    kernel: int = 3,
+    datatype: str = "BINARY",
+    **more: int,
 ) -> ModelWrapper:
     """FINN's two nodes, or the second alone."""
     around = [n + 2 * padding for n in size]
@@ -42,9 +49,7 @@ def windows(
     ("size", "channels", "padding", "stride", "kernel"),
     [((6, 5), 16, 1, 1, 3), ((8, 8), 5, 1, 2, 3), ((7, 5), 3, 1, 2, 3), ((5, 6), 4, 0, 1, 3), ((6, 6), 2, 2, 1, 5)],
 )
-def test_the_windows_are_the_same(
-    size: tuple[int, int], channels: int, padding: int, stride: int, kernel: int
-) -> None:
+def test_the_windows_are_the_same(size: tuple[int, int], channels: int, padding: int, stride: int, kernel: int) -> None:
     register()
     model = windows(size, channels, padding, stride, kernel=kernel)
     picture = np.random.default_rng(0).integers(0, 2, (1, *size, channels)).astype(np.float32)

@@ -12,11 +12,12 @@ import torch
 from qonnx.core.modelwrapper import ModelWrapper
 
 from hw.ops.cell_op import GENERIC_DOMAIN
-from hw.transforms.convert import convert, outside_partition
+from hw.transforms.convert import convert
 from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
 from model.export import export
+from tests.hw.transforms.graphs import outside_partition
 from tests.model.random_networks import random_images, random_network, small_spec
 
 PART = "xc7z020clg400-1"

@@ -12,11 +12,12 @@ from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import getCustomOp
 
 from hw.ops.cell_op import GENERIC_DOMAIN
-from hw.transforms.convert import ConversionError, convert, outside_partition
+from hw.transforms.convert import ConversionError, convert
 from hw.transforms.passes import tidy
 from hw.transforms.streamline import streamline
 from hw.transforms.thresholds import check_thresholds
 from hw.transforms.verify import execute
+from tests.hw.transforms.graphs import outside_partition
 
 Export = tuple[ModelWrapper, dict[str, Any]]
 Converted = tuple[ModelWrapper, ModelWrapper]
