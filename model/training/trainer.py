@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model.checkpoint import load_weights
 from model.errors import CheckpointError, TrainingError
 from model.networks import Network
-from model.networks.adjust import binarize_weights, constrain, leak_gradients, learn_through
+from model.networks.adjust import binarize_weights, constrain, learn_through
 from model.training.batches import make_batches
 from model.training.distributed import World, share_statistics
 from model.training.job import Job
@@ -78,8 +78,7 @@ class Trainer:
             share_statistics(network)
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
-        leak_gradients(network, job.recipe.leak)
-        learn_through(network, job.recipe.sign_gradient)
+        learn_through(network, job.recipe.sign_gradient, job.recipe.leak)
         self.optimizer = self._fresh_optimizer()
         objective = Objective(network, job.recipe.temperature)
         self._objective = _shared_objective(objective, self.world, compiled=compiled)
