@@ -19,7 +19,7 @@ from rich.table import Table
 
 from model.checkpoint import replace_file
 from model.cli import DataDir, Epochs, RecipeSource, Threads, run
-from model.data import TestSet, TrainingData, load_data
+from model.data import DataSet, load_data
 from model.errors import RecipeError, TrainingError
 from model.networks import Recovery, create_network, network_spec
 from model.training.evaluation import accuracy
@@ -90,7 +90,7 @@ def restricted(recipe: Recipe, threshold: float | None) -> Recipe:
     return recipe.model_copy(update={"phases": tuple(phase.model_copy(update=change) for phase in recipe.phases)})
 
 
-def train(means: str, recipe: Recipe, threshold: float, *, seed: int, data: TrainingData, test: TestSet) -> Trial:
+def train(means: str, recipe: Recipe, threshold: float, *, seed: int, data: DataSet, test: DataSet) -> Trial:
     """Train a network from nothing with these means; raises RecipeError for a recipe without an end."""
     restriction, recovery = MEANS[means]
     network = create_network(recipe.network, recovery=None if recovery else "none", seed=seed)

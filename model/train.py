@@ -12,7 +12,7 @@ import typer
 
 from model.checkpoint import SUFFIX, Card, check_name, load_checkpoint
 from model.cli import DataDir, Download, Epochs, RecipeSource, Threads, run
-from model.data import Images, Part, TrainingData, load_data
+from model.data import DataSet, Images, Part, load_data
 from model.errors import TrainingError
 from model.networks import Network, Precision, Recovery, create_network
 from model.networks.transfer import to_hardware
@@ -117,7 +117,7 @@ def _start(
     return network, card
 
 
-def _parted(data: TrainingData, part: Part) -> tuple[Images, Images]:
+def _parted(data: DataSet, part: Part) -> tuple[Images, Images]:
     """Return what is learned from, and what is left out."""
     if not isinstance(data, Images):
         raise TrainingError("--leave-out is for data sets in memory, not for ImageNet's pictures")

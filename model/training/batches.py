@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from model.data import Images, Pictures, TrainingData
+from model.data import DataSet, Images, Pictures
 from model.data.views import Crops, random_resized_crop, varied
 from model.errors import TrainingError
 from model.training.distributed import World
@@ -35,7 +35,7 @@ class Batch(NamedTuple):
     numbers: Tensor | None = None
 
 
-def make_batches(data: TrainingData, schedule: Schedule, seed: int, world: World) -> "Batches":
+def make_batches(data: DataSet, schedule: Schedule, seed: int, world: World) -> "Batches":
     """Return the batches of a data set; raises TrainingError if it has no labels."""
     if data.labels is None:
         raise TrainingError(f"{data.dataset} has no labels to learn from")

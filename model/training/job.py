@@ -4,7 +4,7 @@
 from dataclasses import dataclass, replace
 
 from model.checkpoint import Card
-from model.data import TrainingData
+from model.data import DataSet
 from model.networks import Network
 from model.training.recipe import Recipe
 from model.training.targets import LABELS, Targets
@@ -26,7 +26,7 @@ class Job:
     """
 
     recipe: Recipe
-    data: TrainingData
+    data: DataSet
     seed: int
     targets: Targets = LABELS
     start: Card | None = None

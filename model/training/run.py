@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from model.checkpoint import Card, save_checkpoint
-from model.data import TestSet
+from model.data import DataSet
 from model.errors import ModelError, TrainingError
 from model.networks import Network
 from model.networks.ties import separate_ties
@@ -41,8 +41,8 @@ class Run:
     network: Network
     job: Job
     files: RunFiles
-    test: TestSet
-    watched: TestSet
+    test: DataSet
+    watched: DataSet
     options: Options = ()
     cooldown: float | None = None
     resume: bool = False
@@ -92,7 +92,7 @@ class Run:
         return open_metrics(self.files.metrics, after, self.files.board if self.board else None)
 
 
-def run_training(trainer: Trainer, state: Path, watched: TestSet, metrics: Metrics, console: Console) -> None:
+def run_training(trainer: Trainer, state: Path, watched: DataSet, metrics: Metrics, console: Console) -> None:
     """Train to the end of the schedule, saving the state now and then; raises TrainingError on Ctrl-C."""
     world, saved = trainer.world, time.monotonic()
     line = ProgressLine(trainer, console)
@@ -122,7 +122,7 @@ def _save(trainer: Trainer, state: Path) -> None:
         trainer.save(state)
 
 
-def finish(trainer: Trainer, output: Path, test: TestSet, options: Options = ()) -> Card:
+def finish(trainer: Trainer, output: Path, test: DataSet, options: Options = ()) -> Card:
     """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
     network, job = trainer.network, trainer.job
     if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.data import Images, Part, TrainingData
+from model.data import DataSet, Images, Part
 from model.errors import TrainingError
 from model.training.batches import Batch
 from model.training.distributed import World
@@ -36,7 +36,7 @@ class Targets:
         outsiders = tuple(teacher for teacher in teachers if teacher.left_out is not None)
         return cls(seen[0] if seen else None, outsiders)
 
-    def check(self, recipe: Recipe, data: TrainingData) -> None:
+    def check(self, recipe: Recipe, data: DataSet) -> None:
         """Raise TrainingError where teachers, recipe and data do not belong together."""
         if recipe.teacher is not None and self.teacher is None:
             raise TrainingError(
@@ -67,7 +67,7 @@ class Targets:
         names = [] if self.teacher is None else [f"teacher {self.teacher.sha256}"]
         return names + [f"outsider {teacher.sha256}" for teacher in self.outsiders]
 
-    def begin(self, recipe: Recipe, data: TrainingData, world: World, *, compiled: bool = False) -> "BatchTargets":
+    def begin(self, recipe: Recipe, data: DataSet, world: World, *, compiled: bool = False) -> "BatchTargets":
         """Return the targets of a run's batches; teachers that see images, not views, answer here, once for all."""
         for teacher in (*self.outsiders, *filter(None, [self.teacher])):
             teacher.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
