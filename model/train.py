@@ -89,7 +89,7 @@ def main(
 def _files(output: Path, cooldown: bool, resume: bool, restart: bool) -> RunFiles:
     """Return where a run keeps its files; raises TrainingError if one that was stopped is in the way, or missing."""
     check_name(output)
-    files = RunFiles(output, cooldown)
+    files = RunFiles.beside(output, cooldown=cooldown)
     if resume and restart:
         raise TrainingError("--resume and --restart exclude each other")
     if resume and not files.state.exists():
