@@ -12,14 +12,14 @@ from typing import Annotated
 
 import torch
 import typer
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from model.checkpoint import replace_file
 from model.cli import DataDir, Epochs, RecipeSource, Threads, run
-from model.data import TestSet, TrainingData, load_data
+from model.data import DataSet, load_data
 from model.errors import RecipeError, TrainingError
 from model.networks import Recovery, create_network, network_spec
 from model.training.evaluation import accuracy
@@ -82,19 +82,17 @@ class Ablation(BaseModel):
         return table
 
 
-def restricted(recipe: Recipe, threshold: float | None) -> Recipe:
-    """Return the recipe with information restriction in every step, or in none (threshold None)."""
-    change: dict[str, float] = {"restriction_interval": int(threshold is not None)}
-    if threshold is not None:
-        change["restriction_threshold"] = threshold
+def restricted(recipe: Recipe, threshold: float, *, always: bool) -> Recipe:
+    """Return the recipe with information restriction in every step, or in none."""
+    change = {"restriction_interval": int(always), "restriction_threshold": threshold}
     return recipe.model_copy(update={"phases": tuple(phase.model_copy(update=change) for phase in recipe.phases)})
 
 
-def train(means: str, recipe: Recipe, threshold: float, *, seed: int, data: TrainingData, test: TestSet) -> Trial:
+def train(means: str, recipe: Recipe, threshold: float, *, seed: int, data: DataSet, test: DataSet) -> Trial:
     """Train a network from nothing with these means; raises RecipeError for a recipe without an end."""
     restriction, recovery = MEANS[means]
     network = create_network(recipe.network, recovery=None if recovery else "none", seed=seed)
-    trainer = Trainer(network, Job(restricted(recipe, threshold if restriction else None), data, seed))
+    trainer = Trainer(network, Job(restricted(recipe, threshold, always=restriction), data, seed))
     if trainer.schedule.steps is None:
         raise RecipeError("runs without an end cannot be compared: give another recipe")
     steps = track(range(trainer.schedule.steps), f"{means}, seed {seed}", transient=True)
@@ -109,7 +107,7 @@ def load(path: Path, wanted: Ablation) -> Ablation:
         return wanted
     try:
         found = Ablation.model_validate_json(path.read_text())
-    except (OSError, ValueError, ValidationError) as error:
+    except (OSError, ValueError) as error:  # pydantic's is a ValueError
         raise TrainingError(f"{path} is no result of an ablation: move it away") from error
     if found.model_copy(update={"trials": []}) != wanted:
         raise TrainingError(f"{path} was measured with other settings: give another --output, or move it away")

@@ -19,15 +19,14 @@ import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 from torch.profiler import ProfilerActivity, profile
 
 from model.cli import run
 from model.networks import Network, create_network, to_brevitas
-from model.networks.blocks import RealBlock
-from model.networks.light import OptionAShortcut
-from model.training.restriction import THRESHOLD, restricted_loss
+from model.training.restriction import restricted_loss
+from model.training.teachers import CifarResNet
 
 Step = Callable[[Tensor, Tensor], None]
 
@@ -45,33 +44,23 @@ COMPILED, COMPILED_GRAPH = "compiled", "CompiledFxGraph"
 """The kind of what torch.compile made, and what its operators have in their names."""
 
 
-def float_resnet20() -> nn.Sequential:
-    """Return the full-precision ResNet-20 of CIFAR-10 in plain torch, the yardstick."""
-    shapes = [(16, 16, 1)] * 3 + [(16, 32, 2)] + [(32, 32, 1)] * 2 + [(32, 64, 2)] + [(64, 64, 1)] * 2
-    stem = (nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU())
-    blocks = (RealBlock(*shape, OptionAShortcut(*shape[:2]) if shape[2] > 1 else None) for shape in shapes)
-    return nn.Sequential(*stem, *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
-
-
 def _plain(network: Callable[[Tensor], Tensor]) -> Step:
     return lambda images, labels: functional.cross_entropy(network(images), labels).backward()
 
 
 def _restricted(network: Network) -> Step:
-    return lambda images, labels: restricted_loss(network, images, labels, THRESHOLD)[0].backward()
+    return lambda images, labels: restricted_loss(network, images, labels)[0].backward()
 
 
 def make_steps() -> dict[str, Step]:
     """Return forward and backward of a batch (images uint8, labels) in every way that is compared."""
-    reference = float_resnet20()
+    reference = CifarResNet(3)  # the full-precision ResNet-20 of CIFAR-10, the yardstick
     hardware = create_network(NETWORK, seed=0)
     brevitas = to_brevitas(hardware)
     paper = create_network(NETWORK, precision="paper", seed=0)
     for network in (reference, hardware, brevitas, paper):
         network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    steps: dict[str, Step] = {
-        REFERENCE: lambda images, labels: functional.cross_entropy(reference(images / 255), labels).backward()
-    }
+    steps = {REFERENCE: _plain(reference)}
     for name, network in (("hardware", hardware), ("paper", paper)):
         steps[name] = _plain(network)
         steps[f"{name}, restriction"] = _restricted(network)

@@ -34,10 +34,5 @@ def run(command: Callable[..., None]) -> None:
     try:
         app()
     except ModelError as error:
-        message = str(error)
-    except KeyboardInterrupt:
-        message = "interrupted"
-    else:
-        return
-    Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"error: {message}")
-    raise SystemExit(1)
+        Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"error: {error}")
+        raise SystemExit(1) from error

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook
 
 from model.cli import run
 from model.networks import NETWORKS, Network, NetworkSpec, Precision, Recovery, create_network, network_spec
@@ -92,13 +93,11 @@ def _macs(network: Network) -> tuple[int, int]:
     totals = {False: 0, True: 0}
 
     def count(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        shape = module.shape if isinstance(module, ColumnBinaryConv2d) else module.get_parameter("weight").shape
-        totals[isinstance(module, BinaryWeights)] += output.numel() * math.prod(shape[1:])
-
-    for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.Linear | ColumnBinaryConv2d):
-            module.register_forward_hook(count)
-    with torch.no_grad():
+            shape = module.shape if isinstance(module, ColumnBinaryConv2d) else module.weight.shape
+            totals[isinstance(module, BinaryWeights)] += output.numel() * math.prod(shape[1:])
+
+    with register_module_forward_hook(count), torch.no_grad():
         network(torch.empty(1, *network.spec.input_shape, device="meta"))
     return totals[False], totals[True]
 

@@ -34,14 +34,11 @@ Float32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The files of an export, and what they hold."""
+    """The files of an export, and the logits (n, classes) of its images."""
 
     model: Path
     golden: Path
-    network: str
-    images: npt.NDArray[np.uint8]
     logits: Float32
-    labels: npt.NDArray[np.int64] | None = None
 
 
 def export(
@@ -88,7 +85,7 @@ def export(
     golden_path = out_dir / GOLDEN_FILE
     arrays: dict[str, Any] = {"images": images, "logits": logits, "classes": np.array(classes, dtype=str)}
     np.savez(golden_path, **arrays if labels is None else arrays | {"labels": labels})
-    return ExportedModel(model_path, golden_path, network.spec.name, images, logits, labels)
+    return ExportedModel(model_path, golden_path, logits)
 
 
 def _logits(network: Network, images: npt.NDArray[np.uint8]) -> Float32:

@@ -12,7 +12,7 @@ import typer
 
 from model.checkpoint import SUFFIX, Card, check_name, load_checkpoint
 from model.cli import DataDir, Download, Epochs, RecipeSource, Threads, run
-from model.data import Images, Part, TrainingData, load_data
+from model.data import DataSet, Images, Part, load_data
 from model.errors import TrainingError
 from model.networks import Network, Precision, Recovery, create_network
 from model.networks.transfer import to_hardware
@@ -89,7 +89,7 @@ def main(
 def _files(output: Path, cooldown: bool, resume: bool, restart: bool) -> RunFiles:
     """Return where a run keeps its files; raises TrainingError if one that was stopped is in the way, or missing."""
     check_name(output)
-    files = RunFiles(output, cooldown)
+    files = RunFiles.beside(output, cooldown=cooldown)
     if resume and restart:
         raise TrainingError("--resume and --restart exclude each other")
     if resume and not files.state.exists():
@@ -117,7 +117,7 @@ def _start(
     return network, card
 
 
-def _parted(data: TrainingData, part: Part) -> tuple[Images, Images]:
+def _parted(data: DataSet, part: Part) -> tuple[Images, Images]:
     """Return what is learned from, and what is left out."""
     if not isinstance(data, Images):
         raise TrainingError("--leave-out is for data sets in memory, not for ImageNet's pictures")

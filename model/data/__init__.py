@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Data sets: CIFAR-10, digits and sample photographs as uint8 arrays, ImageNet picture by picture."""
 
-from model.data.images import Images, Part, Pictures, Split, TestSet, TrainingData
+from model.data.images import DataSet, Images, Part, Pictures, Split
 from model.data.load import DATA_VARIABLE, check_folder, class_names, load_data, load_images, sample_images

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from model.data.images import Images, Pictures, Split
-from model.data.parquet import file_rows, hub_rows, labels_of
+from model.data.parquet import file_rows, hub_rows, labels_of, parquet_files
 from model.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
@@ -18,7 +18,7 @@ JPEG = b"\xff\xd8"
 
 def load_cifar10(split: Split, folder: Path | None) -> Images:
     """Return one split, from the hub where no folder is given; raises DataError."""
-    rows = hub_rows(HUB, split, PICTURE) if folder is None else file_rows(parquet_files(folder, split), PICTURE)
+    rows = hub_rows(HUB, split, PICTURE) if folder is None else file_rows(split_files(folder, split), PICTURE)
     labels = labels_of(rows, "CIFAR-10", len(CLASSES))
     encoded = [row["bytes"] for row in rows[PICTURE]]
     read = Pictures("CIFAR-10", labels, encoded.__getitem__, "{} of CIFAR-10".format).read
@@ -30,12 +30,8 @@ def load_cifar10(split: Split, folder: Path | None) -> Images:
     return Images(name, torch.stack(pictures).contiguous().numpy(), labels)
 
 
-def parquet_files(folder: Path, split: Split) -> list[Path]:
+def split_files(folder: Path, split: Split) -> list[Path]:
     """Return the files of a split in a folder, directly or in cifar10 inside it; raises DataError."""
-    if not folder.is_dir():
-        raise DataError(f"no such data folder: {folder}")
-    for place in (folder, folder / "cifar10"):
-        files = sorted(place.glob(f"{split}*.parquet"))
-        if files:
-            return files
+    if files := parquet_files(folder, "cifar10", split):
+        return files
     raise DataError(f"no {split}*.parquet in {folder} or its folder cifar10")

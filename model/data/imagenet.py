@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from model.data.images import Pictures, Split
-from model.data.parquet import file_rows, labels_of
+from model.data.parquet import file_rows, labels_of, parquet_files
 from model.errors import DataError
 
 FOLDERS: dict[Split, tuple[str, ...]] = {"train": ("train",), "test": ("val", "validation")}
@@ -19,13 +19,9 @@ ENDINGS = {".jpeg", ".jpg", ".png"}
 
 def load_pictures(folder: Path, split: Split, classes: int) -> Pictures:
     """Return one split of ImageNet; raises DataError where the folder's shape is not one of those above."""
-    if not folder.is_dir():
-        raise DataError(f"no such data folder: {folder}")
     for name in FOLDERS[split]:
-        for place in (folder, folder / "data"):
-            files = sorted(place.glob(f"{name}*.parquet"))
-            if files:
-                return _from_parquet(files, classes)
+        if files := parquet_files(folder, "data", name):
+            return _from_parquet(files, classes)
         if (folder / name).is_dir():
             return _from_folder(folder / name, classes)
     names = " or ".join(FOLDERS[split])

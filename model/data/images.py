@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,24 +22,6 @@ Split = Literal["train", "test"]
 
 PARTS_SEED = 5
 """Of the order in which chance cuts a data set: cards name parts by their numbers, so it stays."""
-
-
-class TestSet(Protocol):
-    """What an accuracy is measured on: Images, or Pictures of ImageNet."""
-
-    @property
-    def dataset(self) -> str:
-        """Name of the data set."""
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64] | None:
-        """Labels (n,) where known."""
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-
-    def views(self, picks: Sequence[int], size: int) -> Tensor:
-        """Return the images of these numbers as a network sees them in a test, (n, channels, size, size) uint8."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +45,8 @@ class Part:
 
     def of(self, length: int) -> npt.NDArray[np.bool_]:
         """Return which of that many images are in it, (length,)."""
-        numbers: npt.NDArray[np.int64] = np.random.default_rng(PARTS_SEED).permutation(length)
-        chosen: npt.NDArray[np.bool_] = numbers % self.count == self.index - 1
-        return chosen
+        numbers = np.random.default_rng(PARTS_SEED).permutation(length)
+        return np.equal(numbers % self.count, self.index - 1)
 
 
 @dataclass(frozen=True)
@@ -90,19 +71,16 @@ class Images:
 
     def without(self, part: Part) -> "Images":
         """Return the images of a whole data set but those of a part."""
-        return replace(self._chosen(~part.of(len(self)), f"without part {part}"), left_out=part)
+        rest = self.chosen(~part.of(len(self)), f"{self.dataset} without part {part}")
+        return replace(rest, left_out=part)
 
     def only(self, part: Part) -> "Images":
         """Return the images of a whole data set that are in a part."""
-        return self._chosen(part.of(len(self)), f"part {part}")
+        return self.chosen(part.of(len(self)), f"{self.dataset} part {part}")
 
-    def _chosen(self, mask: npt.NDArray[np.bool_], name: str) -> "Images":
-        labels = None if self.labels is None else self.labels[mask]
-        return Images(f"{self.dataset} {name}", self.images[mask], labels)
-
-
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=os.cpu_count())
+    def chosen(self, picks: npt.NDArray[Any], dataset: str) -> "Images":
+        """Return the images of these numbers, or of this mask, as a data set of that name."""
+        return Images(dataset, self.images[picks], None if self.labels is None else self.labels[picks])
 
 
 @dataclass(frozen=True)
@@ -118,7 +96,7 @@ class Pictures:
     labels: npt.NDArray[np.int64]
     encoded: Callable[[int], bytes]
     name: Callable[[int], str]
-    pool: ThreadPoolExecutor = field(default_factory=_pool)
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count()))
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -137,4 +115,4 @@ class Pictures:
         return torch.stack(list(self.pool.map(lambda index: centre_crop(self.read(index), size), picks)))
 
 
-TrainingData = Images | Pictures
+DataSet = Images | Pictures

@@ -8,7 +8,7 @@ import numpy as np
 
 from model.data import cifar10
 from model.data.imagenet import load_pictures
-from model.data.images import Images, Split, TrainingData
+from model.data.images import DataSet, Images, Split
 from model.data.samples import load_digits, photo_patches
 from model.errors import DataError
 from model.networks import network_spec
@@ -16,7 +16,7 @@ from model.networks import network_spec
 DATA_VARIABLE = "IR2NET_DATA"
 
 
-def load_data(network: str, split: Split, data_dir: Path | None = None, *, download: bool = False) -> TrainingData:
+def load_data(network: str, split: Split, data_dir: Path | None = None, *, download: bool = False) -> DataSet:
     """Return one split of a network's data set, for training or testing; raises DataError.
 
     As load_images, and ImageNet as well: from a folder of pictures or of the hub's parquet files.
@@ -63,8 +63,7 @@ def sample_images(network: str, count: int) -> Images:
     spec = network_spec(network)
     if spec.dataset == "digits":
         test = load_digits("test")
-        picks = np.arange(count) % len(test)
-        return Images(test.dataset, test.images[picks], None if test.labels is None else test.labels[picks])
+        return test.chosen(np.arange(count) % len(test), test.dataset)
     return Images("scikit-learn's sample photographs", photo_patches(spec.input_shape, count))
 
 
@@ -79,7 +78,7 @@ def check_folder(network: str, folder: Path) -> None:
     if spec.dataset == "imagenet":
         load_data(network, "test", folder)
     elif spec.dataset != "digits":
-        cifar10.parquet_files(folder, "test")
+        cifar10.split_files(folder, "test")
     elif not any(folder.glob("*")):
         raise DataError(f"nothing is in {folder}; {network} takes scikit-learn's digits, which need no folder")
 

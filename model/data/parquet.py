@@ -12,6 +12,13 @@ import numpy.typing as npt
 from model.errors import DataError
 
 
+def parquet_files(folder: Path, inner: str, name: str) -> list[Path]:
+    """Return the files NAME*.parquet directly in a folder, or else in `inner` inside it; raises DataError."""
+    if not folder.is_dir():
+        raise DataError(f"no such data folder: {folder}")
+    return sorted(folder.glob(f"{name}*.parquet")) or sorted((folder / inner).glob(f"{name}*.parquet"))
+
+
 def file_rows(files: list[Path], picture: str) -> Any:
     """Return the rows of parquet files; raises DataError where they lack the column `picture` or labels."""
     import datasets

@@ -3,7 +3,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim.swa_utils import update_bn
 
 from model.networks.families import Network
 from model.networks.kit import BinaryWeights, ClippedResidual
@@ -17,18 +17,13 @@ def binarize_weights(network: Network, enabled: bool) -> None:
             module.binary_weights = enabled
 
 
-def leak_gradients(network: Network, share: float) -> None:
-    """Let that share of the gradient pass where a hardware network clips its residual stream."""
-    for module in network.modules():
-        if isinstance(module, ClippedResidual):
-            module.leak = share
-
-
-def learn_through(network: Network, estimate: SignGradient) -> None:
-    """Set what the signs of a hardware network's activations learn through."""
+def learn_through(network: Network, estimate: SignGradient, leak: float) -> None:
+    """Set what the signs of a hardware network's activations learn through, and its clipped residuals: a share."""
     for module in network.modules():
         if isinstance(module, BinaryWeights):
             module.sign_gradient = estimate
+        elif isinstance(module, ClippedResidual):
+            module.leak = leak
 
 
 def constrain(network: Network) -> None:
@@ -59,15 +54,5 @@ def constrain(network: Network) -> None:
 
 def calibrate(network: Network, images: Tensor) -> None:
     """Set every batch norm's statistics to those of `images`, and leave the network in evaluation mode."""
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
-    for norm in norms:
-        norm.reset_running_stats()
-    momenta = [norm.momentum for norm in norms]
-    network.train()
-    with torch.no_grad():
-        for norm in norms:
-            norm.momentum = 1.0
-        network(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    update_bn([images], network)
     network.eval()

@@ -4,7 +4,7 @@
 Parameters carry the names of the paper's published code.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -36,13 +36,12 @@ class QuantizedNorm:
     reach: Tensor | None = None
 
 
-def norm_after(
-    conv: nn.Module, norm: nn.Module, activation: nn.Module, *, scale: float, weight: IntegerFormat, formats: Formats
-) -> QuantizedNorm:
-    """Describe the batch norm between a convolution and an activation.
+def norm_between(layers: Iterable[nn.Module], formats: Formats, scale: float, weight: IntegerFormat) -> QuantizedNorm:
+    """Describe the batch norm of convolution, batch norm and activation.
 
     The convolution's inputs are multiples of `scale` in [-1, 1], and its weights are rounded to the format `weight`.
     """
+    conv, norm, activation = layers
     rows = conv.get_parameter("weight").detach().flatten(1)
     reach = (rows.abs() + weight.scale / 2).sum(1)
     slopes = getattr(activation, "weight", None)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Brevitas kit: the layers of light.py as Brevitas modules, which QONNX export understands.
+"""The layers of light.py as Brevitas modules, under the same names, which QONNX export understands.
 
 Gradients are those of the light layers too, where Brevitas' own estimators are others: small functions beside its
 quantizers, of which nothing is exported, see to that.
 """
 
-from functools import partial
 from typing import Any
 
 import brevitas.nn as qnn
@@ -23,40 +22,31 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from model.networks.kit import Kit
-from model.networks.light import batch_norm
-from model.networks.quantizers import INPUT_SCALE, Formats, IntegerFormat, Sign
+from model.networks.quantizers import Formats, IntegerFormat, Sign
 
 SELECTION_WEIGHT = IntegerFormat(bits=2, scale=1.0, narrow=True)
 """Weights 0 and 1 that select a channel."""
+
+
+def _constant(base: Any, fmt: IntegerFormat, **settings: Any) -> type:
+    """Return Brevitas' name for a quantizer of constant scale."""
+    const = ScalingImplType.CONST
+    quantizer: type = base.let(bit_width=fmt.bits, scaling_impl_type=const, narrow_range=fmt.narrow, **settings)
+    return quantizer
 
 
 def activation_quantizer(fmt: IntegerFormat) -> type:
     """Return Brevitas' name for an activation quantizer of constant scale."""
     # Brevitas divides the threshold by 2 ** (bits - 1) of the wide range.
     threshold = fmt.scale * 2 ** (fmt.bits - 1)
-    quantizer: type = Int8ActPerTensorFloatMinMaxInit.let(
-        bit_width=fmt.bits,
-        scaling_impl_type=ScalingImplType.CONST,
-        narrow_range=fmt.narrow,
-        min_val=-threshold,
-        max_val=threshold,
-    )
-    return quantizer
+    return _constant(Int8ActPerTensorFloatMinMaxInit, fmt, min_val=-threshold, max_val=threshold)
 
 
 def weight_quantizer(fmt: IntegerFormat) -> type:
     """Return Brevitas' name for a weight quantizer of constant scale."""
-    quantizer: type = Int8WeightPerTensorFloat.let(
-        bit_width=fmt.bits,
-        scaling_impl_type=ScalingImplType.CONST,
-        narrow_range=fmt.narrow,
-        # The default lets the gradient of clipped weights pass.
-        tensor_clamp_impl=TensorClamp,
-        # Brevitas divides the threshold by the largest integer of the narrow range.
-        scaling_const=fmt.scale * fmt.hi,
-    )
-    return quantizer
+    # The default clamp lets the gradient of clipped weights pass.
+    # Brevitas divides the threshold by the largest integer of the narrow range.
+    return _constant(Int8WeightPerTensorFloat, fmt, tensor_clamp_impl=TensorClamp, scaling_const=fmt.scale * fmt.hi)
 
 
 class BinaryActivation(SignedBinaryActPerTensorConst):
@@ -145,12 +135,19 @@ class BinaryConv2d(qnn.QuantConv2d):
         return result
 
 
-def quant_conv(fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Module:
-    """Return a convolution whose weights are quantized to an integer format, padded with zeros to the same size."""
-    layer: nn.Module = qnn.QuantConv2d(
-        inputs, outputs, kernel, stride, padding=kernel // 2, bias=False, weight_quant=weight_quantizer(fmt)
-    )
-    return layer
+class QuantConv2d(qnn.QuantConv2d):
+    """Convolution whose weights are quantized to an integer format, padded with zeros to the same size."""
+
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        weight = weight_quantizer(fmt)
+        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False, weight_quant=weight)
+
+
+class QuantLinear(qnn.QuantLinear):
+    """Linear layer without bias whose weights are quantized."""
+
+    def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, bias=False, weight_quant=weight_quantizer(fmt))
 
 
 class OptionAShortcut(qnn.QuantConv2d):
@@ -200,17 +197,26 @@ class CheapConv2d(qnn.QuantConv2d):
         super()._load_from_state_dict({**state_dict, f"{prefix}weight": dense}, prefix, *args)
 
 
-def trunc_pool(fmt: IntegerFormat, size: int) -> nn.Module:
-    """Return an average pool of size x size windows that rounds down to a format."""
-    rounding = TruncTo8bit.let(bit_width=fmt.bits)
-    layer: nn.Module = qnn.TruncAvgPool2d(size, stride=size, trunc_quant=rounding, return_quant_tensor=True)
-    return layer
+class TruncPool(qnn.TruncAvgPool2d):
+    """Average of size x size windows, rounded down to a format."""
+
+    def __init__(self, fmt: IntegerFormat, size: int) -> None:
+        rounding = TruncTo8bit.let(bit_width=fmt.bits)
+        super().__init__(size, stride=size, trunc_quant=rounding, return_quant_tensor=True)
 
 
-def quantizer(fmt: IntegerFormat, *, typed: bool = True) -> nn.Module:
-    """Return a module that quantizes to a format; `typed`: its result carries scale and bit width."""
-    layer: nn.Module = qnn.QuantIdentity(act_quant=activation_quantizer(fmt), return_quant_tensor=typed)
-    return layer
+class Quantizer(qnn.QuantIdentity):
+    """Quantizes to a format; `typed`: its result carries scale and bit width."""
+
+    def __init__(self, fmt: IntegerFormat, *, typed: bool = False) -> None:
+        super().__init__(act_quant=activation_quantizer(fmt), return_quant_tensor=typed)
+
+
+class ResidualQuantizer(Quantizer):
+    """Quantizes to the residual format."""
+
+    def __init__(self, formats: Formats) -> None:
+        super().__init__(formats.residual, typed=True)
 
 
 class QuantJoin(nn.Module):
@@ -218,8 +224,8 @@ class QuantJoin(nn.Module):
 
     def __init__(self, formats: Formats) -> None:
         super().__init__()
-        self.branch = quantizer(formats.branch, typed=False)
-        self.total = quantizer(formats.residual)
+        self.branch = Quantizer(formats.branch)
+        self.total = ResidualQuantizer(formats)
 
     @property
     def branch_scale(self) -> float:
@@ -257,7 +263,7 @@ class QuantPReLU(nn.PReLU):
 
     def __init__(self, formats: Formats, channels: int) -> None:
         super().__init__(channels)
-        self.total = quantizer(formats.residual)
+        self.total = ResidualQuantizer(formats)
 
     def forward(self, input: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
@@ -269,26 +275,3 @@ def plain(x: Any) -> Tensor:
     """Return the values of a tensor that may carry a scale."""
     values: Tensor = getattr(x, "value", x)
     return values
-
-
-def brevitas_kit(prelu: bool, formats: Formats) -> Kit:
-    """Return the Brevitas layers, for evaluation and export."""
-    return Kit(
-        formats=formats,
-        input_scale=INPUT_SCALE,
-        stem=partial(quant_conv, formats.stem_weight),
-        binary_conv=BinaryConv2d,
-        norm=batch_norm,
-        activation=partial(QuantPReLU, formats) if prelu else lambda _channels: quantizer(formats.residual),
-        join=partial(QuantPReLUSum, formats) if prelu else lambda _channels: ResidualSum(formats),
-        requantize=partial(quantizer, formats.residual),
-        subsample=OptionAShortcut,
-        pool=partial(trunc_pool, formats.residual),
-        shortcut_conv=lambda inputs, outputs, stride: quant_conv(formats.shortcut_weight, inputs, outputs, 1, stride),
-        fusion_conv=partial(quant_conv, formats.fusion_weight, kernel=1),
-        cheap_conv=partial(CheapConv2d, formats.fusion_weight),
-        head_quantizer=partial(quantizer, formats.head, typed=False),
-        linear=lambda inputs, outputs: qnn.QuantLinear(
-            inputs, outputs, bias=False, weight_quant=weight_quantizer(formats.linear_weight)
-        ),
-    )

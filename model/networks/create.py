@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from model.errors import PrecisionError
+from model.networks import light
 from model.networks.families import CLASSES, Network
-from model.networks.kit import BinaryWeights, Precision
-from model.networks.light import light_kit
+from model.networks.kit import BinaryWeights, Precision, hardware_kit
 from model.networks.paper import paper_kit
 from model.networks.quantizers import Formats
 from model.networks.registry import NetworkSpec, Recovery, network_spec
@@ -29,18 +29,15 @@ def create_network(
     spec = network_spec(name) if isinstance(name, str) else name
     prelu = spec.family == "bireal"
     if (precision == "real") != (spec.family == "real"):
-        raise PrecisionError(f"{spec.name} has no {precision} precision: {_precisions(spec)}")
-    kit = light_kit(prelu, formats or Formats()) if precision == "hardware" else paper_kit(prelu)
+        cure = "it is a teacher, of real precision" if spec.family == "real" else "choose hardware or paper"
+        raise PrecisionError(f"{spec.name} has no {precision} precision: {cure}")
+    kit = hardware_kit(light, prelu, formats or Formats()) if precision == "hardware" else paper_kit(prelu)
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
             torch.manual_seed(seed)
         network = CLASSES[spec.family](spec, kit, recovery or spec.recovery)
         _initialise(network)
     return network
-
-
-def _precisions(spec: NetworkSpec) -> str:
-    return "it is a teacher, of real precision" if spec.family == "real" else "choose hardware or paper"
 
 
 def _initialise(network: Network) -> None:
@@ -62,7 +59,7 @@ def to_brevitas(network: Network) -> Network:
 
     Raises PrecisionError for a network of paper precision or with real weights in its binary convolutions.
     """
-    from model.networks.brevitas import brevitas_kit  # takes seconds, and only an export needs it
+    from model.networks import brevitas  # takes seconds, and only an export needs it
 
     spec, formats = network.spec, network.formats
     if formats is None:
@@ -71,6 +68,7 @@ def to_brevitas(network: Network) -> Network:
         )
     if any(isinstance(module, BinaryWeights) and not module.binary_weights for module in network.modules()):
         raise PrecisionError(f"{spec.name} has real weights in its binary convolutions")
-    twin = CLASSES[spec.family](spec, brevitas_kit(spec.family == "bireal", formats), network.recovery)
+    kit = hardware_kit(brevitas, spec.family == "bireal", formats)
+    twin = CLASSES[spec.family](spec, kit, network.recovery)
     twin.load_state_dict(network.state_dict())
     return twin.eval()

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from model.errors import DataError
 from model.networks import blocks
-from model.networks.blocks import QuantizedNorm, RealBlock, add_stages, as_norm, norm_after, stage_outputs
+from model.networks.blocks import QuantizedNorm, RealBlock, add_stages, as_norm, norm_between, stage_outputs
 from model.networks.kit import Kit, Precision
 from model.networks.pixels import normalised
 from model.networks.quantizers import INPUT_SCALE, Formats
@@ -30,7 +30,6 @@ class Network(nn.Module):
         self.recovery = recovery
         self.formats = kit.formats
         self.precision: Precision = "paper" if kit.formats is None else "hardware"
-        self.input_scale = kit.input_scale
 
     def values(self, images: Tensor) -> Tensor:
         """Turn uint8 images into what `forward` computes with; raises DataError for a wrong number of channels.
@@ -56,7 +55,7 @@ class Network(nn.Module):
     def logits_and_features(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits and the last stage's feature map, which information restriction attends to."""
         values = self.values(x)
-        features = self.stages(values if self.input_scale is None else values * self.input_scale)
+        features = self.stages(values * INPUT_SCALE if self.precision == "hardware" else values)
         return self.classify(self._recover(features)), features[-1]
 
     def stages(self, x: Tensor) -> list[Tensor]:
@@ -70,8 +69,8 @@ class Network(nn.Module):
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms outside blocks and compact recovery."""
         if self.recovery == "full":
-            scale, weight = formats.residual.scale, formats.fusion_weight
-            yield norm_after(self.fusion, self.fbn, self.fprelu, scale=scale, weight=weight, formats=formats)
+            layers = (self.fusion, self.fbn, self.fprelu)
+            yield norm_between(layers, formats, formats.residual.scale, formats.fusion_weight)
 
     def _add_recovery(self, kit: Kit, widths: Sequence[int], pools: Sequence[int]) -> None:
         """Add the recovery of feature maps with `widths` channels; map i is `pools[i]` times the last one's size."""
@@ -130,7 +129,8 @@ class ResidualNetwork(Network):
 
     @override
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
-        yield _stem_norm(self.conv1, self.bn1, self.get_submodule(self.activation_name), formats)
+        stem = (self.conv1, self.bn1, self.get_submodule(self.activation_name))
+        yield norm_between(stem, formats, INPUT_SCALE, formats.stem_weight)
         yield from super().quantized_norms(formats)
         pixels = (self.spec.size // self.shrink) ** 2
         yield QuantizedNorm(self.bn2, formats.residual.scale / pixels, formats.head.thresholds)
@@ -182,7 +182,7 @@ class VggNetwork(Network):
 
     @override
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
-        yield _stem_norm(self.conv0, self.bn0, self.nonlinear0, formats)
+        yield norm_between((self.conv0, self.bn0, self.nonlinear0), formats, INPUT_SCALE, formats.stem_weight)
         yield from super().quantized_norms(formats)
         for index in range(1, self.depth + 1):
             last = index == self.depth
@@ -220,7 +220,3 @@ CLASSES: dict[Family, type[Network]] = {
     "vgg": VggNetwork,
     "real": RealNetwork,
 }
-
-
-def _stem_norm(conv: nn.Module, norm: nn.Module, activation: nn.Module, formats: Formats) -> QuantizedNorm:
-    return norm_after(conv, norm, activation, scale=INPUT_SCALE, weight=formats.stem_weight, formats=formats)

@@ -4,15 +4,17 @@
 | kit | module | computes | made for |
 |---|---|---|---|
 | paper_kit | paper.py | the paper's real numbers between binary convolutions | comparison, training |
-| light_kit | light.py | the hardware's integers, in plain torch | training, evaluation |
-| brevitas_kit | brevitas.py | the same numbers as light_kit, bit for bit, and gradients | export |
+| hardware_kit | light.py | the hardware's integers, in plain torch | training, evaluation |
+| hardware_kit | brevitas.py | the same numbers as light.py, bit for bit, and gradients | export |
 
-The last two have the same parameters under the same names, so that weights move by load_state_dict. From the
-paper's precision to the hardware's, weights move by transfer.to_hardware.
+The last two have the same layers, and these the same parameters, under the same names, so that weights move by
+load_state_dict. From the paper's precision to the hardware's, weights move by transfer.to_hardware.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from types import ModuleType
 from typing import Literal
 
 import torch
@@ -33,8 +35,6 @@ class Kit:
 
     # The integer formats of a hardware kit.
     formats: Formats | None
-    # What pixel values are multiplied with in front of the stem; None: they come normalised.
-    input_scale: float | None
     # (inputs, outputs, kernel, stride): a convolution of pixels, padded with zeros to the same size.
     stem: Callable[[int, int, int, int], nn.Module]
     # (inputs, outputs, stride): a 3x3 convolution of signs with binary weights.
@@ -62,6 +62,36 @@ class Kit:
     head_quantizer: Callable[[], nn.Module]
     # (inputs, outputs): the classifier; only the paper's has a bias.
     linear: Callable[[int, int], nn.Module]
+
+
+def hardware_kit(layers: ModuleType, prelu: bool, formats: Formats) -> Kit:
+    """Return the kit of a hardware network, made of the layers of light.py or of brevitas.py."""
+    residual = partial(layers.ResidualQuantizer, formats)
+    return Kit(
+        formats=formats,
+        stem=partial(layers.QuantConv2d, formats.stem_weight),
+        binary_conv=layers.BinaryConv2d,
+        norm=_batch_norm,
+        activation=partial(layers.QuantPReLU, formats) if prelu else lambda _channels: residual(),
+        join=partial(layers.QuantPReLUSum, formats) if prelu else lambda _channels: layers.ResidualSum(formats),
+        requantize=residual,
+        subsample=layers.OptionAShortcut,
+        pool=partial(layers.TruncPool, formats.residual),
+        shortcut_conv=lambda inputs, outputs, stride: layers.QuantConv2d(
+            formats.shortcut_weight, inputs, outputs, 1, stride
+        ),
+        fusion_conv=partial(layers.QuantConv2d, formats.fusion_weight, kernel=1),
+        cheap_conv=partial(layers.CheapConv2d, formats.fusion_weight),
+        head_quantizer=partial(layers.Quantizer, formats.head),
+        linear=partial(layers.QuantLinear, formats.linear_weight),
+    )
+
+
+def _batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
+    """Return a batch norm whose scale starts at `gamma`; below 1, it does not saturate the clipped range."""
+    norm = nn.BatchNorm2d(channels)
+    nn.init.constant_(norm.weight, gamma)
+    return norm
 
 
 class BinaryWeights:

@@ -1,16 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The light kit: the layers of a hardware network in plain torch, made for training."""
-
-from functools import partial
+"""The layers of a hardware network in plain torch: fast to train, and the definition of what it computes."""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from model.networks.kit import BinaryWeights, ClippedResidual, Kit
+from model.networks.kit import BinaryWeights, ClippedResidual
 from model.networks.quantizers import (
-    INPUT_SCALE,
     Formats,
     IntegerFormat,
     Quantize,
@@ -21,7 +18,7 @@ from model.networks.quantizers import (
 )
 
 
-class WeightQuantConv2d(nn.Conv2d):
+class QuantConv2d(nn.Conv2d):
     """Convolution without bias whose weights are quantized to an integer format."""
 
     def __init__(self, fmt: IntegerFormat, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
@@ -107,6 +104,10 @@ class ResidualSum(ClippedResidual, nn.Module):
         return result
 
 
+ResidualQuantizer = ResidualSum
+"""A sum of one: quantizes to the residual format."""
+
+
 class QuantPReLU(ClippedResidual, nn.PReLU):
     """PReLU with one slope per channel, quantized to the residual format."""
 
@@ -155,33 +156,3 @@ class TruncPool(nn.Module):
     @override
     def forward(self, x: Tensor) -> Tensor:
         return floor_to(functional.avg_pool2d(x, self.size), self.format)
-
-
-def batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
-    """Return a batch norm whose scale starts at `gamma`; below 1, it does not saturate the clipped range."""
-    norm = nn.BatchNorm2d(channels)
-    nn.init.constant_(norm.weight, gamma)
-    return norm
-
-
-def light_kit(prelu: bool, formats: Formats) -> Kit:
-    """Return the plain torch layers: fast to train, and the definition of what a hardware network computes."""
-    return Kit(
-        formats=formats,
-        input_scale=INPUT_SCALE,
-        stem=partial(WeightQuantConv2d, formats.stem_weight),
-        binary_conv=BinaryConv2d,
-        norm=batch_norm,
-        activation=partial(QuantPReLU, formats) if prelu else lambda _channels: ResidualSum(formats),
-        join=partial(QuantPReLUSum, formats) if prelu else lambda _channels: ResidualSum(formats),
-        requantize=partial(ResidualSum, formats),
-        subsample=OptionAShortcut,
-        pool=partial(TruncPool, formats.residual),
-        shortcut_conv=lambda inputs, outputs, stride: WeightQuantConv2d(
-            formats.shortcut_weight, inputs, outputs, 1, stride
-        ),
-        fusion_conv=partial(WeightQuantConv2d, formats.fusion_weight, kernel=1),
-        cheap_conv=partial(CheapConv2d, formats.fusion_weight),
-        head_quantizer=partial(Quantizer, formats.head),
-        linear=partial(QuantLinear, formats.linear_weight),
-    )

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The check before an export: what in a network has no exact integer form, by layer and reason."""
 
-from contextlib import ExitStack
 from typing import Any
 
 import brevitas.nn as qnn
 import torch
 from brevitas.nn.quant_layer import QuantWeightBiasInputOutputLayer
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from model.errors import ExportError
 from model.networks.brevitas import QuantJoin, QuantPReLUSum
@@ -77,21 +77,19 @@ def _pool(module: nn.Module) -> str | None:
 def _check_scales(network: nn.Module, example: Tensor) -> None:
     """Run the network once, and compare the scales that meet at additions and concatenations."""
 
-    def watch(name: str, module: nn.Module) -> Any:
-        def look(_module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            scales = [_scale(value) for value in inputs]
-            if isinstance(module, QuantJoin):
-                scales[0] = module.branch_scale
-            if None in scales or len(set(scales)) > 1:
-                listed = " and ".join("none" if scale is None else f"{scale:g}" for scale in scales)
-                raise _error(name, f"its inputs have unequal scales: {listed}")
+    names = {module: name for name, module in network.named_modules() if isinstance(module, QuantJoin | Concat)}
 
-        return module.register_forward_pre_hook(look)
+    def look(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        if module not in names:
+            return
+        scales = [_scale(value) for value in inputs]
+        if isinstance(module, QuantJoin):
+            scales[0] = module.branch_scale
+        if None in scales or len(set(scales)) > 1:
+            listed = " and ".join("none" if scale is None else f"{scale:g}" for scale in scales)
+            raise _error(names[module], f"its inputs have unequal scales: {listed}")
 
-    with ExitStack() as stack, torch.no_grad():
-        for name, module in network.named_modules():
-            if isinstance(module, QuantJoin | Concat):
-                stack.callback(watch(name, module).remove)
+    with register_module_forward_pre_hook(look), torch.no_grad():
         network(example)
 
 

@@ -7,15 +7,12 @@ from torch.nn import functional
 from typing_extensions import override
 
 from model.networks.kit import BinaryWeights, Kit
-from model.networks.light import OptionAShortcut
+from model.networks.light import BinaryConv2d, OptionAShortcut
 from model.networks.quantizers import Sign, ZeroSignWeight
 
 
-class PaperBinaryConv2d(BinaryWeights, nn.Conv2d):
+class PaperBinaryConv2d(BinaryConv2d):
     """3x3 convolution of sign(x), padded with zeros, with sign(w)."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int) -> None:
-        super().__init__(inputs, outputs, 3, stride=stride, padding=1, bias=False)
 
     @override
     def forward(self, input: Tensor) -> Tensor:
@@ -64,7 +61,6 @@ def paper_kit(prelu: bool) -> Kit:
     """Return the paper's layers: with PReLU those of its ImageNet networks, else those of CIFAR-10."""
     return Kit(
         formats=None,
-        input_scale=None,
         stem=lambda inputs, outputs, kernel, stride: nn.Conv2d(
             inputs, outputs, kernel, stride, padding=kernel // 2, bias=False
         ),

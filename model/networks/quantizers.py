@@ -17,9 +17,6 @@ from typing_extensions import override
 
 from model.errors import FormatError
 
-Range = tuple[int, int]
-"""The smallest and the largest integer of a format."""
-
 SignGradient = Literal["quadratic", "clipped"]
 """What stands for the gradient of sign(x): 2 - 2|x|, or 1, both where |x| <= 1."""
 
@@ -50,7 +47,7 @@ class IntegerFormat:
         return (1 << (self.bits - 1)) - 1
 
     @property
-    def range(self) -> Range:
+    def range(self) -> tuple[int, int]:
         """The smallest and the largest integer."""
         return self.lo, self.hi
 
@@ -63,18 +60,6 @@ class IntegerFormat:
 INPUT_SCALE = 1 / 256
 """Images are uint8 and enter as x / 256, without mean or deviation: zero padding stays exact."""
 
-RESIDUAL = IntegerFormat(bits=4, scale=1 / 8)
-"""The residual stream; its range -1 .. 0.875 takes the place of the paper's Hardtanh."""
-
-BRANCH = IntegerFormat(bits=5, scale=1 / 8)
-"""A convolution branch before it joins the residual stream: lossless, given the clip that follows."""
-
-STEM_WEIGHT = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
-FUSION_WEIGHT = IntegerFormat(bits=4, scale=1 / 8, narrow=True)
-LINEAR_WEIGHT = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
-HEAD = IntegerFormat(bits=8, scale=1 / 32)
-"""The pooled features in front of the classifier."""
-
 
 @dataclass(frozen=True)
 class Formats:
@@ -83,13 +68,16 @@ class Formats:
     The input is always uint8, binary weights and activations always -1 and +1.
     """
 
-    residual: IntegerFormat = RESIDUAL
-    branch: IntegerFormat = BRANCH
-    stem_weight: IntegerFormat = STEM_WEIGHT
-    shortcut_weight: IntegerFormat = FUSION_WEIGHT
-    fusion_weight: IntegerFormat = FUSION_WEIGHT
-    linear_weight: IntegerFormat = LINEAR_WEIGHT
-    head: IntegerFormat = HEAD
+    # The residual stream; its range -1 .. 0.875 takes the place of the paper's Hardtanh.
+    residual: IntegerFormat = IntegerFormat(bits=4, scale=1 / 8)
+    # A convolution branch before it joins the residual stream: lossless, given the clip that follows.
+    branch: IntegerFormat = IntegerFormat(bits=5, scale=1 / 8)
+    stem_weight: IntegerFormat = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
+    shortcut_weight: IntegerFormat = IntegerFormat(bits=4, scale=1 / 8, narrow=True)
+    fusion_weight: IntegerFormat = IntegerFormat(bits=4, scale=1 / 8, narrow=True)
+    linear_weight: IntegerFormat = IntegerFormat(bits=8, scale=1 / 128, narrow=True)
+    # The pooled features in front of the classifier.
+    head: IntegerFormat = IntegerFormat(bits=8, scale=1 / 32)
 
     def __post_init__(self) -> None:
         if self.branch.scale != self.residual.scale:
@@ -103,7 +91,7 @@ class Formats:
                 raise FormatError(f"{field.name} must be narrow, that is symmetric")
 
 
-def _where_inside(grad: Tensor, integers: Tensor, bounds: Range, leak: float) -> Tensor:
+def _where_inside(grad: Tensor, integers: Tensor, bounds: tuple[int, int], leak: float) -> Tensor:
     """Return the gradient where the integers are within the bounds, and `leak` times it elsewhere."""
     lo, hi = bounds
     masked: Tensor = torch.ops.aten.hardtanh_backward(grad, integers, lo - 0.5, hi + 0.5)

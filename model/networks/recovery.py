@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor, nn
 
-from model.networks.blocks import QuantizedNorm, norm_after
+from model.networks.blocks import QuantizedNorm, norm_between
 from model.networks.kit import Concat, Kit
 from model.networks.quantizers import Formats
 
@@ -56,6 +56,5 @@ class CompactRecovery(nn.Module):
 
     def quantized_norms(self, formats: Formats) -> Iterator[QuantizedNorm]:
         """Yield the batch norms."""
-        for conv, norm, activation in (self.primary_conv, self.cheap_operation):
-            scale, weight = formats.residual.scale, formats.fusion_weight
-            yield norm_after(conv, norm, activation, scale=scale, weight=weight, formats=formats)
+        for layers in (self.primary_conv, self.cheap_operation):
+            yield norm_between(layers, formats, formats.residual.scale, formats.fusion_weight)

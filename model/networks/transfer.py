@@ -17,7 +17,7 @@ from model.errors import PrecisionError
 from model.networks.create import create_network
 from model.networks.families import Network
 from model.networks.pixels import pixel_statistics
-from model.networks.quantizers import INPUT_SCALE, RESIDUAL, Formats, IntegerFormat
+from model.networks.quantizers import INPUT_SCALE, Formats, IntegerFormat
 
 State = dict[str, Tensor]
 
@@ -45,36 +45,32 @@ def to_hardware(source: Network, formats: Formats | None = None) -> Network:
     classifier = "linear" if "linear.weight" in source.state_dict() else "fc"
     chosen = _with_classifier_scale(formats or Formats(), source.get_parameter(f"{classifier}.weight"))
     target = create_network(source.spec, recovery=source.recovery, formats=chosen)
-    shapes = {name: tensor.shape for name, tensor in target.state_dict().items()}
-    state = _hardware_names(source, shapes)
+    state = _hardware_names(source, target)
     stem = "conv0" if source.spec.family == "vgg" else "conv1"
     _fold_pixels(state, stem, source.spec.channels)
     for name, module in target.named_modules():
         fmt = getattr(module, "format", None)
         if isinstance(module, nn.Conv2d) and isinstance(fmt, IntegerFormat):
             _fit_range(state, name, fmt)
+        elif isinstance(module, nn.PReLU):
+            state[f"{name}.weight"].clamp_(min=0)
     bias = source.get_parameter(f"{classifier}.bias").detach()
     if isinstance(target.get_submodule("bn2"), nn.BatchNorm1d):
         _move_head(state, classifier, bias)
     else:
-        _spread_bias(state, _fused_norms(target), classifier, bias)
-    for name, module in target.named_modules():
-        if isinstance(module, nn.PReLU):
-            state[f"{name}.weight"].clamp_(min=0)
+        _spread_bias(state, _fused_norms(target), classifier, bias, chosen)
     target.load_state_dict(state)
     return target.eval()
 
 
-def _hardware_names(source: Network, shapes: dict[str, torch.Size]) -> State:
-    """Return copies of the tensors that the hardware has, under its names and in its shapes."""
+def _hardware_names(source: Network, target: Network) -> State:
+    """Return copies of the tensors that the hardware has, all but the classifier's bias, in its names and shapes."""
+    published = source.state_dict()
     state = {}
-    for published, tensor in source.state_dict().items():
-        name = published.replace("binary_conv.weights", "binary_conv.weight")
-        if name not in shapes:
-            continue  # the classifier's bias
-        shape = shapes[name]
+    for name, wanted in target.state_dict().items():
+        tensor = published[name if name in published else name.replace("binary_conv.weight", "binary_conv.weights")]
         # Of the cheap features, the hardware has no channels that are left out afterwards.
-        kept = tensor[: shape[0]] if tensor.dim() == len(shape) > 0 else tensor.view(shape)
+        kept = tensor[: len(wanted)] if tensor.dim() == wanted.dim() > 0 else tensor.view(wanted.shape)
         state[name] = kept.clone()
     return state
 
@@ -131,7 +127,7 @@ def _fused_norms(network: Network) -> list[str]:
     }[network.recovery]
 
 
-def _spread_bias(state: State, norms: list[str], classifier: str, bias: Tensor) -> None:
+def _spread_bias(state: State, norms: list[str], classifier: str, bias: Tensor, formats: Formats) -> None:
     """Add to the classifier's weights those with which its features best predict the constant 1, times the bias.
 
     A batch norm's scale and bias are the deviation and mean of what it gives; features are taken as independent.
@@ -140,7 +136,7 @@ def _spread_bias(state: State, norms: list[str], classifier: str, bias: Tensor) 
     normal = torch.special.ndtri((torch.arange(QUANTILES) + 0.5) / QUANTILES)
     offset, scale = (torch.cat([state[f"{name}.{part}"] for name in norms]) for part in ("bias", "weight"))
     values = (offset[:, None] + scale[:, None] * normal).clamp(-1, 1)
-    mean, precision = values.mean(1), 1 / (values.var(1) + RESIDUAL.scale**2 / 12)
+    mean, precision = values.mean(1), 1 / (values.var(1) + formats.residual.scale**2 / 12)
     pixels = weight.shape[1] // len(mean)
     found = mean * precision / (1 + pixels * (mean.square() * precision).sum())
     weight += bias[:, None] * found.repeat_interleave(pixels)

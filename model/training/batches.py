@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from model.data import Images, Pictures, TrainingData
+from model.data import DataSet, Images, Pictures
 from model.data.views import Crops, random_resized_crop, varied
 from model.errors import TrainingError
 from model.training.distributed import World
@@ -35,21 +35,20 @@ class Batch(NamedTuple):
     numbers: Tensor | None = None
 
 
-def make_batches(data: TrainingData, schedule: Schedule, seed: int, world: World) -> "Batches":
+def make_batches(data: DataSet, schedule: Schedule, seed: int, world: World) -> "Batches":
     """Return the batches of a data set; raises TrainingError if it has no labels."""
-    if data.labels is None:
-        raise TrainingError(f"{data.dataset} has no labels to learn from")
-    labels = torch.from_numpy(data.labels)
     if isinstance(data, Images):
-        return ImageBatches(data, labels, schedule, seed, world)
-    return PictureBatches(data, labels, schedule, seed, world)
+        return ImageBatches(data, schedule, seed, world)
+    return PictureBatches(data, schedule, seed, world)
 
 
 class Batches:
     """The order of the images: a new one every epoch, without repetition; a rest that fills no batch is left out."""
 
-    def __init__(self, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
-        self.labels = labels
+    def __init__(self, data: DataSet, schedule: Schedule, seed: int, world: World) -> None:
+        if data.labels is None:
+            raise TrainingError(f"{data.dataset} has no labels to learn from")
+        self.labels = torch.from_numpy(data.labels)
         self.schedule = schedule
         self.recipe = schedule.recipe
         self.seed = seed
@@ -64,8 +63,7 @@ class Batches:
     def _picks(self, step: int) -> Tensor:
         epoch, index = divmod(step, self.schedule.steps_per_epoch)
         if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(_derived_seed(self.seed, 0, epoch))
-            self._order = (epoch, torch.randperm(len(self.labels), generator=generator))
+            self._order = (epoch, torch.randperm(len(self.labels), generator=_generator(self.seed, 0, epoch)))
         size = self.recipe.batch_size
         return self._order[1][index * size : (index + 1) * size]
 
@@ -73,8 +71,8 @@ class Batches:
 class ImageBatches(Batches):
     """Batches of images in memory, shifted and mirrored."""
 
-    def __init__(self, data: Images, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
-        super().__init__(labels, schedule, seed, world)
+    def __init__(self, data: Images, schedule: Schedule, seed: int, world: World) -> None:
+        super().__init__(data, schedule, seed, world)
         self._all = torch.from_numpy(data.images).to(world.device)
 
     @override
@@ -93,7 +91,7 @@ class ImageBatches(Batches):
         return self._shown(torch.cat([self._picks(step) for step in steps]), crops)
 
     def _drawn(self, step: int) -> tuple[Crops, torch.Generator]:
-        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 1, step))
+        generator = _generator(self.seed, 1, step)
         recipe, phase = self.recipe, self.schedule.at(step).phase
         shift = recipe.shift if phase.shift is None else phase.shift
         full = self._all.shape[-1]
@@ -108,8 +106,8 @@ class ImageBatches(Batches):
 class PictureBatches(Batches):
     """Batches of pictures that threads read, crop, resize and mirror in advance."""
 
-    def __init__(self, data: Pictures, labels: Tensor, schedule: Schedule, seed: int, world: World) -> None:
-        super().__init__(labels, schedule, seed, world)
+    def __init__(self, data: Pictures, schedule: Schedule, seed: int, world: World) -> None:
+        super().__init__(data, schedule, seed, world)
         self._data = data
         self._ahead: dict[int, list[Future[Tensor]]] = {}
 
@@ -133,10 +131,12 @@ class PictureBatches(Batches):
         return [self._data.pool.submit(self._view, step, place, pick, size) for place, pick in places]
 
     def _view(self, step: int, place: int, pick: int, size: int) -> Tensor:
-        generator = torch.Generator().manual_seed(_derived_seed(self.seed, 2, step, place))
+        generator = _generator(self.seed, 2, step, place)
         recipe = self.recipe
         return random_resized_crop(self._data.read(pick), size, recipe.smallest_crop, recipe.flip, generator)
 
 
-def _derived_seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+def _generator(*parts: int) -> torch.Generator:
+    """Return what draws at one place of a run, which the parts name."""
+    seed = np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1)
+    return torch.Generator().manual_seed(int(seed))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -39,10 +39,11 @@ class World:
         found = torch.cpu.get_capabilities()
         return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))  # the last one: of ARM
 
-    def arithmetic(self, *, bfloat16: bool) -> torch.autocast:
+    def arithmetic(self, precision: Literal["float32", "bfloat16"]) -> torch.autocast:
         """Return the context of a step's arithmetic: bfloat16, where it is asked for and the device has it."""
         # It is a quarter faster there; signs and small integers are exact in it.
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16 and self.has_bfloat16)
+        enabled = precision == "bfloat16" and self.has_bfloat16
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
     def sums(self, values: Sequence[float]) -> list[float]:
         """Return the sums over all processes."""
@@ -51,10 +52,6 @@ class World:
         total = torch.tensor(values, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
         return total.tolist()
-
-    def means(self, values: Sequence[float]) -> list[float]:
-        """Return the means over all processes."""
-        return [value / self.size for value in self.sums(values)]
 
     def share(self, count: int) -> slice:
         """Return which of the `count` items of a batch are this process'; raises TrainingError for unequal shares."""
@@ -159,14 +156,8 @@ class SharedBatchNorm2d(_SharedStatistics, nn.BatchNorm2d):
 
 
 def share_statistics(network: nn.Module) -> None:
-    """Replace the batch norms of a network, in place, by ones over all processes, with the same parameters."""
-    kinds: dict[type[nn.Module], type[_SharedStatistics]] = {
-        nn.BatchNorm1d: SharedBatchNorm1d,
-        nn.BatchNorm2d: SharedBatchNorm2d,
-    }
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, _BatchNorm) and not isinstance(child, _SharedStatistics):
-                shared = kinds[type(child)](child.num_features, child.eps, child.momentum)
-                shared.__dict__ = child.__dict__  # parameters, buffers and mode
-                setattr(module, name, shared)
+    """Turn the batch norms of a network, in place, into ones over all processes; parameters, buffers and mode stay."""
+    kinds: dict[type, type] = {nn.BatchNorm1d: SharedBatchNorm1d, nn.BatchNorm2d: SharedBatchNorm2d}
+    for module in network.modules():
+        if type(module) in kinds:
+            module.__class__ = kinds[type(module)]

@@ -18,9 +18,8 @@ from model.networks import Network
 from model.training.batches import ImageBatches
 from model.training.distributed import World
 from model.training.job import Job
-from model.training.recipe import Adam
 from model.training.schedule import Position
-from model.training.trainer import StepResult, Trainer
+from model.training.trainer import StepResult, Trainer, figures
 
 FIRST_STEPS = 3
 """Steps of a phase that are done one by one before one is recorded: they compile, and choose algorithms."""
@@ -35,6 +34,7 @@ class EpochTrainer(Trainer):
         for phase in job.recipe.phases:
             if phase.varied or phase.restriction_interval > 1:
                 raise TrainingError("whole epochs at once have the same step throughout a phase")
+        self.recorded = world is not None and world.device.type == "cuda"
         super().__init__(network, job, world, compiled=compiled)
         self._step: _Step | None = None
 
@@ -44,8 +44,8 @@ class EpochTrainer(Trainer):
         before = self._enter(position)
         stop = self.schedule.same_until(self.step)
         batch = cast(ImageBatches, self._batches).between(self.step, stop)
-        with self.arithmetic(position.phase):
-            targets = self._targets.of(batch)
+        with self.world.arithmetic(position.phase.precision):
+            targets = self._targets(batch)
         if self._step is None or self._step.position.phase is not position.phase:
             self._step = _Step(self, position)
         count = stop - self.step
@@ -61,25 +61,12 @@ class EpochTrainer(Trainer):
             position.learning_rate, loss, accuracy, erased if position.phase.restriction_interval else None
         )
 
-    @override
-    def _fresh_optimizer(self) -> torch.optim.Optimizer:
-        if self.world.device.type != "cuda":
-            return super()._fresh_optimizer()
-        settings, parameters = self.job.recipe.optimizer, self.network.parameters()
-        rate = torch.tensor(self.job.recipe.phases[0].lr_start, device=self.world.device)
-        if isinstance(settings, Adam):
-            return torch.optim.Adam(parameters, lr=rate, fused=True, capturable=True)
-        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=True)
-
     def do(self, images: Tensor, targets: Tensor, labels: Tensor, position: Position) -> Tensor:
         """Do one step; return loss, accuracy and share erased, (3,), without waiting for them."""
-        with self.arithmetic(position.phase):
+        with self.world.arithmetic(position.phase.precision):
             loss, logits, erased = self._objective(images, targets, self._threshold(position.phase))
         self._learn(loss)
-        with torch.no_grad():
-            correct = (logits.argmax(1) == labels).float().mean()
-            share = torch.zeros_like(correct) if erased is None else erased.float()
-            return torch.stack([loss.detach().float(), correct, share])
+        return figures(loss, logits, erased, labels)
 
 
 class _Step:
@@ -87,8 +74,7 @@ class _Step:
 
     def __init__(self, trainer: EpochTrainer, position: Position) -> None:
         self.trainer, self.position = trainer, position
-        self.device = trainer.world.device
-        self.totals = torch.zeros(3, device=self.device)
+        self.totals = torch.zeros(3, device=trainer.world.device)
         self.done = 0
         self.held: tuple[Tensor, ...] = ()
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -96,7 +82,7 @@ class _Step:
     def run(self, given: tuple[Tensor, ...], rate: float) -> None:
         """Do the step on images, targets and labels."""
         self.trainer.set_rate(rate)
-        if self.device.type != "cuda":
+        if not self.trainer.recorded:
             self._do(given)
             return
         if not self.held:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from model.data import TestSet
+from model.data import DataSet
 from model.errors import DataError
 from model.networks import Network
 from model.training.distributed import World
@@ -26,7 +26,7 @@ class Accuracy:
         return self.correct / self.images
 
 
-def accuracy(network: Network, data: TestSet, batch: int = BATCH, world: World | None = None) -> Accuracy:
+def accuracy(network: Network, data: DataSet, batch: int = BATCH, world: World | None = None) -> Accuracy:
     """Count the right answers of a network in evaluation mode; raises DataError for images without labels.
 
     Several processes share the images, and all get the sum.

@@ -4,41 +4,30 @@
 from dataclasses import dataclass, replace
 
 from model.checkpoint import Card
-from model.data import TrainingData
+from model.data import DataSet
 from model.networks import Network
 from model.training.recipe import Recipe
 from model.training.targets import LABELS, Targets
 
 
 @dataclass(frozen=True)
-class Branch:
-    """Where a cooldown leaves another run: that one's identity, and the step."""
-
-    parent: str
-    begin: int
-
-
-@dataclass(frozen=True)
 class Job:
     """What a run is made of, besides the network: equal jobs of equal networks have equal results.
 
-    `start` is the card of the checkpoint that the weights came from, None for fresh weights.
+    `start` is the card of the checkpoint that the weights came from, None for fresh weights. A cooldown leaves another
+    run, whose identity is `parent`, at the step `begin`.
     """
 
     recipe: Recipe
-    data: TrainingData
+    data: DataSet
     seed: int
     targets: Targets = LABELS
     start: Card | None = None
-    branch: Branch | None = None
+    parent: str | None = None
+    begin: int = 0
 
     def __post_init__(self) -> None:
         self.targets.check(self.recipe, self.data)
-
-    @property
-    def begin(self) -> int:
-        """The first step."""
-        return 0 if self.branch is None else self.branch.begin
 
     def identity(self, network: Network) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""
@@ -49,10 +38,10 @@ class Job:
         if network.recovery != network.spec.recovery:
             parts.append(f"recovery {network.recovery}")
         parts += self.targets.identity()
-        if self.branch is not None:
-            parts.append(f"cooldown at {self.branch.begin} of {self.branch.parent}")
+        if self.parent is not None:
+            parts.append(f"cooldown at {self.begin} of {self.parent}")
         return ", ".join(parts)
 
     def cooled_down(self, epochs: float, begin: int, network: Network) -> "Job":
         """Return the cooldown of that many epochs that branches off at a step."""
-        return replace(self, recipe=self.recipe.cooled_down(epochs), branch=Branch(self.identity(network), begin))
+        return replace(self, recipe=self.recipe.cooled_down(epochs), parent=self.identity(network), begin=begin)

@@ -122,20 +122,12 @@ class Recipe(_Part):
     cooldown: tuple[Phase, ...] = Field(default=(), validation_alias=AliasChoices("cooldown", "release"))
 
     @model_validator(mode="after")
-    def _outsiders_see_images(self) -> Self:
+    def _parts_fit(self) -> Self:
         if self.outsiders and self.teacher_sees != "images":
             raise ValueError("outsiders are asked about images, not views: they take teacher_sees: images")
-        return self
-
-    @model_validator(mode="after")
-    def _temperature_has_answers_to_soften(self) -> Self:
         restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
         if self.temperature != 1 and (self.teacher is None or self.teacher_sees == "images" or restricted):
             raise ValueError("a temperature goes with a teacher that sees views or shifts, and without restriction")
-        return self
-
-    @model_validator(mode="after")
-    def _open_phases_come_last(self) -> Self:
         if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
             raise ValueError("only the last of the phases may have epochs: .inf")
         if self.is_open and self.phases[-1].lr_start != self.phases[-1].lr_end:

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 
 from model.checkpoint import Card, save_checkpoint
-from model.data import TestSet
+from model.data import DataSet
 from model.errors import ModelError, TrainingError
 from model.networks import Network
 from model.networks.ties import separate_ties
@@ -41,8 +41,8 @@ class Run:
     network: Network
     job: Job
     files: RunFiles
-    test: TestSet
-    watched: TestSet
+    test: DataSet
+    watched: DataSet
     options: Options = ()
     cooldown: float | None = None
     resume: bool = False
@@ -82,7 +82,7 @@ class Run:
             trainer.adopt(before, self.files.parent_state)
         world.wait()  # every process has looked for a state before there is a new one
         if not self.resume:
-            _save(trainer, self.files.state)  # an output folder that cannot be written shows now, not after hours
+            trainer.save(self.files.state)  # an output folder that cannot be written shows now, not after hours
         return trainer
 
     def _metrics(self, trainer: Trainer) -> AbstractContextManager[Metrics]:
@@ -92,7 +92,7 @@ class Run:
         return open_metrics(self.files.metrics, after, self.files.board if self.board else None)
 
 
-def run_training(trainer: Trainer, state: Path, watched: TestSet, metrics: Metrics, console: Console) -> None:
+def run_training(trainer: Trainer, state: Path, watched: DataSet, metrics: Metrics, console: Console) -> None:
     """Train to the end of the schedule, saving the state now and then; raises TrainingError on Ctrl-C."""
     world, saved = trainer.world, time.monotonic()
     line = ProgressLine(trainer, console)
@@ -101,7 +101,7 @@ def run_training(trainer: Trainer, state: Path, watched: TestSet, metrics: Metri
             try:
                 result = trainer.advance()
             except ModelError as error:
-                _save(trainer, state)
+                trainer.save(state)
                 raise TrainingError(f"{error}; the state of step {trainer.good.step} is kept in {state}") from error
             line.show(trainer, result)
             top1 = None
@@ -111,18 +111,13 @@ def run_training(trainer: Trainer, state: Path, watched: TestSet, metrics: Metri
             metrics.add(Row(trainer.step, trainer.epoch, **vars(result), top1=top1))
             (stopping,) = world.sums((float(stop.is_set()),))
             if stopping or time.monotonic() - saved > SAVE_SECONDS:
-                _save(trainer, state)
+                trainer.save(state)
                 saved = time.monotonic()
             if stopping:
                 raise TrainingError(f"stopped; the state of step {trainer.good.step} is saved, go on with --resume")
 
 
-def _save(trainer: Trainer, state: Path) -> None:
-    if trainer.world.is_first:
-        trainer.save(state)
-
-
-def finish(trainer: Trainer, output: Path, test: TestSet, options: Options = ()) -> Card:
+def finish(trainer: Trainer, output: Path, test: DataSet, options: Options = ()) -> Card:
     """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
     network, job = trainer.network, trainer.job
     if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
@@ -155,7 +150,7 @@ def _command(network: Network, job: Job, options: Options) -> str:
         parts += ["--recovery", network.recovery]
     if job.data.left_out is not None:
         parts += ["--leave-out", str(job.data.left_out)]
-    if math.isfinite(job.recipe.epochs) and job.branch is None:
+    if math.isfinite(job.recipe.epochs) and job.parent is None:
         parts += ["--epochs", f"{job.recipe.epochs:g}"]
     parts += ["--seed", f"{job.seed}"]
     for option in options:

@@ -3,6 +3,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -40,10 +41,9 @@ class State:
         numbers = {name: number for number, name in enumerate(names)}
         found: dict[int, dict[str, Tensor]] = {}
         for key, tensor in self.tensors.items():
-            owner, _, rest = key.partition(".")
-            kind, _, name = rest.partition(".")
-            if owner == optimizer and name in numbers:
-                found.setdefault(numbers[name], {})[kind] = tensor
+            match key.split(".", 2):
+                case [owner, kind, name] if owner == optimizer and name in numbers:
+                    found.setdefault(numbers[name], {})[kind] = tensor
         return found
 
 
@@ -70,33 +70,21 @@ def read_state(path: Path) -> State:
         raise CheckpointError(f"{path} is no saved state of a run") from error
 
 
-@dataclass(frozen=True)
-class RunFiles:
+class RunFiles(NamedTuple):
     """Where a run that writes the checkpoint `output`, or a cooldown of one, keeps its files."""
 
     output: Path
-    cooldown: bool = False
+    # The run's state, and that which a cooldown branches off.
+    state: Path
+    parent_state: Path
+    # The course of the run, as CSV, and the folder of TensorBoard's event files.
+    metrics: Path
+    board: Path
 
-    @property
-    def state(self) -> Path:
-        """The run's state."""
-        return self._beside(f"state{SUFFIX}")
-
-    @property
-    def parent_state(self) -> Path:
-        """The state that a cooldown branches off."""
-        return RunFiles(self.output).state
-
-    @property
-    def metrics(self) -> Path:
-        """The course of the run, as CSV."""
-        return self._beside("metrics.csv")
-
-    @property
-    def board(self) -> Path:
-        """The folder of TensorBoard's event files."""
-        return self._beside("tensorboard")
-
-    def _beside(self, ending: str) -> Path:
-        name = self.output.name.removesuffix(SUFFIX)
-        return self.output.with_name(f"{name}{'.cooldown' if self.cooldown else ''}.{ending}")
+    @classmethod
+    def beside(cls, output: Path, *, cooldown: bool = False) -> "RunFiles":
+        """Return the files of a run, which lie beside its checkpoint."""
+        parent = output.name.removesuffix(SUFFIX)
+        run = f"{parent}.cooldown" if cooldown else parent
+        names = (f"{run}.state{SUFFIX}", f"{parent}.state{SUFFIX}", f"{run}.metrics.csv", f"{run}.tensorboard")
+        return cls(output, *map(output.with_name, names))

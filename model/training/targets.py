@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a network learns from: labels, and the answers of teachers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import cast
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.data import Images, Part, TrainingData
+from model.data import DataSet, Images, Part
 from model.errors import TrainingError
 from model.training.batches import Batch
 from model.training.distributed import World
@@ -36,7 +37,7 @@ class Targets:
         outsiders = tuple(teacher for teacher in teachers if teacher.left_out is not None)
         return cls(seen[0] if seen else None, outsiders)
 
-    def check(self, recipe: Recipe, data: TrainingData) -> None:
+    def check(self, recipe: Recipe, data: DataSet) -> None:
         """Raise TrainingError where teachers, recipe and data do not belong together."""
         if recipe.teacher is not None and self.teacher is None:
             raise TrainingError(
@@ -67,8 +68,10 @@ class Targets:
         names = [] if self.teacher is None else [f"teacher {self.teacher.sha256}"]
         return names + [f"outsider {teacher.sha256}" for teacher in self.outsiders]
 
-    def begin(self, recipe: Recipe, data: TrainingData, world: World, *, compiled: bool = False) -> "BatchTargets":
-        """Return the targets of a run's batches; teachers that see images, not views, answer here, once for all."""
+    def begin(
+        self, recipe: Recipe, data: DataSet, world: World, *, compiled: bool = False
+    ) -> Callable[[Batch], Tensor]:
+        """Return what gives a run's batches their targets; teachers that see images, not views, answer here, once."""
         for teacher in (*self.outsiders, *filter(None, [self.teacher])):
             teacher.network.to(world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if compiled and self.teacher is not None:
@@ -76,9 +79,9 @@ class Targets:
         answers = None
         if recipe.teacher_sees != "views":
             images = torch.from_numpy(cast(Images, data).images).to(world.device)  # check refuses others
-            with world.arithmetic(bfloat16=recipe.phases[0].precision == "bfloat16"):
+            with world.arithmetic(recipe.phases[0].precision):
                 answers = self._all_answers(images, recipe)
-        return BatchTargets(recipe, self.teacher, answers)
+        return partial(_batch_targets, recipe, self.teacher, answers)
 
     def _all_answers(self, images: Tensor, recipe: Recipe) -> Tensor:
         teacher = cast(Teacher, self.teacher)
@@ -94,31 +97,21 @@ LABELS = Targets()
 """Labels alone."""
 
 
-@dataclass(frozen=True)
-class BatchTargets:
-    """Targets, ready for batches.
+def _batch_targets(recipe: Recipe, teacher: Teacher | None, known: Tensor | None, batch: Batch) -> Tensor:
+    """Return the targets of a batch: labels (n,), or probabilities (n, classes) where there is a teacher.
 
-    `answers` are there if the teacher sees images, (images, classes), or their shifts, (images, shifts, classes), and
-    not views.
+    Its answers are `known` if it sees images, (images, classes), or their shifts, (images, shifts, classes), and not
+    views.
     """
-
-    recipe: Recipe
-    teacher: Teacher | None
-    answers: Tensor | None
-
-    def of(self, batch: Batch) -> Tensor:
-        """Return the targets of a batch: labels (n,), or probabilities (n, classes) where there is a teacher."""
-        if self.teacher is None:
-            return batch.labels
-        answers = self._answers(self.teacher, batch).float()
-        # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
-        return answers.lerp(functional.one_hot(batch.labels, answers.shape[1]).float(), self.recipe.label_weight)
-
-    def _answers(self, teacher: Teacher, batch: Batch) -> Tensor:
-        if self.answers is None:
-            return teacher.answers(batch.images, self.recipe.temperature)
-        picks = batch.picks.to(self.answers.device)
-        return self.answers[picks] if self.answers.dim() == 2 else self.answers[picks, batch.numbers]
+    if teacher is None:
+        return batch.labels
+    if known is None:
+        answers = teacher.answers(batch.images, recipe.temperature)
+    else:
+        picks = batch.picks.to(known.device)
+        answers = (known[picks] if known.dim() == 2 else known[picks, batch.numbers]).float()
+    # Cross-entropy with a distribution is the distribution loss: its gradient is that of KL.
+    return answers.lerp(functional.one_hot(batch.labels, answers.shape[1]).float(), recipe.label_weight)
 
 
 def unseen_answers(outsiders: Sequence[Teacher], images: Tensor, batch: int) -> Tensor:

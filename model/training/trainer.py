@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model.checkpoint import load_weights
 from model.errors import CheckpointError, TrainingError
 from model.networks import Network
-from model.networks.adjust import binarize_weights, constrain, leak_gradients, learn_through
+from model.networks.adjust import binarize_weights, constrain, learn_through
 from model.training.batches import make_batches
 from model.training.distributed import World, share_statistics
 from model.training.job import Job
@@ -66,6 +66,9 @@ class Trainer:
     minute or two at the start, steps are shorter, and equal but for roundings.
     """
 
+    # True where steps are recorded once and played back.
+    recorded = False
+
     def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
         self.network = network
         self.job = job
@@ -78,11 +81,14 @@ class Trainer:
             share_statistics(network)
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
-        leak_gradients(network, job.recipe.leak)
-        learn_through(network, job.recipe.sign_gradient)
+        learn_through(network, job.recipe.sign_gradient, job.recipe.leak)
         self.optimizer = self._fresh_optimizer()
-        objective = Objective(network, job.recipe.temperature)
-        self._objective = _shared_objective(objective, self.world, compiled=compiled)
+        self._objective: nn.Module = Objective(network, job.recipe.temperature)
+        if compiled:
+            # The loss, not the network: what is measured and exported stays as it is, to the last bit.
+            self._objective.compile(dynamic=False)
+        if self.world.size > 1:
+            self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
         self._targets = job.targets.begin(job.recipe, job.data, self.world, compiled=compiled)
         self.good = self._state()
 
@@ -106,12 +112,11 @@ class Trainer:
         position = self.schedule.at(self.step)
         before = self._enter(position)
         batch = self._batches.at(self.step)
-        with self.arithmetic(position.phase):
-            targets = self._targets.of(batch)
+        with self.world.arithmetic(position.phase.precision):
+            targets = self._targets(batch)
             loss, logits, erased = self._objective(batch.images, targets, self._threshold(position.phase))
-        correct = (logits.argmax(1) == batch.labels).float().mean()
-        shown = (loss.item(), correct.item(), 0.0 if erased is None else erased.item())
-        value, accuracy, share = self.world.means(shown)
+        sums = self.world.sums(figures(loss, logits, erased, batch.labels).tolist())
+        value, accuracy, share = (total / self.world.size for total in sums)
         self._check(value, position)
         self.good = before
         self._learn(loss)
@@ -137,14 +142,15 @@ class Trainer:
                 group["lr"] = rate
 
     def _fresh_optimizer(self) -> torch.optim.Optimizer:
-        settings, rate = self.job.recipe.optimizer, self.job.recipe.phases[0].lr_start
+        """Return an optimizer without a past; that of recorded steps is fused, and reads its rate on the device."""
+        settings, parameters = self.job.recipe.optimizer, self.network.parameters()
+        rate: float | Tensor = self.job.recipe.phases[0].lr_start
+        fused = self.recorded or None  # otherwise torch's own choice
+        if self.recorded:
+            rate = torch.tensor(rate, device=self.world.device)
         if isinstance(settings, Adam):
-            return torch.optim.Adam(self.network.parameters(), lr=rate)
-        return torch.optim.SGD(self.network.parameters(), lr=rate, momentum=settings.momentum)
-
-    def arithmetic(self, phase: Phase) -> torch.autocast:
-        """Return the context of a phase's arithmetic."""
-        return self.world.arithmetic(bfloat16=phase.precision == "bfloat16")
+            return torch.optim.Adam(parameters, lr=rate, fused=fused, capturable=self.recorded)
+        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, fused=fused)
 
     def _threshold(self, phase: Phase) -> float | None:
         """Return the restriction's lambda, or None for a step without it."""
@@ -166,8 +172,9 @@ class Trainer:
         constrain(self.network)
 
     def save(self, path: Path) -> None:
-        """Write the newest state that is known to be good, at once or not at all."""
-        self.good.write(path)
+        """Write, in the first process, the newest state that is known to be good, at once or not at all."""
+        if self.world.is_first:
+            self.good.write(path)
 
     def restore(self, path: Path) -> None:
         """Go on from a saved state; raises CheckpointError if it is damaged or belongs to another run."""
@@ -194,8 +201,9 @@ class Trainer:
         return State(self._identity, self.step, self.job.begin, tensors)
 
 
-def _shared_objective(objective: Objective, world: World, *, compiled: bool) -> nn.Module:
-    if compiled:
-        # The loss, not the network: what is measured and exported stays as it is, to the last bit.
-        objective.compile(dynamic=False)
-    return DistributedDataParallel(objective, broadcast_buffers=False) if world.size > 1 else objective
+def figures(loss: Tensor, logits: Tensor, erased: Tensor | None, labels: Tensor) -> Tensor:
+    """Return loss, accuracy and share erased of a batch, (3,), without waiting for them."""
+    with torch.no_grad():
+        correct = (logits.argmax(1) == labels).float().mean()
+        share = torch.zeros_like(correct) if erased is None else erased
+        return torch.stack([loss.detach(), correct, share])

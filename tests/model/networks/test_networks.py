@@ -24,7 +24,7 @@ from model.networks.adjust import binarize_weights, constrain
 from model.networks.brevitas import CheapConv2d as DenseConv2d
 from model.networks.brevitas import ResidualSum as BrevitasSum
 from model.networks.light import BinaryConv2d, CheapConv2d, ResidualSum
-from model.networks.quantizers import FUSION_WEIGHT, Formats, IntegerFormat
+from model.networks.quantizers import Formats, IntegerFormat
 
 MakeNetwork = Callable[..., Network]
 MakeImages = Callable[..., Tensor]
@@ -223,8 +223,8 @@ def test_brevitas_evaluation_leaves_the_weights_alone(make_network: MakeNetwork,
 @pytest.mark.parametrize(("groups", "kept", "first", "last"), [(4, 12, 3, 6), (4, 10, 3, 6), (2, 12, 0, 6)])
 def test_cheap_channel_order(groups: int, kept: int, first: int, last: int) -> None:
     """A grouped convolution's outputs first .. last read its input 1, in both kits, also where outputs are missing."""
-    light = CheapConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
-    dense = DenseConv2d(FUSION_WEIGHT, 4, 12, groups, kept)
+    light = CheapConv2d(Formats().fusion_weight, 4, 12, groups, kept)
+    dense = DenseConv2d(Formats().fusion_weight, 4, 12, groups, kept)
     dense.load_state_dict(light.state_dict())
     x = torch.zeros(1, 4, 5, 5)
     x[0, 1] = 1.0

@@ -8,10 +8,6 @@ import torch
 from torch import Tensor
 
 from model.networks.quantizers import (
-    BRANCH,
-    HEAD,
-    LINEAR_WEIGHT,
-    RESIDUAL,
     Formats,
     IntegerFormat,
     Quantize,
@@ -27,7 +23,13 @@ FORMATS = Formats()
 
 
 @pytest.mark.parametrize(
-    ("fmt", "lo", "hi"), [(RESIDUAL, -8, 7), (BRANCH, -16, 15), (HEAD, -128, 127), (LINEAR_WEIGHT, -127, 127)]
+    ("fmt", "lo", "hi"),
+    [
+        (FORMATS.residual, -8, 7),
+        (FORMATS.branch, -16, 15),
+        (FORMATS.head, -128, 127),
+        (FORMATS.linear_weight, -127, 127),
+    ],
 )
 def test_ranges(fmt: IntegerFormat, lo: int, hi: int) -> None:
     assert (fmt.lo, fmt.hi) == (lo, hi)
@@ -56,7 +58,7 @@ def test_sign_gradients(activation: type[torch.autograd.Function], weight: type[
     assert w.grad.tolist() == [0, 1, 1, 1, 0]
 
 
-@pytest.mark.parametrize("fmt", [RESIDUAL, HEAD, LINEAR_WEIGHT])
+@pytest.mark.parametrize("fmt", [FORMATS.residual, FORMATS.head, FORMATS.linear_weight])
 def test_quantize_is_round_and_clip(fmt: IntegerFormat) -> None:
     integers = torch.linspace(fmt.lo - 3, fmt.hi + 3, 1001)
     x = (integers * fmt.scale).requires_grad_()
@@ -84,7 +86,7 @@ def test_residual_add_clips_the_branch_first_and_the_sum_next() -> None:
 def test_a_share_of_the_gradient_passes_where_values_are_clipped() -> None:
     x = torch.tensor([-1.5, -1.0, 0.875, 0.9374, 0.9376], requires_grad=True)  # the range ends at 0.9375
     r = torch.zeros_like(x).requires_grad_()
-    results = [Quantize.apply(x, RESIDUAL, 0.25), ResidualAdd.apply(x, r, FORMATS, 0.25)]
+    results = [Quantize.apply(x, FORMATS.residual, 0.25), ResidualAdd.apply(x, r, FORMATS, 0.25)]
     for result in results:
         assert result.tolist() == [-1, -1, 0.875, 0.875, 0.875]
         (grad,) = torch.autograd.grad(result.sum(), x)
@@ -95,7 +97,7 @@ def test_a_share_of_the_gradient_passes_where_values_are_clipped() -> None:
 
 def test_floor_to_rounds_down_and_lets_the_gradient_through() -> None:
     x = torch.tensor([-0.01, 0.124, 0.125, -0.125], requires_grad=True)
-    found = floor_to(x, RESIDUAL)
+    found = floor_to(x, FORMATS.residual)
     assert found.tolist() == [-0.125, 0.0, 0.125, -0.125]
     found.sum().backward()
     assert x.grad is not None

@@ -258,9 +258,7 @@ def test_answers_to_all_shifts_are_those_to_the_views(tmp_path: Path, monkeypatc
     views = RECIPE.model_copy(update=update)
     shifts = views.model_copy(update={"teacher_sees": "shifts"})
     batch = make_batches(noise(), Schedule(shifts, 8), 0, World()).at(0)
-    of_views, of_shifts = (
-        Targets.of([teacher]).begin(recipe, noise(), World()).of(batch) for recipe in (views, shifts)
-    )
+    of_views, of_shifts = (Targets.of([teacher]).begin(recipe, noise(), World())(batch) for recipe in (views, shifts))
     torch.testing.assert_close(of_shifts, of_views, atol=1e-3, rtol=0)  # kept as float16
     assert (of_views[0] - of_views[1]).abs().max() > 0.01
 
