@@ -23,6 +23,8 @@ from hw.ops.wrapper import quoted
 WEIGHT_FILE = "weights.hex"
 RANDOM_ROM = 4.5
 """How many LUTs Yosys takes for a ROM of random bits and more than 32 words where one would do."""
+FEW_WORDS = ((1, 2, 4, 8, 16, 32), (-0.4, -0.09, 0.13, 0.57, 1.06, 2.1))
+"""Words of weights, and LUTs a lane that they add where they are constants of the LUTs that compare bits."""
 
 
 class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
@@ -125,10 +127,12 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
 
     def _weights(self) -> Cost:
         """The memory of the weights: "auto" leaves up to 128 words in LUTs."""
-        words, style = self.calc_wmem(), self.text("ram_style")
+        words, style, lanes = self.calc_wmem(), self.text("ram_style"), self.number("PE") * self.number("SIMD")
         block = style == "block" or (style == "auto" and words > 128)
-        memory = rom(self.number("PE") * self.number("SIMD"), words, block=block)
-        return memory if words <= LUT_RAM_DEPTH // 2 else Cost(RANDOM_ROM * memory.lut, memory.bram36)
+        if not block and words <= LUT_RAM_DEPTH // 2:
+            return Cost(lut=lanes * float(np.interp(words, *FEW_WORDS)))
+        memory = rom(lanes, words, block=block)
+        return Cost(RANDOM_ROM * memory.lut, memory.bram36)
 
     @override
     @staticmethod

@@ -13,10 +13,12 @@ from hw.rtl import sources
 from hw.rtlsim.compile import build
 from hw.streams.sim import Simulation, SimulationError
 from tests.hw.rtl import (
+    test_binary_window,
     test_channel_complement,
     test_channel_pad,
     test_global_acc_pool,
     test_label_select,
+    test_residual_join,
     test_stream_add,
     test_stream_concat,
     test_stream_duplicate,
@@ -63,6 +65,21 @@ PLANTS = {
         "stream_add", test_stream_add.CASES[0], "stream_add",
         "assign in0_V_TREADY = in1_V_TVALID && ready;", "assign in0_V_TREADY = ready;",
         "a beat is taken without the other of its pair",
+    ),
+    "half a pair at a join": Plant(
+        "residual_join", test_residual_join.CASES[0], "residual_join",
+        "assign in1_V_TREADY = in0_V_TVALID && enable;", "assign in1_V_TREADY = enable;",
+        "a beat is taken without the other of its pair",
+    ),
+    "a step too many": Plant(
+        "binary_window", test_binary_window.CASES[0], "binary_window",
+        "assign last_col = col_q == ColBits'(Cols - 1);", "assign last_col = col_q == ColBits'(Cols);",
+        "a step beyond the picture and its padding",
+    ),
+    "a window overwritten": Plant(
+        "binary_window", test_binary_window.CASES[0], "binary_window",
+        "assign go           = !made_q || free;", "assign go           = 1'b1;",
+        "beat lost|output beat before|beat changed",
     ),
     "overwritten": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
@@ -139,6 +156,8 @@ def test_an_assertion_stops_it(
     monkeypatch.chdir(tmp_path)
     for number, fold in enumerate(test_xnor_mvu.FOLDS):
         Path(f"weights_{number}.hex").write_text(test_xnor_mvu.rom_lines(fold))
+    for number in range(len(test_residual_join.SHAPES)):
+        Path(f"rows_{number}.hex").write_text(test_residual_join.rom_lines(number))
     plant = PLANTS[name]
     with pytest.raises(SimulationError, match=plant.message):
         run_stalled(planted(plant), [plant.case], 0)
