@@ -3,15 +3,15 @@
 // Windows of a picture of bits, each in one beat, with the padding around it.
 //
 // Input      : Height x Width pixels of Channels bits, a pixel a beat.
-// Output     : OutHeight x OutWidth beats of the Kernel x Kernel pixels of a window, row by row: the pixel
-//              at row ky and column kx of the window at bit (ky * Kernel + kx) * Channels. The first
-//              window begins Padding rows and columns outside; what is outside the picture is 0, which
-//              stands for -1.
-// Cycles     : a step a cycle: Width steps a row, and one more for each column on the right that a window
-//              reads outside; as many rows as the picture has, and one more for each below it that a
-//              window reads. Steps go on while a window waits, until the next one is made.
+// Output     : OutHeight x OutWidth beats of the Kernel x Kernel pixels of a window, row by row:
+//              the pixel of row ky and column kx of it at bit (ky * Kernel + kx) * Channels.
+//              The first window begins Padding rows and columns outside the picture, where all is
+//              0, which stands for -1.
+// Cycles     : a step a cycle: Width steps a row, and one more for each column on the right that a
+//              window reads outside; as many rows as the picture has, and one more for each below
+//              that a window reads. Steps go on while a window waits, until the next one is made.
 // Overlap    : where the windows read one row below the picture, the first row of the next frame is
-//              taken in meanwhile, as far as it is there; so frames follow each other without a gap.
+//              taken in meanwhile, as far as it is there; frames follow each other without a gap.
 // Latency    : 2 cycles from the last pixel of a window (or its last step) to the window.
 // Memory     : Kernel - 1 rows in LUT RAM, the window being made, and the one that is offered.
 
@@ -73,7 +73,8 @@ module binary_window #(
   assign of_frame   = in_row && row_q < RowBits'(Height);
   assign emit     = whole(32'(col_q)) && whole(32'(row_q));
 
-  logic made_q, free, go, step;  // made_q: a window is made, and goes where the one before it has left
+  // made_q: a window is made, and goes where the one before it has left.
+  logic made_q, free, go, step;
   assign go           = !made_q || free;
   assign step         = go && (in0_V_TVALID || !of_frame);
   assign in0_V_TREADY = go && (of_frame || early_slot);

@@ -8,12 +8,12 @@
 //
 // Folding    : PE channels a beat on every stream; factor and offset are of the channel.
 // Throughput : one beat a cycle; a pair of beats enters when both inputs have one.
-// Latency    : 5 cycles. The product, the offset with the residual, and their sum are the registers of
-//              a DSP block. Each output takes a beat when it likes; the cell stops until both have; what nobody
-//              reads is tied ready.
+// Latency    : 5 cycles. The product, the offset with the residual, and their sum are the registers
+//              of a DSP block. Each output takes a beat when it likes; the cell stops until both
+//              have; what nobody reads is tied ready.
 // Bit order  : element 0 in the lowest bits. in0 is unsigned, in1 and out0 are signed.
-// Constants  : $readmemh of InitFile, one word a beat of a pixel, of PE times {offset, factor}: element
-//              0 and the factor (unsigned) in the lowest bits, the offset signed.
+// Constants  : $readmemh of InitFile, one word a beat of a pixel, of PE times {offset, factor}:
+//              element 0 and the factor (unsigned) in the lowest bits, the offset signed.
 
 `default_nettype none
 

@@ -4,9 +4,9 @@
 // positions in which an MW-bit vector agrees with a row of the weights.
 //
 // Folding    : in0 takes SF = MW / SIMD beats of SIMD bits a vector, out0 gives NF = MH / PE beats
-//              of PE counts of AccWidth bits. The vector is stored once and replayed NF times. There is
-//              no store with NF = 1, nor with SF = 1: a whole vector is taken when it is read for the
-//              last time.
+//              of PE counts of AccWidth bits. The vector is stored once and replayed NF times.
+//              There is no store with NF = 1, nor with SF = 1: a whole vector is taken when it is
+//              read for the last time.
 // Throughput : a vector every SF * NF cycles, back to back; the next is taken in meanwhile.
 // Latency    : from the last input beat of a vector to its first output beat, both unstalled and
 //              the unit idle: popcount_pkg::xnor_latency(SIMD) + 2 cycles, + 1 if SF > 1

@@ -45,7 +45,7 @@ def test_every_graph_gives_the_logits_of_brevitas(name: str, tmp_path: Path) -> 
     )
     parent, partition = convert(streamlined)
     assert outside_partition(parent) == ["Transpose", "Mul"]
-    assert {node.domain for node in partition.graph.node} == {GENERIC_DOMAIN}
+    assert all(node.domain.startswith(GENERIC_DOMAIN) for node in partition.graph.node)
     (mul,) = parent.get_nodes_by_op_type("Mul")
     for model in (partition, specialise(partition, PART)):
         assert np.array_equal(execute(model, images) * parent.get_initializer(mul.input[1]), exported.logits)

@@ -78,7 +78,7 @@ def test_partition_gives_the_golden_integers(exported: Export, converted: Conver
 def test_only_the_transpose_and_the_scale_stay_outside(converted: Converted) -> None:
     parent, partition = converted
     assert outside_partition(parent) == ["Transpose", "Mul"]
-    assert {node.domain for node in partition.graph.node} == {GENERIC_DOMAIN}
+    assert all(node.domain.startswith(GENERIC_DOMAIN) for node in partition.graph.node)
     assert partition.get_tensor_datatype(partition.graph.input[0].name) == DataType["UINT8"]
 
 
