@@ -32,6 +32,8 @@ class Graph(Strict):
     nodes: int = Field(ge=0)
     hls_nodes: int = Field(ge=0)
     outside_partition: tuple[str, ...]
+    joins_fused: int = Field(ge=0)
+    joins_apart: int = Field(ge=0)
 
 
 class Verification(Strict):

@@ -45,6 +45,8 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
             nodes=len(nodes),
             hls_nodes=sum(node.op.endswith("_hls") for node in nodes),
             outside_partition=context.result(Converted).outside,
+            joins_fused=sum(node.op == "ResidualJoin_rtl" for node in nodes),
+            joins_apart=sum(node.op == "StreamAdd_rtl" for node in nodes),
         ),
         verification=tuple(row for result in context.results.values() for row in result.verification),
         accuracy=context.result(Verified).accuracy,

@@ -56,6 +56,7 @@ def test_every_rung_is_exact(summary: dict[str, Any]) -> None:
 def test_design_is_all_rtl_fast_enough_and_fits(summary: dict[str, Any]) -> None:
     assert summary["graph"]["hls_nodes"] == 0
     assert summary["graph"]["outside_partition"] == ["Transpose", "Mul"]
+    assert (summary["graph"]["joins_fused"], summary["graph"]["joins_apart"]) == (6, 0)
     assert summary["performance"]["fps"] >= 5000
     assert summary["performance"]["interval_cycles"] <= 20000
     assert summary["resources"]["fits"] is True

@@ -13,7 +13,13 @@ EXAMPLE: dict[str, Any] = {
     "clock_mhz": 100,
     "network": "tiny",
     "checkpoint": {"sha256": "0123" * 16, "dataset": "digits", "images": 360, "top1": 0.9556},
-    "graph": {"nodes": 9, "hls_nodes": 0, "outside_partition": ["Transpose", "Mul"]},
+    "graph": {
+        "nodes": 9,
+        "hls_nodes": 0,
+        "outside_partition": ["Transpose", "Mul"],
+        "joins_fused": 6,
+        "joins_apart": 0,
+    },
     "verification": [
         {"stage": "streamline", "engine": "python", "images": 4, "mismatches": 0, "seconds": 1.25},
         {"stage": "stitched", "engine": "rtlsim", "images": 3, "mismatches": 2, "seconds": 9.5},

@@ -17,7 +17,8 @@ DOC = Path(__file__).parents[3] / "docs" / "summary.md"
 ISSUE = {  # the keys that were asked for, written down apart from the model
     "board", "part", "clock_mhz", "network", "checkpoint", "checkpoint.sha256", "checkpoint.dataset",
     "checkpoint.images", "checkpoint.top1", "graph", "graph.nodes", "graph.hls_nodes",
-    "graph.outside_partition", "verification", "verification[].stage", "verification[].engine",
+    "graph.outside_partition", "graph.joins_fused", "graph.joins_apart",
+    "verification", "verification[].stage", "verification[].engine",
     "verification[].images", "verification[].mismatches", "verification[].seconds", "verification[].reason",
     "accuracy", "accuracy.dataset", "accuracy.images", "accuracy.top1", "accuracy.engine", "accuracy.confusion",
     "accuracy.classes", "accuracy.classes[].images", "accuracy.classes[].recall", "accuracy.classes[].precision",
