@@ -32,14 +32,18 @@ def print_boards(console: Console, builds: Path) -> None:
 
 
 def verdict(board: Board, network: str, reports: Sequence[Summary]) -> str:
-    """What synthesis says about a network on a board: of a build for the board, or for one of the same family."""
+    """What synthesis says about a network on a board: of a build for the board, or for one of the same family.
+
+    The share is that of the design with the board's shell and DMAs.
+    """
     found = [report for report in reports if report.network == network and report.resources.tool]
     own = [report for report in found if report.board == board.name]
     kin = [report for report in found if _family(report) == board.family]
     if not own and not kin:
         return "not built for this family"
     report = (own or sorted(kin, key=lambda other: (other.resources.lut or 0, other.board)))[0]
-    shares = {name: getattr(report.resources, name) / max(getattr(board.resources, name), 1) for name in COUNTED}
+    used = {name: getattr(report.resources, name) + getattr(board.allowance, name) for name in COUNTED}
+    shares = {name: used[name] / max(getattr(board.resources, name), 1) for name in COUNTED}
     tightest = max(shares, key=lambda name: shares[name])
     word = "fits" if shares[tightest] <= 1 else "does not fit"
     origin = "" if own else f", as built for {report.board}"
