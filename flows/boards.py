@@ -20,8 +20,11 @@ def print_boards(console: Console, builds: Path) -> None:
     rows = [("board", "part", "MHz", "frames/s", "LUT", "FF", "BRAM36", "DSP", "URAM", "shell", "memory", *networks)]
     for board in available():
         have = board.resources
-        numbers = (board.clock_mhz, board.target_fps, have.lut, have.ff, have.bram36, have.dsp, have.uram)
-        facts = (board.name, board.part, *(f"{number:.10g}" for number in numbers), board.shell, board.memory)
+        targets = [f"{name} {rate:.10g}" for name, rate in board.targets.items()]
+        rates = ", ".join([f"{board.target_fps:.10g}", *targets])
+        numbers = (have.lut, have.ff, have.bram36, have.dsp, have.uram)
+        device = (board.name, board.part, f"{board.clock_mhz:.10g}", rates, *map(str, numbers))
+        facts = (*device, board.shell, board.memory)
         rows.append((*facts, *(verdict(board, network, reports) for network in networks)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # plain lines, to be searched and cut

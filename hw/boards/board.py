@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -60,6 +60,7 @@ class Board(BaseModel):
     memory: str = Field(min_length=1, description="of the board, where the DMAs' buffers lie")
     clock_mhz: float = Field(gt=0, le=1000, description="clock unless the user asks for another, MHz")
     target_fps: float = Field(gt=0, description="frames a second to fold for unless the user asks for others")
+    targets: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="the same for single networks, by name")
     axi_width_bits: Literal[32, 64, 128, 256, 512] = Field(description="width of the memory port")
     resources: DeviceResources
     allowance: Allowance = Allowance()
@@ -76,6 +77,10 @@ class Board(BaseModel):
         if short:
             raise ValueError(f"the allowance is larger than the resources in {', '.join(short)}")
         return self
+
+    def target(self, network: str) -> float:
+        """Frames a second to fold a network for unless the user asks for others."""
+        return self.targets.get(network, self.target_fps)
 
     @property
     def left(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ from finn.util.platforms import platforms
 
 from flows.config import BuildConfig
 from hw.boards import board as boards
+from model.networks.registry import NETWORKS
 
 GOOD = {
     "name": "some-board",
@@ -111,6 +112,16 @@ def test_unknown_board_without_close_names_lists_all() -> None:
         boards.load("???")
 
 
+def test_a_target_belongs_to_network_and_board(tmp_path: Path) -> None:
+    board = boards.read(write(tmp_path, targets={"tiny": 7}))
+    assert (board.target("tiny"), board.target("resnet20")) == (7, 10000)
+
+
+@pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
+def test_targets_are_of_networks_that_there_are(board: boards.Board) -> None:
+    assert set(board.targets) <= set(NETWORKS)
+
+
 def test_good_file(tmp_path: Path) -> None:
     assert boards.read(write(tmp_path)).name == "some-board"
 
@@ -123,6 +134,7 @@ def test_good_file(tmp_path: Path) -> None:
         ({"family": "xc6"}, "family"),
         ({"shell": "alveo"}, "file"),
         ({"vitis_platform": "xilinx_u250"}, "file"),
+        ({"targets": {"tiny": 0}}, "targets.tiny"),
         ({"allowance": {"lut": 11}}, "file"),
         ({"allowance": {"lut": -1}}, "allowance.lut"),
         ({"allowance": {"uram": 1}}, "allowance.uram"),
