@@ -20,8 +20,11 @@ def print_boards(console: Console, builds: Path) -> None:
     rows = [("board", "part", "MHz", "frames/s", "LUT", "FF", "BRAM36", "DSP", "URAM", "shell", "memory", *networks)]
     for board in available():
         have = board.resources
-        numbers = (board.clock_mhz, board.target_fps, have.lut, have.ff, have.bram36, have.dsp, have.uram)
-        facts = (board.name, board.part, *(f"{number:.10g}" for number in numbers), board.shell, board.memory)
+        targets = [f"{name} {rate:.10g}" for name, rate in board.targets.items()]
+        rates = ", ".join([f"{board.target_fps:.10g}", *targets])
+        numbers = (have.lut, have.ff, have.bram36, have.dsp, have.uram)
+        device = (board.name, board.part, f"{board.clock_mhz:.10g}", rates, *map(str, numbers))
+        facts = (*device, board.shell, board.memory)
         rows.append((*facts, *(verdict(board, network, reports) for network in networks)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:  # plain lines, to be searched and cut
@@ -32,14 +35,18 @@ def print_boards(console: Console, builds: Path) -> None:
 
 
 def verdict(board: Board, network: str, reports: Sequence[Summary]) -> str:
-    """What synthesis says about a network on a board: of a build for the board, or for one of the same family."""
+    """What synthesis says about a network on a board: of a build for the board, or for one of the same family.
+
+    The share is that of the design with the board's shell and DMAs.
+    """
     found = [report for report in reports if report.network == network and report.resources.tool]
     own = [report for report in found if report.board == board.name]
     kin = [report for report in found if _family(report) == board.family]
     if not own and not kin:
         return "not built for this family"
     report = (own or sorted(kin, key=lambda other: (other.resources.lut or 0, other.board)))[0]
-    shares = {name: getattr(report.resources, name) / max(getattr(board.resources, name), 1) for name in COUNTED}
+    used = {name: getattr(report.resources, name) + getattr(board.allowance, name) for name in COUNTED}
+    shares = {name: used[name] / max(getattr(board.resources, name), 1) for name in COUNTED}
     tightest = max(shares, key=lambda name: shares[name])
     word = "fits" if shares[tightest] <= 1 else "does not fit"
     origin = "" if own else f", as built for {report.board}"

@@ -50,7 +50,7 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     frames: Annotated[int | None, typer.Option(help="Frames back to back in the whole-design simulation.")] = None,
     verify: Annotated[str | None, typer.Option(help="Rungs that run: python,cppsim,rtlsim, and cppsim-hls.")] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Data set; default: IR2NET_DATA.")] = None,
-    share: Annotated[float | None, typer.Option(help="Share of the board's LUTs that the folding may use.")] = None,
+    share: Annotated[float | None, typer.Option(help="Share of the LUTs left by shell and DMAs to fold into.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
     label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
     bitfile: Annotated[bool | None, typer.Option("--bitfile", help="Make the bitfile; takes Vivado.")] = None,

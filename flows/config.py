@@ -26,7 +26,7 @@ class BuildConfig(BaseModel):
     board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
     target_fps: float | None = Field(None, gt=0, description="frames per second to fold for; default: the board's")
     clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
-    share: float = Field(0.8, gt=0, le=1, description="share of the board's LUT that the folding may use")
+    share: float = Field(0.8, gt=0, le=1, description="of the LUTs that shell and DMAs leave, for the folding")
     folding: dict[str, dict[str, PositiveInt]] = Field({}, description="node name -> {PE: n, SIMD: n}, not ours")
     label_select: bool = Field(False, description="top-1 on the device instead of the logits")
     images: int = Field(4, ge=1, le=10000, description="images compared on every graph")

@@ -121,7 +121,7 @@ class Context:
 
     def target_cycles(self) -> int:
         """Clock cycles that a frame may take; raises UserError where the frame rate leaves none."""
-        target_fps = self.config.target_fps or self.board.target_fps
+        target_fps = self.config.target_fps or self.board.target(self.config.network)
         cycles = int(self.clock_mhz * 1e6 / target_fps)
         if cycles < 1:
             raise UserError(

@@ -102,12 +102,15 @@ def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}{unit}"
 
 
-def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, float | None]]:
-    """Name, taken, available and share of each resource."""
+def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, int, float | None]]:
+    """Name, taken, kept for shell and DMAs, available and taken share of each resource."""
     rows = []
     for name, available in summary.resources.available:
         taken = getattr(summary.resources, name)
-        rows.append((name.upper(), taken, available, None if taken is None or not available else taken / available))
+        kept = getattr(summary.resources.kept, name)
+        rows.append(
+            (name.upper(), taken, kept, available, taken / available if available and taken is not None else None)
+        )
     return rows
 
 

@@ -113,6 +113,15 @@ class Available(Strict):
 COUNTED = tuple(Available.model_fields)
 
 
+class Kept(Strict):
+    """What is kept of the device for shell and DMAs."""
+
+    lut: int = Field(ge=0)
+    ff: int = Field(ge=0)
+    bram36: int = Field(ge=0)
+    dsp: int = Field(ge=0)
+
+
 class ResourceUse(Strict):
     """What the design takes of the device."""
 
@@ -122,6 +131,7 @@ class ResourceUse(Strict):
     bram36: float | None = Field(ge=0)
     dsp: int | None = Field(ge=0)
     available: Available
+    kept: Kept
     fits: bool | None
 
 

@@ -11,7 +11,8 @@ def run(context: Context) -> StepResult:
     from hw.transforms.fold import Budget, FoldingError, fold
 
     config, board = context.config, context.board
-    budget = Budget(lut=int(board.resources.lut * config.share), bram36=board.resources.bram36, dsp=board.resources.dsp)
+    left = board.left
+    budget = Budget(lut=int(left["lut"] * config.share), bram36=left["bram36"], dsp=left["dsp"])
     target = context.target_cycles()
     try:
         result = fold(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from flows.errors import UserError
 from flows.pipeline import Context, Step
-from flows.report.summary import COUNTED, Available, NodeResources, ResourceUse, StepResult
+from flows.report.summary import COUNTED, Available, Kept, NodeResources, ResourceUse, StepResult
 
 
 class Synthesised(StepResult):
@@ -29,16 +29,22 @@ def run(context: Context) -> Synthesised:
         progress=lambda done, total: context.status(f"{done}/{total} modules"),
     )
     total = Resources.total(nodes.values())
-    available = context.board.resources.model_dump(include=set(COUNTED))
-    excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in total.exceeding(available).items()]
+    board = context.board
+    excess = [f"{taken} {name.upper()} of {limit}" for name, (taken, limit) in total.exceeding(board.left).items()]
     if excess and not context.config.allow_overfit:
         raise UserError(
-            f"the design does not fit {context.board.name}: {', '.join(excess)}",
+            f"the design does not fit {board.name}: {', '.join(excess)} that its shell and DMAs leave",
             "lower --target-fps, choose a larger --board, or report it all the same with --allow-overfit",
         )
     used = {name: getattr(total, name) for name in COUNTED}
     return Synthesised(
-        resources=ResourceUse(tool=tool(), **used, available=Available(**available), fits=not excess),
+        resources=ResourceUse(
+            tool=tool(),
+            **used,
+            available=Available(**board.resources.model_dump(include=set(COUNTED))),
+            kept=Kept(**board.allowance.model_dump()),
+            fits=not excess,
+        ),
         nodes={name: NodeResources.model_validate(used, from_attributes=True) for name, used in nodes.items()},
     )
 

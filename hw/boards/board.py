@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -34,6 +34,17 @@ class DeviceResources(BaseModel):
     uram: int = Field(ge=0, description="UltraRAMs of 288 Kb")
 
 
+class Allowance(BaseModel):
+    """What shell and DMAs take of the device beside the accelerator; nothing where a board's file has no figure."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lut: int = Field(default=0, ge=0, description="six-input look-up tables")
+    ff: int = Field(default=0, ge=0, description="flip-flops")
+    bram36: int = Field(default=0, ge=0, description="block RAMs of 36 Kb")
+    dsp: int = Field(default=0, ge=0, description="DSP slices")
+
+
 class Board(BaseModel):
     """A board and its device."""
 
@@ -49,14 +60,32 @@ class Board(BaseModel):
     memory: str = Field(min_length=1, description="of the board, where the DMAs' buffers lie")
     clock_mhz: float = Field(gt=0, le=1000, description="clock unless the user asks for another, MHz")
     target_fps: float = Field(gt=0, description="frames a second to fold for unless the user asks for others")
+    targets: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="the same for single networks, by name")
     axi_width_bits: Literal[32, 64, 128, 256, 512] = Field(description="width of the memory port")
     resources: DeviceResources
+    allowance: Allowance = Allowance()
 
     @model_validator(mode="after")
     def _platform_of_the_shell(self) -> Board:
         if (self.vitis_platform is not None) != (self.shell == "alveo"):
             raise ValueError("vitis_platform belongs to the shell alveo, and to no other")
         return self
+
+    @model_validator(mode="after")
+    def _allowance_leaves_room(self) -> Board:
+        short = [name for name, left in self.left.items() if left < 0]
+        if short:
+            raise ValueError(f"the allowance is larger than the resources in {', '.join(short)}")
+        return self
+
+    def target(self, network: str) -> float:
+        """Frames a second to fold a network for unless the user asks for others."""
+        return self.targets.get(network, self.target_fps)
+
+    @property
+    def left(self) -> dict[str, int]:
+        """What shell and DMAs leave of the device to an accelerator, by the name of the resource."""
+        return {name: getattr(self.resources, name) - kept for name, kept in self.allowance}
 
     @property
     def clock_ns(self) -> float:

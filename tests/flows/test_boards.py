@@ -26,11 +26,12 @@ def report(board: str, network: str = "tiny", **used: Any) -> Summary:
 @pytest.mark.parametrize(
     ("board", "used", "text"),
     [
-        ("pynq-z2", {}, "fits: 50 % LUT"),
-        ("pynq-z1", {}, "fits: 50 % LUT, as built for pynq-z2"),
+        ("pynq-z2", {}, "fits: 62 % LUT"),
+        ("pynq-z1", {}, "fits: 62 % LUT, as built for pynq-z2"),
         ("pynq-z2", {"dsp": 220}, "fits: 100 % DSP"),
-        ("pynq-z2", {"bram36": 140.5}, "does not fit: 100 % BRAM36"),
-        ("pynq-z2", {"ff": 212800}, "does not fit: 200 % FF"),
+        ("pynq-z2", {"bram36": 138}, "fits: 100 % BRAM36"),
+        ("pynq-z2", {"bram36": 138.5}, "does not fit: 100 % BRAM36"),
+        ("pynq-z2", {"ff": 204000}, "does not fit: 200 % FF"),
         ("zcu104", {}, "not built for this family"),
     ],
 )
@@ -40,7 +41,7 @@ def test_verdicts(board: str, used: dict[str, Any], text: str) -> None:
 
 def test_the_boards_own_report_comes_first() -> None:
     both = [report("pynq-z1", lut=100, dsp=0), report("pynq-z2")]
-    assert verdict(load("pynq-z2"), "tiny", both) == "fits: 50 % LUT"
+    assert verdict(load("pynq-z2"), "tiny", both) == "fits: 62 % LUT"
     assert verdict(load("pynq-z2"), "resnet20", both) == "not built for this family"
 
 
@@ -62,7 +63,8 @@ def test_table(tmp_path: Path) -> None:
         row = next(line for line in text.splitlines() if line.startswith(f"{board.name} "))
         assert board.part in row
         assert str(board.resources.lut) in row
-    assert text.count("fits: 50 % LUT") == 2
+    assert text.count("fits: 62 % LUT") == 2
+    assert "10000, resnet20 10000" in text
 
 
 def test_command(tmp_path: Path) -> None:

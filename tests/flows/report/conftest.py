@@ -49,6 +49,7 @@ EXAMPLE: dict[str, Any] = {
         "bram36": 42.5,
         "dsp": 12,
         "available": {"lut": 53200, "ff": 106400, "bram36": 140, "dsp": 220},
+        "kept": {"lut": 6600, "ff": 8800, "bram36": 2, "dsp": 0},
         "fits": True,
     },
     "vivado": {

@@ -65,6 +65,16 @@ def test_figures_are_on_the_page(summary: Summary, nodes: list[NodeRow]) -> None
     assert "1 FIFOs and width converters are left out" in page
 
 
+def test_what_shell_and_dmas_take_is_on_the_page_and_counts(summary: Summary) -> None:
+    page = page_of(summary, [])
+    assert "6,600 LUT, 8,800 FF, 2 BRAM36, 0 DSP" in page
+    assert "width: 12.41%" in page  # of the LUTs
+    assert 'class="fill bad"' not in page
+    data = summary.model_dump(mode="json")
+    data["resources"] |= {"lut": 46601}  # less than the device has
+    assert page_of(Summary.model_validate(data), []).count('class="fill bad"') == 1
+
+
 def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
     data = summary.model_dump(mode="json")
     data["performance"] = dict.fromkeys(data["performance"])

@@ -25,11 +25,12 @@ ISSUE = {  # the keys that were asked for, written down apart from the model
     "performance",
     "performance.interval_cycles", "performance.latency_cycles", "performance.fps", "performance.bottleneck",
     "performance.fifo_bits", "resources", "resources.tool", "resources.lut", "resources.ff", "resources.bram36",
-    "resources.dsp", "resources.available", "resources.fits", "steps", "steps[].name", "steps[].status",
-    "steps[].seconds", "steps[].reason", "peak_memory_mb", "vivado", "vivado.tool", "vivado.wns_ns", "vivado.whs_ns",
+    "resources.dsp", "resources.available", "resources.kept", "resources.fits", "steps", "steps[].name",
+    "steps[].status", "steps[].seconds", "steps[].reason", "peak_memory_mb", "vivado", "vivado.tool",
+    "vivado.wns_ns", "vivado.whs_ns",
     "vivado.wpws_ns", "vivado.met", "vivado.lut", "vivado.ff", "vivado.bram36", "vivado.dsp", "vivado.uram",
 }  # fmt: skip
-AVAILABLE = {f"resources.available.{name}" for name in ("lut", "ff", "bram36", "dsp")}
+AVAILABLE = {f"resources.{of}.{name}" for of in ("available", "kept") for name in ("lut", "ff", "bram36", "dsp")}
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:

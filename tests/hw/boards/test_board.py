@@ -8,7 +8,9 @@ import yaml
 from finn.util.basic import alveo_default_platform, alveo_part_map, pynq_native_port_width, pynq_part_map
 from finn.util.platforms import platforms
 
+from flows.config import BuildConfig
 from hw.boards import board as boards
+from model.networks.registry import NETWORKS
 
 GOOD = {
     "name": "some-board",
@@ -70,6 +72,31 @@ def test_resources_are_about_those_that_finn_plans_with(name: str) -> None:
 
 
 @pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
+def test_shell_and_dmas_and_the_default_share_of_the_rest_are_85_percent_of_the_luts_at_most(
+    board: boards.Board,
+) -> None:
+    assert board.allowance.lut > 6000 and board.allowance.ff > 8000 and board.allowance.bram36 >= 2
+    assert board.left["lut"] + board.allowance.lut == board.resources.lut
+    share = BuildConfig.model_fields["share"].default
+    assert board.allowance.lut + share * board.left["lut"] <= 0.85 * board.resources.lut
+
+
+@pytest.mark.parametrize("name", ALVEO)
+def test_the_allowance_of_a_card_is_what_finn_leaves_out_and_two_dmas(name: str) -> None:
+    board = boards.load(name)
+    lut, ff, bram18, _, dsp = (
+        sum(column) for column in zip(*platforms[board.platform]().compute_resources, strict=True)
+    )
+    left = board.left
+    assert (lut - left["lut"], ff - left["ff"], bram18 // 2 - left["bram36"], dsp - left["dsp"]) == (
+        10000,
+        15000,
+        16,
+        0,
+    )
+
+
+@pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
 def test_the_clock_divides_as_finn_writes_it_into_its_script(board: boards.Board) -> None:
     assert int(1 / (board.clock_ns * 0.001)) == board.clock_mhz
 
@@ -85,6 +112,16 @@ def test_unknown_board_without_close_names_lists_all() -> None:
         boards.load("???")
 
 
+def test_a_target_belongs_to_network_and_board(tmp_path: Path) -> None:
+    board = boards.read(write(tmp_path, targets={"tiny": 7}))
+    assert (board.target("tiny"), board.target("resnet20")) == (7, 10000)
+
+
+@pytest.mark.parametrize("board", boards.available(), ids=lambda board: board.name)
+def test_targets_are_of_networks_that_there_are(board: boards.Board) -> None:
+    assert set(board.targets) <= set(NETWORKS)
+
+
 def test_good_file(tmp_path: Path) -> None:
     assert boards.read(write(tmp_path)).name == "some-board"
 
@@ -97,6 +134,10 @@ def test_good_file(tmp_path: Path) -> None:
         ({"family": "xc6"}, "family"),
         ({"shell": "alveo"}, "file"),
         ({"vitis_platform": "xilinx_u250"}, "file"),
+        ({"targets": {"tiny": 0}}, "targets.tiny"),
+        ({"allowance": {"lut": 11}}, "file"),
+        ({"allowance": {"lut": -1}}, "allowance.lut"),
+        ({"allowance": {"uram": 1}}, "allowance.uram"),
         ({"axi_width_bits": 48}, "axi_width_bits"),
         ({"resources": {"lut": 10, "ff": 20, "bram36": 1, "dsp": 1}}, "resources.uram"),
         (
