@@ -23,7 +23,7 @@ from hw.ops.wrapper import quoted
 WEIGHT_FILE = "weights.hex"
 RANDOM_ROM = 4.5
 """How many LUTs Yosys takes for a ROM of random bits and more than 32 words where one would do."""
-FEW_WORDS = ((1, 2, 4, 8, 16, 32), (-0.4, -0.09, 0.13, 0.57, 1.06, 2.1))
+FEW_WORDS = ((1, 2, 4, 8, 16, 32), (-0.4, -0.16, 0.03, 0.25, 1.1, 2.1))
 """Words of weights, and LUTs a lane that they add where they are constants of the LUTs that compare bits."""
 
 

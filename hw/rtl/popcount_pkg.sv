@@ -19,6 +19,11 @@ package popcount_pkg;
     return (n + 2) / 3;
   endfunction
 
+  // Of a number below n: at least one.
+  function automatic int unsigned bits(int unsigned n);
+    return (n > 1) ? $clog2(n) : 1;
+  endfunction
+
   // Of popcount_chain #(n): 1 for n <= 12, else 2.
   function automatic int unsigned chain_latency(int unsigned n);
     return (n + StageBits - 1) / StageBits;

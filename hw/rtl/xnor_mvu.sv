@@ -8,7 +8,8 @@
 //             beat, and one more for the accumulator where SF > 1. It stays for one such cycle.
 //             soon_o: valid_o will be set after the next cycle with en_i.
 // parities_i: of the groups of acts_i (popcount_xnor), so that all PE share them.
-// Bit order : weights_i[pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
+// Words     : weights_i holds so many words of constants, and word_i says which one counts.
+// Bit order : weights_i[word][pe*SIMD+simd], counts_o[pe*AccWidth+:AccWidth].
 
 `default_nettype none
 
@@ -16,6 +17,7 @@ module xnor_mvu #(
   parameter int unsigned PE       = 2,
   parameter int unsigned SIMD     = 64,
   parameter int unsigned SF       = 9,
+  parameter int unsigned Words    = 1,
   parameter int unsigned AccWidth = $clog2(SF * SIMD + 1)
 ) (
   input  wire                                   clk_i,
@@ -26,7 +28,8 @@ module xnor_mvu #(
   input  wire                                   last_i,
   input  wire  [SIMD-1:0]                       acts_i,
   input  wire  [popcount_pkg::groups(SIMD)-1:0] parities_i,
-  input  wire  [PE*SIMD-1:0]                    weights_i,
+  input  wire  [Words-1:0][PE*SIMD-1:0]         weights_i,
+  input  wire  [popcount_pkg::bits(Words)-1:0]  word_i,
   output logic                                  soon_o,
   output logic                                  valid_o,
   output logic [PE*AccWidth-1:0]                counts_o
@@ -68,13 +71,18 @@ module xnor_mvu #(
   logic [PE-1:0][CountWidth-1:0] count;
   for (genvar p = 0; p < PE; p += Abreast) begin : gen_abreast
     localparam int unsigned Lanes = (PE - p < Abreast) ? PE - p : Abreast;
-    logic [Lanes-1:0][Stride-1:0] counts;
-    popcount_xnor #(.N(SIMD), .Lanes(Lanes), .Stride(Stride)) i_popcount (
+    logic [Lanes-1:0][Stride-1:0]     counts;
+    logic [Words-1:0][Lanes*SIMD-1:0] weights;
+    for (genvar w = 0; w < Words; w++) begin : gen_word
+      assign weights[w] = weights_i[w][p*SIMD+:Lanes*SIMD];
+    end
+    popcount_xnor #(.N(SIMD), .Lanes(Lanes), .Stride(Stride), .Words(Words)) i_popcount (
       .clk_i,
       .en_i,
       .a_i        (acts_i),
       .a_parity_i (parities_i),
-      .b_i        (weights_i[p*SIMD+:Lanes*SIMD]),
+      .b_i        (weights),
+      .word_i,
       .count_o    (counts)
     );
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane

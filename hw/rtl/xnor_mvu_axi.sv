@@ -165,7 +165,6 @@ module xnor_mvu_axi #(
 
   (* ram_style = RamStyle *)
   logic [PE*SIMD-1:0] rom [Depth];
-  logic [PE*SIMD-1:0] weights;
   logic [SIMD-1:0]    acts_q;
   logic               valid_q, first_q, last_q;
 
@@ -173,16 +172,24 @@ module xnor_mvu_axi #(
     initial $readmemh(InitFile, rom);
   end
 
-  if (Depth <= 16 && Style != 88'("block")) begin : gen_constants
-    // Few words are no memory: the LUTs that compare bits take the address in place of a weight.
-    logic [AddrWidth-1:0] read_q;
-    assign weights = rom[read_q];
+  // Few words are no memory: the LUTs that compare bits take their number in place of weights.
+  localparam bit          Constants = Depth <= 16 && Style != 88'("block");
+  localparam int unsigned Words     = Constants ? Depth : 1;
+  localparam int unsigned WordBits  = popcount_pkg::bits(Words);
+  logic [Words-1:0][PE*SIMD-1:0] weights;
+  logic [WordBits-1:0]           word_q;
+
+  if (Constants) begin : gen_constants
+    for (genvar w = 0; w < Words; w++) begin : gen_word
+      assign weights[w] = rom[w];
+    end
     always_ff @(posedge ap_clk) begin
-      if (enable) read_q <= address_q;
+      if (enable) word_q <= address_q;
     end
   end else begin : gen_memory
     logic [PE*SIMD-1:0] weights_q;
     assign weights = weights_q;
+    assign word_q  = '0;
     always_ff @(posedge ap_clk) begin
       if (enable) weights_q <= rom[address_q];
     end
@@ -203,7 +210,7 @@ module xnor_mvu_axi #(
 
   logic                core_soon, core_valid;
   logic [OutWidth-1:0] core_counts;
-  xnor_mvu #(.PE(PE), .SIMD(SIMD), .SF(SF), .AccWidth(AccWidth)) i_core (
+  xnor_mvu #(.PE(PE), .SIMD(SIMD), .SF(SF), .Words(Words), .AccWidth(AccWidth)) i_core (
     .clk_i      (ap_clk),
     .rst_ni     (ap_rst_n),
     .en_i       (enable),
@@ -213,6 +220,7 @@ module xnor_mvu_axi #(
     .acts_i     (acts_q),
     .parities_i (parities_q),
     .weights_i  (weights),
+    .word_i     (word_q),
     .soon_o     (core_soon),
     .valid_o    (core_valid),
     .counts_o   (core_counts)
