@@ -50,8 +50,12 @@ def _run(accelerator: Accelerator, options: argparse.Namespace) -> int:
     if options.validate:
         return 0 if accelerator.validate() else 1
     if options.throughput:
-        for name, value in accelerator.throughput_test().items():
+        result = accelerator.throughput_test()
+        for name, value in result.items():
             print(f"{name:<40} {value:.6g}")
+        if "host_per_batch[ms]" in result:
+            host, device = result["host_per_batch[ms]"], result["accelerator_per_batch[ms]"]
+            print("the {} binds".format("host" if host > device else "accelerator"))
         return 0
     height, width, channels = accelerator.ishape_normal()[1:]
     pictures = np.stack([image.read(path, (channels, height, width)) for path in options.classify])

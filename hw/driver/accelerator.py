@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Any, Iterator, Sequence
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     Array = npt.NDArray[Any]
 
 PACKAGE = Path(__file__).resolve().parent.parent
+STREAMED_BATCHES = 4
+"""Batches of the throughput test's stream: the first fills it, the others run while the host works."""
 
 
 class Accelerator:
@@ -65,6 +68,10 @@ class Accelerator:
         self.timeout_s = timeout_s
         self.ibuf_packed_device: list[Any] = []
         self.obuf_packed_device: list[Any] = []
+        # FINN's buffers, and a second set that is filled while the first one's run is under way
+        self._sets: list[tuple[list[Any], list[Any]]] = [(self.ibuf_packed_device, self.obuf_packed_device), ([], [])]
+        self._images: list[Any] = []
+        self._waited_s = 0.0
         self._lock = threading.Lock()
         self._running = False
         self._stuck: DeviceError | None = None
@@ -160,10 +167,11 @@ class Accelerator:
             self._batch_size = int(value)
             self._free()
             try:
-                for ind in range(self.num_inputs):
-                    self.ibuf_packed_device.append(self._allocate(self.idma[ind].name, self.ishape_packed(ind)))
-                for ind in range(self.num_outputs):
-                    self.obuf_packed_device.append(self._allocate(self.odma[ind].name, self.oshape_packed(ind)))
+                for inputs, outputs in self._sets:
+                    for ind in range(self.num_inputs):
+                        inputs.append(self._allocate(self.idma[ind].name, self.ishape_packed(ind)))
+                    for ind in range(self.num_outputs):
+                        outputs.append(self._allocate(self.odma[ind].name, self.oshape_packed(ind)))
             except BaseException:
                 self._free()
                 raise
@@ -207,11 +215,13 @@ class Accelerator:
         if len(inputs) != self.num_inputs:
             raise InputError(f"{len(inputs)} arrays for {self.num_inputs} inputs")
         with self._alone():
-            for ind, values in enumerate(inputs):
-                self._write(self.fold_input(values, ind), ind)
-            self._start(self.batch_size)
+            buffers = zip(inputs, self.ibuf_packed_device)
+            sources = [
+                self._fill(buffer, self.fold_input(values, ind), ind) for ind, (values, buffer) in enumerate(buffers)
+            ]
+            self._start(self.batch_size, sources, self.obuf_packed_device)
             self._wait()
-            outputs = [self._read(self.batch_size, ind).copy() for ind in range(self.num_outputs)]
+            outputs = [self._read(buffer, self.batch_size, ind) for ind, buffer in enumerate(self.obuf_packed_device)]
         return outputs[0] if self.num_outputs == 1 else outputs
 
     def execute_on_buffers(self, asynch: bool = False, batch_size: int | None = None) -> None:
@@ -222,7 +232,7 @@ class Accelerator:
                 f"a run of {frames} images does not fit buffers for {self.batch_size}: set batch_size first"
             )
         with self._alone():
-            self._start(frames)
+            self._start(frames, self.ibuf_packed_device, self.obuf_packed_device)
             if not asynch:
                 self._wait()
 
@@ -254,17 +264,52 @@ class Accelerator:
         return flat.argmax(axis=1).astype(np.int64), flat.astype(np.float32) * np.float32(self.settings.scale)
 
     def run(self, images: Array) -> Array:
-        """The integers at the accelerator's output for images as `classify` takes them."""
+        """The integers at the accelerator's output for images as `classify` takes them.
+
+        While a batch runs, the next one is copied and the results of the last one are read.
+        """
         frames = np.moveaxis(self._check(images), 1, -1)
-        batches = []
+        batches = (frames[start : start + self.batch_size] for start in range(0, len(frames), self.batch_size))
+        results: list[Array] = []
+        running: tuple[Any, int] | None = None
         with self._alone():
-            for start in range(0, len(frames), self.batch_size):
-                batch = frames[start : start + self.batch_size]
-                self._write(batch, 0)
-                self._start(len(batch))
+            for batch, ((spare,), (target,)) in zip(batches, itertools.cycle(self._sets)):
+                with self._meanwhile():
+                    source = self._fill(spare, batch, 0)
+                if running is not None:
+                    self._wait()
+                self._start(len(batch), [source], [target])
+                if running is not None:
+                    with self._meanwhile():
+                        results.append(self._read(*running, 0))
+                running = target, len(batch)
+            if running is not None:
                 self._wait()
-                batches.append(self._read(len(batch), 0).copy())
-        return np.concatenate(batches) if batches else np.empty((0, *self.oshape_normal()[1:]), self.odt().dtype)
+                results.append(self._read(*running, 0))
+        return np.concatenate(results) if results else np.empty((0, *self.oshape_normal()[1:]), self.odt().dtype)
+
+    def allocate_images(self, count: int) -> Array:
+        """Memory of the device for images: what `classify` and `run` find there is not copied.
+
+        Args:
+            count: images that it holds; any number, whatever the batch size.
+
+        Returns:
+            uint8 (count, channels, height, width), to be filled; `close` frees it, do not use it after that.
+
+        Raises:
+            InputError: the count is no positive integer, or the accelerator takes no single input of 8-bit pixels.
+            DeviceError: no memory.
+        """
+        if not isinstance(count, (int, np.integer)) or count < 1:
+            raise InputError(f"count must be a positive integer, not {count!r}")
+        if self.num_inputs != 1 or not self._in_whole_bytes(0):
+            raise InputError("only images of 8-bit pixels, the one input, need no copy: give classify any array")
+        with self._alone(allocating=True):
+            buffer = self._allocate(self.idma[0].name, (int(count), *self.ishape_packed()[1:]))
+            self._images.append(buffer)
+        images: Array = np.moveaxis(np.asarray(buffer).reshape((int(count), *self.ishape_normal()[1:])), -1, 1)
+        return images
 
     def validate(self, golden: Path | str | None = None) -> bool:
         """Run the golden vectors and print EXACT, or the first integer that differs.
@@ -324,7 +369,23 @@ class Accelerator:
         timed(self.copy_input_data_to_device, timed(self.pack_input, timed(self.fold_input, values)))
         timed(self.copy_output_data_from_device, back)
         timed(self.unfold_output, timed(self.unpack_output, back))
+        if self.num_inputs == self.num_outputs == 1:
+            self._stream_test(values, result)
         return result
+
+    def _stream_test(self, values: Array, result: dict[str, Any]) -> None:
+        """What host and accelerator need for a batch in a stream of them: the slower one binds."""
+        images = np.ascontiguousarray(np.moveaxis(np.concatenate([values] * STREAMED_BATCHES), -1, 1))
+        self._waited_s = 0.0
+        began = time.perf_counter()
+        self.run(images)
+        took = time.perf_counter() - began
+        cycles = result.get("simulated_cycles")
+        result["streamed[images/s]"] = len(images) / took
+        result["host_per_batch[ms]"] = (took - self._waited_s) / STREAMED_BATCHES * 1e3
+        result["accelerator_per_batch[ms]"] = cycles / self.fclk_mhz * 1e-3 if cycles else result["runtime[ms]"]
+        if cycles:
+            result["waited_for_host[cycles]"] = sum(self.overlay.waits()[1 - STREAMED_BATCHES :])
 
     # Life time
 
@@ -338,6 +399,8 @@ class Accelerator:
                 self.overlay.download()  # or it would write into memory that is no longer ours
         finally:
             self._free()
+            while self._images:
+                self._images.pop().freebuffer()
             release = getattr(self.overlay, "free", None)
             if release is not None:
                 release()
@@ -383,7 +446,7 @@ class Accelerator:
         return buffer
 
     def _free(self) -> None:
-        for buffers in (self.ibuf_packed_device, self.obuf_packed_device):
+        for buffers in itertools.chain(*self._sets):
             while buffers:
                 buffers.pop().freebuffer()
 
@@ -423,38 +486,62 @@ class Accelerator:
             raise InputError(f"images must be integers ({self.idt().name}), not {images.dtype}: do not normalise them")
         return images
 
-    def _write(self, values: Array, ind: int) -> None:
-        """Values into an input's buffer: one copy where elements are whole bytes and fill their beats."""
-        buffer, datatype = self.ibuf_packed_device[ind], self._idt[ind]
+    def _in_whole_bytes(self, ind: int) -> bool:
+        """Whether an input's elements are bytes that fill their beats: a buffer then holds them as an array does."""
+        datatype = self._idt[ind]
+        whole = datatype.dtype == np.uint8 and datatype.bits == 8
+        return bool(whole and self.ishape_packed(ind) == self.ishape_folded(ind))
+
+    def _fill(self, buffer: Any, values: Array, ind: int) -> Any:
+        """Values to where an input's DMA reads them: the buffer, or where they lie in memory of the device already.
+
+        One copy at most where elements are whole bytes and fill their beats.
+        """
         target = np.asarray(buffer)[: len(values)]
-        folded = (len(values), *self.ishape_folded(ind)[1:])
-        if values.dtype == datatype.dtype == np.uint8 and target.shape == folded and datatype.bits == 8:
+        if values.dtype == np.uint8 and self._in_whole_bytes(ind):
+            place = dma.place(values)
+            if place is not None:
+                place.flush()
+                return place
             np.copyto(target.reshape(values.shape), values)
         else:
+            folded = (len(values), *self.ishape_folded(ind)[1:])
             self.pack_input(np.ascontiguousarray(values).reshape(folded), ind, target)
         buffer.flush()
+        return buffer
 
-    def _read(self, frames: int, ind: int) -> Array:
-        """The results of the last run; where elements are whole bytes, a view of the buffer."""
-        buffer = self.obuf_packed_device[ind]
+    def _read(self, buffer: Any, frames: int, ind: int) -> Array:
+        """The results of a run in its output's buffer, as an array of their own."""
         buffer.invalidate()
-        return self.unfold_output(self.unpack_output(np.asarray(buffer)[:frames], ind), ind)
+        return self.unfold_output(self.unpack_output(np.asarray(buffer)[:frames], ind), ind).copy()
 
-    def _start(self, frames: int) -> None:
+    @contextlib.contextmanager
+    def _meanwhile(self) -> Iterator[None]:
+        """What the host does while a run is under way: where it fails, the run is waited for, so that none is left."""
+        try:
+            yield
+        except BaseException:
+            if self._running:
+                self._wait()
+            raise
+
+    def _start(self, frames: int, sources: Sequence[Any], targets: Sequence[Any]) -> None:
         self._running = True  # also where a start fails half way: what was started is not known then
-        for output, buffer in zip(self.odma, self.obuf_packed_device):
+        for output, buffer in zip(self.odma, targets):
             output.start(buffer, frames)
-        for source, buffer in zip(self.idma, self.ibuf_packed_device):
+        for source, buffer in zip(self.idma, sources):
             source.start(buffer, frames)
 
     def _wait(self) -> None:
         if not self._running:
             raise BusyError("nothing is running: call execute_on_buffers(asynch=True) first")
+        began = time.perf_counter()
         try:
             dma.wait(self.odma, self.idma, self.timeout_s)
         except DeviceError as error:
             self._stuck = error
             raise
+        self._waited_s += time.perf_counter() - began
         self._running = False
 
 

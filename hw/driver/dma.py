@@ -5,15 +5,41 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any, Sequence
+from typing import TYPE_CHECKING, Any, Sequence
+
+import numpy as np
 
 from .errors import BusyError, DmaTimeoutError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 CONTROL, ADDRESS_LOW, ADDRESS_HIGH, FRAMES = 0x00, 0x10, 0x14, 0x1C
 START, DONE, IDLE = 0x1, 0x2, 0x4
 """Bits of CONTROL; DONE falls when it is read."""
 SPIN_S = 0.002
 """A frame takes less than that: polling longer than this would only heat the processor."""
+
+ALIGNMENT = 64
+"""Bytes of the widest beat that FINN's IODMA takes from memory: a transfer begins at a multiple."""
+
+
+def place(values: npt.NDArray[Any]) -> Any:
+    """The part of pynq's buffer in which an array lies, as bytes, so that a DMA can start there.
+
+    None where it lies in none, has gaps or another order, or begins between two beats: then it has to be copied.
+    """
+    owner = values
+    while isinstance(owner.base, np.ndarray):
+        owner = owner.base
+    address = getattr(owner, "device_address", None)
+    # an array that numpy made from a buffer, say a copy, says that it has an address but owns its memory
+    if address is None or owner.flags.owndata or not (values.flags.c_contiguous and owner.flags.c_contiguous):
+        return None
+    offset = values.__array_interface__["data"][0] - owner.__array_interface__["data"][0]
+    if (address + offset) % ALIGNMENT:
+        return None
+    return owner.reshape(-1).view(np.uint8)[offset : offset + values.nbytes]
 
 
 class ZynqDma:

@@ -107,6 +107,12 @@ class Overlay:
         """Clock cycles of the last run, where the engine counts them."""
         return self._engine.cycles
 
+    def waits(self) -> list[int]:
+        """Cycles that the accelerator waited for the host before each run but the first, as far as they are kept."""
+        reference = self._settings.reference_mhz
+        share = self._pynq.Clocks.fclk0_mhz / reference if reference else 1.0
+        return self._pynq.memory.log.waits(self._settings.clock_mhz * share * 1e6)
+
     def download(self) -> None:
         """Load the design again: everything that ran is gone."""
         self._dmas.stop()

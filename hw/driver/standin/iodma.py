@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dma import ADDRESS_HIGH, ADDRESS_LOW, CONTROL, DONE, FRAMES, IDLE, START, ZynqDma
+from ..dma import ADDRESS_HIGH, ADDRESS_LOW, ALIGNMENT, CONTROL, DONE, FRAMES, IDLE, START, ZynqDma
 from ..errors import DeviceError
 from .faults import Faults
 from .memory import Memory
@@ -49,6 +49,8 @@ class Iodma:
             return self._register(offset)
         self._dmas.check()
         status = (START if self.busy else IDLE) | (DONE | READY if self._done else 0)
+        if not self.is_input:
+            self._dmas.asked(self._done)
         self._done = False
         return status
 
@@ -85,6 +87,8 @@ class Dmas:
         self._error: DeviceError | None = None
         self._thread: threading.Thread | None = None
         self._stopped = False
+        self._asked = True
+        self._log = memory.log
 
     def add(self, name: str, frame_bytes: int, is_input: bool) -> Iodma:
         """One more DMA."""
@@ -97,10 +101,20 @@ class Dmas:
         if self._error is not None:
             raise self._error
 
+    def asked(self, done: bool) -> None:
+        """Called when the host asks whether an output has finished."""
+        if not self._asked:
+            self._asked = True
+            self._log.note("asked")
+        if done:
+            self._log.note("seen")
+
     def started(self) -> None:
         """Called when a DMA was started."""
         if not all(dma.busy for dma in self._all):
             return
+        self._asked = False
+        self._log.note("start", next(dma.address for dma in self._all if dma.is_input))
         stuck = self._faults.stuck
         if stuck is None:
             self._thread = threading.Thread(target=self._run, daemon=True)
@@ -130,6 +144,7 @@ class Dmas:
             target[:] = result.reshape(-1)
             if self._faults.flipped_bit:
                 target[0] ^= np.uint8(1)
+            self._log.note("finish", self._engine.cycles or 0)
             for dma in self._all:
                 dma.finish()
         except DeviceError as error:
@@ -140,10 +155,11 @@ class Dmas:
     def _range(self, dma: Iodma) -> Any:
         """The bytes that a DMA moves. On a board a range that is too long goes on into foreign memory."""
         size = dma.frames * dma.frame_bytes
-        try:
-            memory = self._memory[dma.address]
-        except KeyError:
-            raise DeviceError(f"{dma.name} moves data at {dma.address:#x}, where no buffer begins") from None
+        if dma.address % ALIGNMENT:
+            raise DeviceError(f"{dma.name} moves data at {dma.address:#x}, no multiple of {ALIGNMENT} bytes")
+        memory = self._memory.at(dma.address)
+        if memory is None:
+            raise DeviceError(f"{dma.name} moves data at {dma.address:#x}, where no buffer is")
         if size > len(memory):
             raise DeviceError(f"{dma.name} moves {size} bytes, its buffer has {len(memory)}")
         return memory[:size]

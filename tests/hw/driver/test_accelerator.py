@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,123 @@ def test_execute_and_its_steps(package: Path) -> None:
         assert np.array_equal(accelerator.execute(NHWC[:2]), result[:2])
 
 
+@pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 8, 15])
+def test_any_number_of_images_through_two_sets_of_buffers(tmp_path: Path, platform: str, count: int) -> None:
+    images = np.random.default_rng(count).integers(0, 256, (count, 3, 4, 4)).astype(np.uint8)
+    shapes = packages.shapes() | {"odt": ["DataType['INT16']"]}  # results of whole bytes, which need no unpacking
+    package = packages.write(tmp_path / "package", platform=platform, io_shape_dict=shapes)
+    with Accelerator(package, batch_size=4) as accelerator:
+        for given in (images, 255 - images):
+            assert np.array_equal(accelerator.run(given), expected(given))
+
+
+def log(accelerator: Accelerator) -> Any:
+    return accelerator._pynq.memory.log
+
+
+def test_the_next_batch_is_copied_while_one_runs(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = packages.Engine.run
+    accelerator = Accelerator(package, batch_size=2)
+    first, second = (inputs[0].device_address for inputs, _ in accelerator._sets)
+
+    def until_the_next_is_there(self: Any, data: Any) -> Any:
+        starts = [event.value for event in log(accelerator).events if event.what == "start"]
+        ends = time.monotonic() + 5
+        while len(starts) < 3 and time.monotonic() < ends:
+            flushes = [event.value for event in log(accelerator).events if event.what == "flush"]
+            if len(flushes) > len(starts):
+                break
+            time.sleep(0.001)
+        return original(self, data)
+
+    monkeypatch.setattr(packages.Engine, "run", until_the_next_is_there)
+    with accelerator:
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
+        events = [(event.what, event.value) for event in log(accelerator).events if event.what in ("flush", "start")]
+        seen = [event.what for event in log(accelerator).events if event.what not in ("asked", "seen")]
+    moves = [("flush", first), ("start", first), ("flush", second), ("start", second), ("flush", first)]
+    assert events == [*moves, ("start", first)]
+    # two runs with the next batch's copy in each, and the last one; results are read while the next batch runs
+    assert seen[:5] == ["flush", "start", "flush", "finish", "start"]
+    assert sorted(seen[5:8]) == ["finish", "flush", "invalidate"]
+    assert seen[8] == "start"
+    assert sorted(seen[9:]) == ["finish", "invalidate", "invalidate"]
+
+
+@pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
+def test_images_in_memory_of_the_device_are_not_copied(
+    tmp_path: Path, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Accelerator(packages.write(tmp_path / "package", platform=platform), batch_size=4) as accelerator:
+        images = accelerator.allocate_images(10)
+        own = accelerator._pynq.allocate(shape=(10, 4, 4, 3), dtype=np.uint8)
+        images[:] = np.random.default_rng(1).integers(0, 256, images.shape)
+        own[:] = images.transpose(0, 2, 3, 1)
+        wanted = expected(np.array(images))
+        with monkeypatch.context() as patch:
+            patch.setattr(np, "copyto", None)
+            for given, base in ((images, accelerator._images[0]), (own.transpose(0, 3, 1, 2), own)):
+                log(accelerator).events.clear()
+                assert np.array_equal(accelerator.run(given), wanted)
+                starts = [
+                    event.value - base.device_address for event in log(accelerator).events if event.what == "start"
+                ]
+                assert starts == [0, 4 * 48, 8 * 48]
+            accelerator.ibuf_packed_device[0][:] = own[:4, :, :, None]
+            given = np.asarray(accelerator.ibuf_packed_device[0]).reshape(4, 4, 4, 3)
+            assert np.array_equal(accelerator.execute(given), wanted[:4])
+            with pytest.raises(TypeError, match="not callable"):
+                accelerator.run(IMAGES)  # these are copied
+        assert np.array_equal(accelerator.run(own.transpose(0, 3, 1, 2)[1:]), wanted[1:])  # begins between two beats
+        for other in (own.copy(), own + np.uint8(0), own[::-1][::-1]):
+            assert np.array_equal(accelerator.run(other.transpose(0, 3, 1, 2)), wanted)
+        assert np.array_equal(accelerator.run(own[::-1].transpose(0, 3, 1, 2)), wanted[::-1])
+        ranges = accelerator._pynq.memory
+        anywhere = own.copy().reshape(-1)  # pynq gives a copy an address too, a wrong one
+        assert all(module.dma.place(anywhere[start:]) is None for start in range(64))
+    assert len(ranges) == 1  # the one that the driver did not allocate
+
+
+def test_memory_for_images_that_there_cannot_be(tmp_path: Path) -> None:
+    shapes = packages.shapes() | {"ishape_packed": [[1, 4, 4, 1, 4]]}
+    with Accelerator(packages.write(tmp_path / "padded", io_shape_dict=shapes)) as accelerator:
+        with pytest.raises(InputError, match="only images of 8-bit pixels"):
+            accelerator.allocate_images(2)
+        with pytest.raises(InputError, match="count must be a positive integer, not 0"):
+            accelerator.allocate_images(0)
+    with Accelerator(packages.write(tmp_path / "package")) as accelerator:
+        pass
+    with pytest.raises(DriverError, match="closed"):
+        accelerator.allocate_images(2)
+
+
+@pytest.mark.parametrize("bad", [0, 2, 4])
+def test_an_error_in_the_middle_leaves_the_device_usable(tmp_path: Path, bad: int) -> None:
+    shapes = packages.shapes() | {"ishape_packed": [[1, 4, 4, 1, 4]]}
+    images = IMAGES.astype(np.int32)
+    images[bad] += 256
+    with Accelerator(packages.write(tmp_path / "package", io_shape_dict=shapes), batch_size=1) as accelerator:
+        with pytest.raises(InputError, match="are not all UINT8"):
+            accelerator.run(images)
+        kinds = [event.what for event in log(accelerator).events]
+        assert kinds.count("start") == kinds.count("seen") == bad  # nothing is left running
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
+
+
+def test_an_error_while_results_are_read_leaves_the_device_usable(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: Any, *arguments: Any) -> Any:
+        raise MemoryError("results")
+
+    with Accelerator(package, batch_size=1) as accelerator:
+        with monkeypatch.context() as patch, pytest.raises(MemoryError, match="results"):
+            patch.setattr(Accelerator, "_read", fail)
+            accelerator.run(IMAGES)
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
+
+
 def test_pixels_go_to_the_device_without_an_array_in_between(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Accelerator(package, batch_size=5) as accelerator:
 
@@ -109,6 +227,28 @@ def test_throughput(package: Path) -> None:
     assert result["batch_size"] == 4
     assert result["throughput_of_these_cycles[images/s]"] == pytest.approx(4 * 198e6 / 7)
     assert all(result[f"{name}[ms]"] > 0 for name in ("runtime", "pack_input", "unpack_output", "fold_input"))
+    assert result["accelerator_per_batch[ms]"] == pytest.approx(7 / 198e3)
+    assert result["host_per_batch[ms]"] > 0
+    assert result["streamed[images/s]"] > 0
+
+
+def test_throughput_where_the_host_is_slow(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = Accelerator._fill
+
+    def slow(self: Any, *arguments: Any) -> Any:
+        time.sleep(0.005)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Accelerator, "_fill", slow)
+    with Accelerator(package, batch_size=4) as accelerator:
+        result = accelerator.throughput_test()
+    assert result["host_per_batch[ms]"] > 5
+    assert result["waited_for_host[cycles]"] >= 3 * (0.005 * 200e6 - 7)
+    monkeypatch.setattr(packages.Engine, "cycles", 10**9)
+    with Accelerator(package, batch_size=4) as accelerator:
+        result = accelerator.throughput_test()
+    assert result["accelerator_per_batch[ms]"] == pytest.approx(5000)
+    assert result["waited_for_host[cycles]"] < 10**9  # between two runs only
 
 
 @pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
@@ -125,7 +265,7 @@ def test_a_time_out_names_the_dma(
         assert error.value.stuck == stuck
         with pytest.raises(DeviceError, match="stuck since: "):
             accelerator.classify(IMAGES)
-        assert len(ranges) == 2
+        assert len(ranges) == 4
     assert len(ranges) == 0
 
 
@@ -213,7 +353,7 @@ def test_buffers_are_freed(package: Path) -> None:
     accelerator = Accelerator(package, batch_size=2)
     ranges = accelerator._pynq.memory
     accelerator.batch_size = 3
-    assert len(ranges) == 2
+    assert len(ranges) == 4
     with pytest.raises(ZeroDivisionError), accelerator:
         1 / 0  # noqa: B018
     assert len(ranges) == 0
@@ -258,7 +398,7 @@ def test_a_stuck_dma_is_stopped_before_its_buffers_are_freed(package: Path, monk
     monkeypatch.setattr(accelerator.overlay, "download", lambda: loaded.append(len(accelerator._pynq.memory)))
     with pytest.raises(DmaTimeoutError), accelerator:
         accelerator.classify(IMAGES)
-    assert loaded == [2]
+    assert loaded == [4]
 
 
 def test_no_pynq_here(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from hw.driver.__main__ import main
-from tests.hw.driver.packages import IMAGES, expected
+from tests.hw.driver.packages import IMAGES, Engine, expected
 
 FOLDER = Path(sys.modules["hw.driver"].__file__ or "").parent
 SOURCES = [*sorted(FOLDER.rglob("*.py")), *sorted((FOLDER.parent / "streams").glob("*.py"))]
@@ -27,9 +27,14 @@ def test_validate(package: Path, capsys: pytest.CaptureFixture[str], monkeypatch
     assert capsys.readouterr().out.startswith("DIFFERENT")
 
 
-def test_throughput(package: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--throughput", "--batch-size", "3", "--package", str(package)]) == 0
-    assert re.search(r"batch_size +3\n", capsys.readouterr().out)
+def test_throughput(package: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for cycles, side in ((7, "host"), (10**9, "accelerator")):
+        monkeypatch.setattr(Engine, "cycles", cycles)
+        assert main(["--throughput", "--batch-size", "3", "--package", str(package)]) == 0
+        printed = capsys.readouterr().out
+        assert re.search(r"batch_size +3\n", printed)
+        assert re.search(r"waited_for_host\[cycles\] +[0-9]", printed)
+        assert printed.endswith(f"\nthe {side} binds\n")
 
 
 def test_classify(package: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

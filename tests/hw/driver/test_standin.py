@@ -12,6 +12,7 @@ import pytest
 
 from hw.driver.errors import DeviceError, PackageError
 from hw.driver.standin import StandIn
+from hw.driver.standin.log import Event, Log
 from tests.hw.driver.packages import IMAGES, expected
 
 START, DONE, IDLE, READY = 1, 2, 4, 8
@@ -82,12 +83,16 @@ def test_a_forgotten_flush_or_invalidate_shows(device: Device) -> None:
 
 @pytest.mark.parametrize(
     ("frames", "offset", "message"),
-    [(2, 0, "odma0 moves 2 frames"), (1, 8, "where no buffer begins")],
+    [
+        (2, 0, "idma0 moves 1 frames, odma0 2"),
+        (1, 8, "idma0 moves data at 0x110000008, no multiple of 64 bytes"),
+        (1, 64, "idma0 moves data at 0x110000040, where no buffer is"),
+    ],
 )
 def test_a_transfer_out_of_its_buffer(device: Device, frames: int, offset: int, message: str) -> None:
     device.start("odma0", device.target, frames)
     device.start("idma0", device.source, 1, offset)
-    with pytest.raises(DeviceError, match=message if offset else "idma0 moves 1 frames, odma0 2"):
+    with pytest.raises(DeviceError, match=message):
         device.wait()
 
 
@@ -104,8 +109,45 @@ def test_addresses_are_wider_than_32_bits(device: Device) -> None:
     device.source.freebuffer()
     with pytest.raises(ValueError, match="freed"):
         device.source.flush()
-    with pytest.raises(ValueError, match="part of a buffer"):
-        device.target[0].flush()
+    with pytest.raises(ValueError, match="was never one"):
+        device.target.copy().flush()
+    with pytest.raises(ValueError, match="gaps or another order"):
+        device.target[:, ::2].flush()
+
+
+def test_a_part_of_a_buffer_has_an_address(device: Device) -> None:
+    device.target[:] = 7
+    part = device.target[:, 1:2]
+    assert part.device_address == device.target.device_address + 2
+    part.flush()
+    assert device.pynq.memory[device.target.device_address].tolist() == [0xA5, 0xA5, 7, 7, 0xA5, 0xA5]
+
+
+def test_a_transfer_that_begins_within_a_buffer(device: Device) -> None:
+    several = device.pynq.allocate(shape=(4, 4, 4, 3), dtype=np.uint8)
+    several[:] = 0
+    several.flush()
+    device.start("odma0", device.target)
+    device.start("idma0", several, offset=128)
+    device.wait()
+    device.target.invalidate()
+    assert results(device.target) == (expected(np.zeros_like(IMAGES[:1]))[0] & 0x1FFF).tolist()
+    device.start("odma0", device.target)
+    device.start("idma0", several, 2, offset=128)
+    with pytest.raises(DeviceError, match="idma0 moves 2 frames, odma0 1"):
+        device.wait()
+
+
+def test_waiting_for_the_host_is_counted_in_cycles() -> None:
+    log = Log()
+    for what, at in (
+        *(("start", 1.0), ("finish", 1.5), ("asked", 1.5), ("seen", 1.5)),  # asked 500 cycles after the start: 400 late
+        *(("start", 1.625), ("asked", 1.6875), ("finish", 3.0), ("seen", 3.0)),  # asked before its end: in time
+        *(("start", 3.25), ("asked", 3.5)),
+    ):
+        log.events.append(Event(what, 100, at))
+    assert log.waits(1000.0) == [400 + 125, 250]
+    assert log.waits(100.0) == [12, 25]
 
 
 def test_mmio_by_address(device: Device) -> None:
