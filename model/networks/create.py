@@ -57,7 +57,8 @@ def _initialise(network: Network) -> None:
 def to_brevitas(network: Network) -> Network:
     """Return the same network, with the same weights, made of Brevitas layers and in evaluation mode.
 
-    Raises PrecisionError for a network of paper precision or with real weights in its binary convolutions.
+    Raises PrecisionError for a network of paper precision, or whose binary convolutions do not have the signs of their
+    weights: real ones, or standardized ones that are not settled.
     """
     from model.networks import brevitas  # takes seconds, and only an export needs it
 
@@ -66,8 +67,11 @@ def to_brevitas(network: Network) -> Network:
         raise PrecisionError(
             f"{spec.name} is of {network.precision} precision; Brevitas layers are for hardware precision"
         )
-    if any(isinstance(module, BinaryWeights) and not module.binary_weights for module in network.modules()):
+    binary = [module for module in network.modules() if isinstance(module, BinaryWeights)]
+    if not all(module.binary_weights for module in binary):
         raise PrecisionError(f"{spec.name} has real weights in its binary convolutions")
+    if any(module.standardized for module in binary):
+        raise PrecisionError(f"{spec.name} has standardized weights that are not settled yet")
     kit = hardware_kit(brevitas, spec.family == "bireal", formats)
     twin = CLASSES[spec.family](spec, kit, network.recovery)
     twin.load_state_dict(network.state_dict())

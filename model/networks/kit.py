@@ -97,10 +97,12 @@ def _batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
 class BinaryWeights:
     """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real.
 
-    `sign_gradient` is what its activations' signs learn through.
+    With `standardized`, the signs are those of its weights centred and scaled. `sign_gradient` is what its activations'
+    signs learn through.
     """
 
     binary_weights = True
+    standardized = False
     sign_gradient: SignGradient = "quadratic"
 
 

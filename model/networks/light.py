@@ -15,6 +15,7 @@ from model.networks.quantizers import (
     ShiftedSign,
     SignWeight,
     floor_to,
+    standardized,
 )
 
 
@@ -71,7 +72,8 @@ class BinaryConv2d(BinaryWeights, nn.Conv2d):
 
     @override
     def forward(self, input: Tensor) -> Tensor:
-        weight = SignWeight.apply(self.weight) if self.binary_weights else self.weight
+        latent = standardized(self.weight) if self.standardized else self.weight
+        weight = SignWeight.apply(latent) if self.binary_weights else latent
         # Signs keep the layout of a contiguous parameter, which is slow beside channels-last activations.
         fast = weight.contiguous(memory_format=torch.channels_last)
         signs = ShiftedSign.apply(input, self.sign_gradient)

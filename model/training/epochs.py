@@ -35,6 +35,10 @@ class EpochTrainer(Trainer):
             if phase.varied or phase.restriction_interval > 1:
                 raise TrainingError("whole epochs at once have the same step throughout a phase")
         self.recorded = world is not None and world.device.type == "cuda"
+        if self.recorded:
+            # Shapes never change within a phase: the algorithms that cuDNN measures to be the fastest, in the steps in
+            # front of the recorded one, stay so. By default it guesses.
+            torch.backends.cudnn.benchmark = True
         super().__init__(network, job, world, compiled=compiled)
         self._step: _Step | None = None
 

@@ -114,6 +114,8 @@ class Recipe(_Part):
     outsiders: Share = 0.0
     # weight of the labels beside the teacher's answers; was called truth
     label_weight: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("label_weight", "truth"))
+    # binary convolutions take the signs of their weights centred and scaled, which weight decay then holds, not a bound
+    standardized_weights: bool = False
     # what the signs of activations learn through
     sign_gradient: SignGradient = "quadratic"
     # share of the gradient that passes where hardware clips its residuals
@@ -128,6 +130,8 @@ class Recipe(_Part):
         restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
         if self.temperature != 1 and (self.teacher is None or self.teacher_sees == "images" or restricted):
             raise ValueError("a temperature goes with a teacher that sees views or shifts, and without restriction")
+        if self.standardized_weights and any(phase.weights == "real" for phase in (*self.phases, *self.cooldown)):
+            raise ValueError("standardized weights are signs throughout: no phase has weights: real")
         if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
             raise ValueError("only the last of the phases may have epochs: .inf")
         if self.is_open and self.phases[-1].lr_start != self.phases[-1].lr_end:

@@ -14,6 +14,7 @@ from model.checkpoint import Card, save_checkpoint
 from model.data import DataSet
 from model.errors import ModelError, TrainingError
 from model.networks import Network
+from model.networks.adjust import settle_weights
 from model.networks.ties import separate_ties
 from model.training.distributed import World
 from model.training.epochs import EpochTrainer
@@ -118,10 +119,11 @@ def run_training(trainer: Trainer, state: Path, watched: DataSet, metrics: Metri
 
 
 def finish(trainer: Trainer, output: Path, test: DataSet, options: Options = ()) -> Card:
-    """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
+    """Settle weights, separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
     network, job = trainer.network, trainer.job
     if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
         raise TrainingError(f"the weights are no numbers after step {trainer.step - 1}; no checkpoint was written")
+    settle_weights(network)
     network.to("cpu")
     separate_ties(network)
     network.to(trainer.world.device)

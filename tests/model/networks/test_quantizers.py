@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from model.networks.quantizers import (
+    WEIGHT_DEVIATION,
     Formats,
     IntegerFormat,
     Quantize,
@@ -17,6 +18,7 @@ from model.networks.quantizers import (
     SignWeight,
     ZeroSignWeight,
     floor_to,
+    standardized,
 )
 
 FORMATS = Formats()
@@ -56,6 +58,35 @@ def test_sign_gradients(activation: type[torch.autograd.Function], weight: type[
     weight.apply(w).sum().backward()
     assert w.grad is not None
     assert w.grad.tolist() == [0, 1, 1, 1, 0]
+
+
+def latent_weights(scale: float = 0.05) -> Tensor:
+    """Return weights (5, 3, 3, 3), of a mean and a deviation of their own for every output."""
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(5, 3, 3, 3, dtype=torch.float64, generator=generator)
+    offset, factor = torch.rand(2, 5, 1, 1, 1, dtype=torch.float64, generator=generator) + 0.1
+    return (scale * (values * factor + offset)).requires_grad_()
+
+
+def test_standardized_weights_have_mean_0_and_one_deviation() -> None:
+    found = standardized(latent_weights())
+    assert found.mean((1, 2, 3)).tolist() == pytest.approx([0] * 5, abs=1e-12)
+    assert found.std((1, 2, 3), correction=0).tolist() == pytest.approx([WEIGHT_DEVIATION] * 5, rel=1e-4)
+    torch.testing.assert_close(standardized(latent_weights(500.0)), found, rtol=1e-4, atol=0)
+
+
+def test_gradient_through_standardized_signs_is_that_of_the_formula() -> None:
+    """Straight through the sign where the standardized weight is within -1 .. 1, then by mean and deviation."""
+    weights, upstream = latent_weights(), torch.arange(-67.0, 68.0, dtype=torch.float64).view(5, 3, 3, 3)
+    with torch.no_grad():
+        weights[:, 0, 0, 0] *= 20
+    assert (standardized(weights).abs() > 1).any()
+    (found,) = torch.autograd.grad(SignWeight.apply(standardized(weights)), weights, upstream)
+    deviation = ((weights - weights.mean((1, 2, 3), True)) ** 2).mean((1, 2, 3), True).add(1e-10).sqrt()
+    formula = (WEIGHT_DEVIATION * (weights - weights.mean((1, 2, 3), True)) / deviation).clamp(-1, 1)
+    (expected,) = torch.autograd.grad(formula, weights, upstream)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    assert torch.allclose(found.sum((1, 2, 3)), torch.zeros(5, dtype=torch.float64), atol=1e-9)  # the mean is free
 
 
 @pytest.mark.parametrize("fmt", [FORMATS.residual, FORMATS.head, FORMATS.linear_weight])

@@ -119,6 +119,7 @@ def test_recipe_of_the_paper_for_imagenet() -> None:
 
 HEAD = "batch_size: 1, warmup_steps: 0, shift: 0, flip: false"
 PHASE = "{epochs: 1, size: 32, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0}"
+REAL = "{epochs: 1, size: 16, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0, weights: real}"
 ENDLESS = "{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0}"
 
 
@@ -132,6 +133,7 @@ ENDLESS = "{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 1.0, lr_e
         (f"{{network: tiny, {HEAD}, phases: [], colour: 1}}", "wrong"),
         (f"{{network: tiny, {HEAD}, phases: [{ENDLESS}, {PHASE}]}}", "only the last of the phases"),
         (f"{{network: tiny, {HEAD}, phases: [{ENDLESS.replace('lr_end: 1.0', 'lr_end: 0.5')}]}}", "one learning rate"),
+        (f"{{network: tiny, {HEAD}, phases: [{REAL}], standardized_weights: true}}", "signs throughout"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}], optimizer: {{name: lion}}}}", "optimizer"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}], optimizer: {{name: sgd}}}}", "momentum: Field required"),
     ],
