@@ -48,9 +48,7 @@ def main(
     leave_out: Annotated[
         str | None, typer.Option(help="a part, 1/3 say, of the images not to learn from, but to watch the accuracy on")
     ] = None,
-    teacher: Annotated[
-        list[Path] | None, typer.Option(help="weights (.safetensors) of the recipe's teacher; again for each outsider")
-    ] = None,
+    teacher: Annotated[Path | None, typer.Option(help="weights (.safetensors) of the recipe's teacher")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="discard a run that was stopped")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
@@ -71,10 +69,10 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     model, start = _start(network, precision, recovery, seed, init)
-    targets = Targets.of([load_teacher(path, plan.teacher, model.spec) for path in teacher or []])
+    targets = Targets(None if teacher is None else load_teacher(teacher, plan.teacher, model.spec))
     train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
     train, watched = (train, test) if leave_out is None else _parted(train, Part.read(leave_out))
-    given = [("--recipe", recipe), ("--init", init), *(("--teacher", path) for path in teacher or [])]
+    given = [("--recipe", recipe), ("--init", init), ("--teacher", teacher)]
     options = [(option, Path(value).name) for option, value in given if value is not None]
     if cooldown is not None:
         options.append(("--cooldown", f"{cooldown:g}"))

@@ -55,11 +55,6 @@ class Crops:
         places = zip(*((part.top, part.left, part.mirrored) for part in parts), strict=True)
         return cls(parts[0].size, parts[0].shift, *map(torch.cat, places))
 
-    @property
-    def numbers(self) -> Tensor:
-        """Return the number, below 2 (2 shift + 1)^2, that each shift of a whole picture has among all, (n,) int64."""
-        return (self.top * (2 * self.shift + 1) + self.left) * 2 + self.mirrored
-
     def of(self, images: Tensor) -> Tensor:
         """Cut uint8 images (n, c, h, h) to (n, c, size, size), channels last in memory."""
         padded = functional.pad(images, (self.shift, self.shift, self.shift, self.shift))

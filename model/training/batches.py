@@ -25,14 +25,11 @@ AHEAD = 2
 class Batch(NamedTuple):
     """What one step learns from, or several one after the other.
 
-    Views (n, c, size, size) uint8, channels last, and labels (n,) int64, both on the run's device; `picks` (n,) are the
-    numbers of the images that they show, and `numbers` (n,), where the images are in memory, those of their shifts.
+    Views (n, c, size, size) uint8, channels last, and labels (n,) int64, both on the run's device.
     """
 
     images: Tensor
     labels: Tensor
-    picks: Tensor
-    numbers: Tensor | None = None
 
 
 def make_batches(data: DataSet, schedule: Schedule, seed: int, world: World) -> "Batches":
@@ -82,7 +79,7 @@ class ImageBatches(Batches):
         whole = self._shown(self._picks(step), crops)
         if self.schedule.at(step).phase.varied:
             whole = whole._replace(images=varied(whole.images, generator).contiguous(memory_format=torch.channels_last))
-        return Batch(*(None if part is None else part[self._share] for part in whole))  # type: ignore[arg-type]
+        return Batch(*(part[self._share] for part in whole))
 
     def between(self, start: int, stop: int) -> Batch:
         """Return the batches of steps of one epoch and phase, one after the other."""
@@ -99,8 +96,7 @@ class ImageBatches(Batches):
 
     def _shown(self, picks: Tensor, crops: Crops) -> Batch:
         device = self._all.device
-        there = picks.to(device)
-        return Batch(crops.of(self._all[there]), self.labels[picks].to(device), there, crops.numbers.to(device))
+        return Batch(crops.of(self._all[picks.to(device)]), self.labels[picks].to(device))
 
 
 class PictureBatches(Batches):
@@ -115,7 +111,7 @@ class PictureBatches(Batches):
     def at(self, step: int) -> Batch:
         device, picks = self.world.device, self._picks(step)[self._share]
         images = self._images(step).to(device, memory_format=torch.channels_last)
-        return Batch(images, self.labels[picks].to(device), picks)
+        return Batch(images, self.labels[picks].to(device))
 
     def _images(self, step: int) -> Tensor:
         last = self.schedule.steps

@@ -27,7 +27,7 @@ class Job:
     begin: int = 0
 
     def __post_init__(self) -> None:
-        self.targets.check(self.recipe, self.data)
+        self.targets.check(self.recipe)
 
     def identity(self, network: Network) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
@@ -18,7 +18,6 @@ from model.training.restriction import THRESHOLD
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
 TeacherKind = Literal["resnet34", "cifar_resnet", "real"]
-Share = Annotated[float, Field(ge=0, le=1)]
 Amount = Annotated[float, Field(ge=0)]
 
 FROM_THE_START = {"restriction_threshold", "precision"}
@@ -106,30 +105,24 @@ class Recipe(_Part):
     smallest_crop: float = Field(default=0.08, gt=0, le=1)
     # whose answers take the place of labels; real: a checkpoint of real precision
     teacher: TeacherKind | None = None
-    # the views that the network sees; or each image of the data set once, and mirrored; or all its shifts, once for all
-    teacher_sees: Literal["views", "images", "shifts"] = "views"
     # softens the teacher's answers and the network's (Hinton et al. 2015)
     temperature: float = Field(default=1.0, ge=1)
-    # weight, among the answers to an image, of teachers that were trained without it (--leave-out)
-    outsiders: Share = 0.0
-    # weight of the labels beside the teacher's answers; was called truth
-    label_weight: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("label_weight", "truth"))
+    # of the labels, beside the teacher's answers
+    label_weight: float = Field(default=0.0, ge=0, lt=1)
     # binary convolutions take the signs of their weights centred and scaled, which weight decay then holds, not a bound
     standardized_weights: bool = False
     # what the signs of activations learn through
     sign_gradient: SignGradient = "quadratic"
     # share of the gradient that passes where hardware clips its residuals
     leak: float = Field(default=0.0, ge=0, lt=1)
-    # the branch that --cooldown trains from a saved state; was called release
-    cooldown: tuple[Phase, ...] = Field(default=(), validation_alias=AliasChoices("cooldown", "release"))
+    # the branch that --cooldown trains from a saved state
+    cooldown: tuple[Phase, ...] = Field(default=())
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.outsiders and self.teacher_sees != "images":
-            raise ValueError("outsiders are asked about images, not views: they take teacher_sees: images")
         restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
-        if self.temperature != 1 and (self.teacher is None or self.teacher_sees == "images" or restricted):
-            raise ValueError("a temperature goes with a teacher that sees views or shifts, and without restriction")
+        if self.temperature != 1 and (self.teacher is None or restricted):
+            raise ValueError("a temperature goes with a teacher, and without restriction")
         if self.standardized_weights and any(phase.weights == "real" for phase in (*self.phases, *self.cooldown)):
             raise ValueError("standardized weights are signs throughout: no phase has weights: real")
         if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):

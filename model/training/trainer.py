@@ -90,7 +90,7 @@ class Trainer:
             self._objective.compile(dynamic=False)
         if self.world.size > 1:
             self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
-        self._targets = job.targets.begin(job.recipe, job.data, self.world, compiled=compiled)
+        self._targets = job.targets.begin(job.recipe, self.world, compiled=compiled)
         self.good = self._state()
 
     @property

@@ -64,14 +64,6 @@ def test_digest_does_not_change_by_fields_that_are_not_used() -> None:
     assert tiny.model_copy(update={"phases": (phase, *tiny.phases[1:])}).digest() != tiny.digest()
 
 
-def test_recipes_of_before_are_read_by_their_words() -> None:
-    """`truth` and `release` were the names of label_weight and cooldown."""
-    new = OPEN.model_copy(update={"teacher": "real", "label_weight": 0.25})
-    old = new.model_dump()
-    old |= {"truth": old.pop("label_weight"), "release": old.pop("cooldown")}
-    assert Recipe.model_validate(old) == new
-
-
 def test_shipped_recipes_are_valid() -> None:
     checked = set()
     for path in sorted(RECIPE_DIR.glob("*.yaml")):
