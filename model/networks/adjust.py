@@ -7,7 +7,7 @@ from torch.optim.swa_utils import update_bn
 
 from model.errors import PrecisionError
 from model.networks.families import Network
-from model.networks.kit import BinaryWeights, ClippedResidual
+from model.networks.kit import BinaryWeights
 from model.networks.quantizers import SignGradient, standardized
 
 
@@ -43,13 +43,11 @@ def settle_weights(network: Network) -> None:
     standardize_weights(network, False)
 
 
-def learn_through(network: Network, estimate: SignGradient, leak: float) -> None:
-    """Set what the signs of a hardware network's activations learn through, and its clipped residuals: a share."""
+def learn_through(network: Network, estimate: SignGradient) -> None:
+    """Set what the signs of a hardware network's activations learn through."""
     for module in network.modules():
         if isinstance(module, BinaryWeights):
             module.sign_gradient = estimate
-        elif isinstance(module, ClippedResidual):
-            module.leak = leak
 
 
 def constrain(network: Network) -> None:

@@ -106,12 +106,6 @@ class BinaryWeights:
     sign_gradient: SignGradient = "quadratic"
 
 
-class ClippedResidual:
-    """A module that clips to the residual format; `leak` is the share of the gradient that passes where it does."""
-
-    leak = 0.0
-
-
 class Concat(nn.Module):
     """Concatenates feature maps along their channels."""
 

@@ -94,11 +94,11 @@ class Formats:
                 raise FormatError(f"{field.name} must be narrow, that is symmetric")
 
 
-def _where_inside(grad: Tensor, integers: Tensor, bounds: tuple[int, int], leak: float) -> Tensor:
-    """Return the gradient where the integers are within the bounds, and `leak` times it elsewhere."""
+def _where_inside(grad: Tensor, integers: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Return the gradient where the integers are within the bounds, and 0 elsewhere."""
     lo, hi = bounds
     masked: Tensor = torch.ops.aten.hardtanh_backward(grad, integers, lo - 0.5, hi + 0.5)
-    return masked.add_(grad - masked, alpha=leak) if leak else masked
+    return masked
 
 
 def _shifted_sign(x: Tensor) -> Tensor:
@@ -195,44 +195,44 @@ class ResidualAdd(torch.autograd.Function):
     """quantize(branch, y) + r, clipped to the residual format; r is already a multiple of the residual scale.
 
     One pass for branch quantizer, addition and residual quantizer. Gradient, to both operands: 1 inside the residual
-    range, `leak` outside. With r = None it is the plain residual quantizer.
+    range, 0 outside. With r = None it is the plain residual quantizer.
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
+    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
         residual = formats.residual
         total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
         if r is not None:
             total.add_(r, alpha=1 / residual.scale)
         ctx.save_for_backward(total)
-        ctx.range, ctx.leak = residual.range, leak
+        ctx.range = residual.range
         ctx.has_shortcut = r is not None
         # What is returned is not changed in place: torch 2.11 compiles that with a gradient of zero, and says nothing.
         return total.clamp(*residual.range) * residual.scale
 
     @staticmethod
     @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak)
-        return grad, (grad if ctx.has_shortcut else None), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range)
+        return grad, (grad if ctx.has_shortcut else None), None
 
 
 class Quantize(torch.autograd.Function):
-    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, `leak` outside."""
+    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, 0 outside."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat, leak: float = 0.0) -> Tensor:
+    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat) -> Tensor:
         """Return multiples of the format's scale with the shape of `x`."""
         integers = torch.round(x / fmt.scale)
         ctx.save_for_backward(integers)
-        ctx.range, ctx.leak = fmt.range, leak
+        ctx.range = fmt.range
         return integers.clamp(*fmt.range) * fmt.scale
 
     @staticmethod
     @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range), None
 
 
 def floor_to(x: Tensor, fmt: IntegerFormat) -> Tensor:

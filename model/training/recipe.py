@@ -113,8 +113,6 @@ class Recipe(_Part):
     standardized_weights: bool = False
     # what the signs of activations learn through
     sign_gradient: SignGradient = "quadratic"
-    # share of the gradient that passes where hardware clips its residuals
-    leak: float = Field(default=0.0, ge=0, lt=1)
     # the branch that --cooldown trains from a saved state
     cooldown: tuple[Phase, ...] = Field(default=())
 

@@ -82,7 +82,7 @@ class Trainer:
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         standardize_weights(network, job.recipe.standardized_weights)
-        learn_through(network, job.recipe.sign_gradient, job.recipe.leak)
+        learn_through(network, job.recipe.sign_gradient)
         self.optimizer = self._fresh_optimizer()
         self._objective: nn.Module = Objective(network, job.recipe.temperature)
         if compiled:
