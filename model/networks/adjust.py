@@ -8,7 +8,7 @@ from torch.optim.swa_utils import update_bn
 from model.errors import PrecisionError
 from model.networks.families import Network
 from model.networks.kit import BinaryWeights
-from model.networks.quantizers import SignGradient, standardized
+from model.networks.quantizers import standardized
 
 
 def binarize_weights(network: Network, enabled: bool) -> None:
@@ -41,13 +41,6 @@ def settle_weights(network: Network) -> None:
                 weight = module.get_parameter("weight")
                 weight.copy_(standardized(weight).clamp_(-1, 1))
     standardize_weights(network, False)
-
-
-def learn_through(network: Network, estimate: SignGradient) -> None:
-    """Set what the signs of a hardware network's activations learn through."""
-    for module in network.modules():
-        if isinstance(module, BinaryWeights):
-            module.sign_gradient = estimate
 
 
 def constrain(network: Network) -> None:

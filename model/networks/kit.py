@@ -20,7 +20,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.networks.quantizers import Formats, SignGradient
+from model.networks.quantizers import Formats
 
 Precision = Literal["paper", "hardware", "real"]
 """Real is that of teachers, which have no binary convolutions."""
@@ -97,13 +97,11 @@ def _batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
 class BinaryWeights:
     """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real.
 
-    With `standardized`, the signs are those of its weights centred and scaled. `sign_gradient` is what its activations'
-    signs learn through.
+    With `standardized`, the signs are those of its weights centred and scaled.
     """
 
     binary_weights = True
     standardized = False
-    sign_gradient: SignGradient = "quadratic"
 
 
 class Concat(nn.Module):

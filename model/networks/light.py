@@ -76,7 +76,7 @@ class BinaryConv2d(BinaryWeights, nn.Conv2d):
         weight = SignWeight.apply(latent) if self.binary_weights else latent
         # Signs keep the layout of a contiguous parameter, which is slow beside channels-last activations.
         fast = weight.contiguous(memory_format=torch.channels_last)
-        signs = ShiftedSign.apply(input, self.sign_gradient)
+        signs = ShiftedSign.apply(input)
         return functional.conv2d(signs, fast, -weight.sum((1, 2, 3)), self.stride, self.padding)
 
 

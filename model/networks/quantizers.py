@@ -7,7 +7,7 @@ values that the networks form, is exact in float32.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from model.errors import FormatError
-
-SignGradient = Literal["quadratic", "clipped"]
-"""What stands for the gradient of sign(x): 2 - 2|x|, or 1, both where |x| <= 1."""
 
 
 @dataclass(frozen=True)
@@ -109,19 +106,11 @@ def _shifted_sign(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2)
 
 
-def through_sign(grad: Tensor, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
-    """Return the gradient in front of a sign.
-
-    Quadratic is grad * max(2 - 2|x|, 0), the piecewise quadratic sign of Bi-Real Net that IR2Net uses; clipped is the
-    straight-through estimator of Hubara et al. 2016.
-    """
-    if estimate == "clipped":
-        return grad * (x.abs() <= 1)
-    return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
-
-
 class Sign(torch.autograd.Function):
-    """The paper's binary activation: sign(x), with sign(0) = 0. Gradient: max(2 - 2|x|, 0)."""
+    """The paper's binary activation: sign(x), with sign(0) = 0.
+
+    Gradient: max(2 - 2|x|, 0), that of Bi-Real Net's piecewise quadratic sign.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -132,7 +121,8 @@ class Sign(torch.autograd.Function):
     @staticmethod
     @override
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return through_sign(grads[0], ctx.saved_tensors[0])
+        x: Tensor = ctx.saved_tensors[0]
+        return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grads[0])
 
     @staticmethod
     def symbolic(graph: Any, x: Any) -> Any:
@@ -154,20 +144,14 @@ class ShiftedSign(Sign):
     """Binary activation plus one: sign(x) + 1, that is 2 where x >= 0 and 0 elsewhere.
 
     The shift turns padding with -1 into padding with 0, which convolutions do at no cost.
-    Gradient: through_sign.
+    Gradient: that of Sign.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return a tensor of 0 and 2 with the shape and type of `x`."""
         ctx.save_for_backward(x)
-        ctx.estimate = estimate
         return _shifted_sign(x)
-
-    @staticmethod
-    @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return through_sign(grads[0], ctx.saved_tensors[0], ctx.estimate), None
 
 
 class SignWeight(ZeroSignWeight):

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serial
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
-from model.networks.quantizers import SignGradient
 from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
@@ -111,8 +110,6 @@ class Recipe(_Part):
     label_weight: float = Field(default=0.0, ge=0, lt=1)
     # binary convolutions take the signs of their weights centred and scaled, which weight decay then holds, not a bound
     standardized_weights: bool = False
-    # what the signs of activations learn through
-    sign_gradient: SignGradient = "quadratic"
     # the branch that --cooldown trains from a saved state
     cooldown: tuple[Phase, ...] = Field(default=())
 

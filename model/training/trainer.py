@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model.checkpoint import load_weights
 from model.errors import CheckpointError, TrainingError
 from model.networks import Network
-from model.networks.adjust import binarize_weights, constrain, learn_through, standardize_weights
+from model.networks.adjust import binarize_weights, constrain, standardize_weights
 from model.training.batches import make_batches
 from model.training.distributed import World, share_statistics
 from model.training.job import Job
@@ -82,7 +82,6 @@ class Trainer:
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
         standardize_weights(network, job.recipe.standardized_weights)
-        learn_through(network, job.recipe.sign_gradient)
         self.optimizer = self._fresh_optimizer()
         self._objective: nn.Module = Objective(network, job.recipe.temperature)
         if compiled:
