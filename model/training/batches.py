@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from model.data import DataSet, Images, Pictures
-from model.data.views import Crops, random_resized_crop, varied
+from model.data.views import Crops, random_resized_crop
 from model.errors import TrainingError
 from model.training.distributed import World
 from model.training.schedule import Schedule
@@ -74,25 +74,21 @@ class ImageBatches(Batches):
 
     @override
     def at(self, step: int) -> Batch:
-        crops, generator = self._drawn(step)
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        whole = self._shown(self._picks(step), crops)
-        if self.schedule.at(step).phase.varied:
-            whole = whole._replace(images=varied(whole.images, generator).contiguous(memory_format=torch.channels_last))
-        return Batch(*(part[self._share] for part in whole))
+        return Batch(*(part[self._share] for part in self._shown(self._picks(step), self._drawn(step))))
 
     def between(self, start: int, stop: int) -> Batch:
         """Return the batches of steps of one epoch and phase, one after the other."""
         steps = range(start, stop)
-        crops = Crops.joined([self._drawn(step)[0] for step in steps])
+        crops = Crops.joined([self._drawn(step) for step in steps])
         return self._shown(torch.cat([self._picks(step) for step in steps]), crops)
 
-    def _drawn(self, step: int) -> tuple[Crops, torch.Generator]:
-        generator = _generator(self.seed, 1, step)
+    def _drawn(self, step: int) -> Crops:
         recipe, phase = self.recipe, self.schedule.at(step).phase
         shift = recipe.shift if phase.shift is None else phase.shift
         full = self._all.shape[-1]
-        return Crops.drawn(recipe.batch_size, full, phase.size, shift, generator, flip=recipe.flip), generator
+        generator = _generator(self.seed, 1, step)
+        return Crops.drawn(recipe.batch_size, full, phase.size, shift, generator, flip=recipe.flip)
 
     def _shown(self, picks: Tensor, crops: Crops) -> Batch:
         device = self._all.device

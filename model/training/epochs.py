@@ -31,9 +31,8 @@ class EpochTrainer(Trainer):
     def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
         if not isinstance(job.data, Images) or (world is not None and world.size > 1):
             raise TrainingError("whole epochs at once are for one process and a data set in memory")
-        for phase in job.recipe.phases:
-            if phase.varied or phase.restriction_interval > 1:
-                raise TrainingError("whole epochs at once have the same step throughout a phase")
+        if any(phase.restriction_interval > 1 for phase in job.recipe.phases):
+            raise TrainingError("whole epochs at once have the same step throughout a phase")
         self.recorded = world is not None and world.device.type == "cuda"
         if self.recorded:
             # Shapes never change within a phase: the algorithms that cuDNN measures to be the fastest, in the steps in

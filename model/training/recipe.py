@@ -56,8 +56,6 @@ class Phase(_Part):
     size: int = Field(gt=0, multiple_of=4)
     # in place of the recipe's
     shift: int | None = Field(default=None, ge=0)
-    # views of images in memory are zoomed, turned and coloured as well
-    varied: bool = False
     # erase in every n-th step; 0: never
     restriction_interval: int = Field(ge=0)
     # the paper's lambda
