@@ -36,9 +36,6 @@ def main(
     output: Annotated[Path | None, typer.Option(help="checkpoint to write; default: runs/NETWORK.safetensors")] = None,
     recipe: RecipeSource = None,
     epochs: Epochs = None,
-    cooldown: Annotated[
-        float | None, typer.Option(help="branch off the stopped run, let its rate fall for this many epochs")
-    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="everything random follows from it")] = 0,
     data_dir: DataDir = None,
     download: Download = False,
@@ -63,7 +60,7 @@ def main(
     """Train a network and write its checkpoint and card."""
     plan = load_recipe(network, recipe, precision)
     plan = plan if epochs is None else plan.scaled(epochs)
-    files = _files(output or Path("runs") / f"{network}{SUFFIX}", cooldown is not None, resume, restart)
+    files = _files(output or Path("runs") / f"{network}{SUFFIX}", resume, restart)
     if tensorboard:
         require_tensorboard()
     if threads is not None:
@@ -74,20 +71,18 @@ def main(
     train, watched = (train, test) if leave_out is None else _parted(train, Part.read(leave_out))
     given = [("--recipe", recipe), ("--init", init), ("--teacher", teacher)]
     options = [(option, Path(value).name) for option, value in given if value is not None]
-    if cooldown is not None:
-        options.append(("--cooldown", f"{cooldown:g}"))
     job = Job(plan, train, seed, targets, start)
     with joined_world() as world:
         Run(
             model, job, files, test, watched, tuple(options),
-            cooldown=cooldown, resume=resume, compiled=compile, graphs=graphs, board=tensorboard,
+            resume=resume, compiled=compile, graphs=graphs, board=tensorboard,
         ).carry_out(world)  # fmt: skip
 
 
-def _files(output: Path, cooldown: bool, resume: bool, restart: bool) -> RunFiles:
+def _files(output: Path, resume: bool, restart: bool) -> RunFiles:
     """Return where a run keeps its files; raises TrainingError if one that was stopped is in the way, or missing."""
     check_name(output)
-    files = RunFiles.beside(output, cooldown=cooldown)
+    files = RunFiles.beside(output)
     if resume and restart:
         raise TrainingError("--resume and --restart exclude each other")
     if resume and not files.state.exists():

@@ -110,9 +110,7 @@ class PictureBatches(Batches):
         return Batch(images, self.labels[picks].to(device))
 
     def _images(self, step: int) -> Tensor:
-        last = self.schedule.steps
-        stop = step + 1 + AHEAD if last is None else min(step + 1 + AHEAD, last)
-        for coming in range(step, stop):
+        for coming in range(step, min(step + 1 + AHEAD, self.schedule.steps)):
             if coming not in self._ahead:
                 self._ahead[coming] = self._ask(coming)
         return torch.stack([view.result() for view in self._ahead.pop(step)])

@@ -3,7 +3,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -51,8 +51,7 @@ class Sgd(_Part):
 class Phase(_Part):
     """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
 
-    # .inf: until the run is stopped; only for a last phase of one rate
-    epochs: float = Field(gt=0)
+    epochs: float = Field(gt=0, allow_inf_nan=False)
     size: int = Field(gt=0, multiple_of=4)
     # in place of the recipe's
     shift: int | None = Field(default=None, ge=0)
@@ -72,11 +71,6 @@ class Phase(_Part):
     weights: Literal["binary", "real"] = "binary"
     # forget the moments of the phases before
     fresh_optimizer: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """True when the phase goes on until the run is stopped."""
-        return math.isinf(self.epochs)
 
     def rate(self, progress: float) -> float:
         """Return the learning rate at a share 0 .. 1 of the phase."""
@@ -108,20 +102,14 @@ class Recipe(_Part):
     label_weight: float = Field(default=0.0, ge=0, lt=1)
     # binary convolutions take the signs of their weights centred and scaled, which weight decay then holds, not a bound
     standardized_weights: bool = False
-    # the branch that --cooldown trains from a saved state
-    cooldown: tuple[Phase, ...] = Field(default=())
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
+        restricted = any(phase.restriction_interval for phase in self.phases)
         if self.temperature != 1 and (self.teacher is None or restricted):
             raise ValueError("a temperature goes with a teacher, and without restriction")
-        if self.standardized_weights and any(phase.weights == "real" for phase in (*self.phases, *self.cooldown)):
+        if self.standardized_weights and any(phase.weights == "real" for phase in self.phases):
             raise ValueError("standardized weights are signs throughout: no phase has weights: real")
-        if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
-            raise ValueError("only the last of the phases may have epochs: .inf")
-        if self.is_open and self.phases[-1].lr_start != self.phases[-1].lr_end:
-            raise ValueError("a phase without an end has one learning rate: lr_start = lr_end")
         return self
 
     @property
@@ -129,35 +117,17 @@ class Recipe(_Part):
         """Passes over the training images, all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
-    @property
-    def is_open(self) -> bool:
-        """True when the recipe has no end; its results are taken by --cooldown."""
-        return self.phases[-1].is_open
-
     def scaled(self, epochs: float) -> "Recipe":
-        """Return the recipe with its phases stretched to that many epochs together."""
-        if self.is_open:
-            raise RecipeError("a recipe without an end has no length to stretch: leave --epochs out, or use --cooldown")
-        return self.model_copy(update={"phases": _stretched(self.phases, epochs)})
-
-    def cooled_down(self, epochs: float) -> "Recipe":
-        """Return the branch of that many epochs in which the rate of a saved state falls."""
-        if not self.cooldown:
-            raise RecipeError("the recipe has no phases of a cooldown")
-        phases = _stretched(self.cooldown, epochs)
-        return self.model_copy(update={"phases": phases, "cooldown": (), "warmup_steps": 0})
+        """Return the recipe with its phases stretched to that many epochs together; raises RecipeError."""
+        if not 0 < epochs < math.inf:
+            raise RecipeError(f"the number of epochs must be positive, not {epochs:g}")
+        factor = epochs / self.epochs
+        phases = tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in self.phases)
+        return self.model_copy(update={"phases": phases})
 
     def digest(self) -> str:
         """Return a digest that differs where two recipes differ."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-def _stretched(phases: Iterable[Phase], epochs: float) -> tuple[Phase, ...]:
-    if not 0 < epochs < math.inf:
-        raise RecipeError(f"the number of epochs must be positive, not {epochs:g}")
-    before = tuple(phases)
-    factor = epochs / sum(phase.epochs for phase in before)
-    return tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in before)
 
 
 def load_recipe(network: str, source: Path | str | None = None, precision: Precision = "hardware") -> Recipe:
@@ -178,7 +148,7 @@ def load_recipe(network: str, source: Path | str | None = None, precision: Preci
         raise RecipeError(f"the recipe {path} is wrong: {first_problem(error)}") from error
     if recipe.network not in (spec.name, _family(spec.name)):
         raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
-    if any(phase.size > spec.size for phase in (*recipe.phases, *recipe.cooldown)):
+    if any(phase.size > spec.size for phase in recipe.phases):
         raise RecipeError(f"the recipe {path} has crops larger than the pictures of {spec.name} ({spec.size})")
     return recipe.model_copy(update={"network": spec.name})
 

@@ -73,8 +73,8 @@ class Trainer:
         self.network = network
         self.job = job
         self.world = World() if world is None else world
-        self.schedule = Schedule(job.recipe, len(job.data), job.begin)
-        self.step = job.begin
+        self.schedule = Schedule(job.recipe, len(job.data))
+        self.step = 0
         self._identity = job.identity(network)
         self._batches = make_batches(job.data, self.schedule, job.seed, self.world)
         if self.world.size > 1:
@@ -95,7 +95,7 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """True when every step of the schedule is done."""
-        return self.schedule.steps is not None and self.step >= self.schedule.steps
+        return self.step >= self.schedule.steps
 
     @property
     def epoch(self) -> float:
@@ -184,10 +184,6 @@ class Trainer:
                 f"{path} belongs to a run with other settings (recipe, seed, data set or --init); "
                 "repeat them or use --restart"
             )
-        self.adopt(state, path)
-
-    def adopt(self, state: State, path: Path) -> None:
-        """Take weights, moments and step from a state, which was read from `path`; raises CheckpointError."""
         load_weights(self.network, state.weights(), path, self.network.spec.name)
         names = [name for name, _ in self.network.named_parameters()]
         groups: dict[str, Any] = self.optimizer.state_dict()
@@ -198,7 +194,7 @@ class Trainer:
 
     def _state(self) -> State:
         tensors = copied_tensors(self.network, self.optimizer, self.job.recipe.optimizer.name)
-        return State(self._identity, self.step, self.job.begin, tensors)
+        return State(self._identity, self.step, tensors)
 
 
 def figures(loss: Tensor, logits: Tensor, erased: Tensor | None, labels: Tensor) -> Tensor:
