@@ -29,9 +29,7 @@ from model.training.teachers import load_teacher
 def main(
     *,
     network: Annotated[str, typer.Option(help="network to train")] = "tiny",
-    precision: Annotated[
-        Precision, typer.Option(help="the paper's numbers, the hardware's integers, or real numbers throughout")
-    ] = "hardware",
+    precision: Annotated[Precision, typer.Option(help="the paper's numbers, or the hardware's integers")] = "hardware",
     recovery: Annotated[Recovery | None, typer.Option(help="information recovery; default: the network's own")] = None,
     output: Annotated[Path | None, typer.Option(help="checkpoint to write; default: runs/NETWORK.safetensors")] = None,
     recipe: RecipeSource = None,
@@ -66,7 +64,7 @@ def main(
     if threads is not None:
         torch.set_num_threads(threads)
     model, start = _start(network, precision, recovery, seed, init)
-    targets = Targets(None if teacher is None else load_teacher(teacher, plan.teacher, model.spec))
+    targets = Targets(None if teacher is None else load_teacher(teacher, plan.teacher, model.spec.classes))
     train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
     train, watched = (train, test) if leave_out is None else _parted(train, Part.read(leave_out))
     given = [("--recipe", recipe), ("--init", init), ("--teacher", teacher)]

@@ -24,13 +24,10 @@ def create_network(
     """Build a network with fresh weights; the same seed gives the same weights.
 
     `recovery` is by default what the paper uses for the network. `formats` are the bit widths of hardware
-    precision. Raises UnknownNetworkError, or PrecisionError for a precision that the network does not have.
+    precision. Raises UnknownNetworkError.
     """
     spec = network_spec(name) if isinstance(name, str) else name
     prelu = spec.family == "bireal"
-    if (precision == "real") != (spec.family == "real"):
-        cure = "it is a teacher, of real precision" if spec.family == "real" else "choose hardware or paper"
-        raise PrecisionError(f"{spec.name} has no {precision} precision: {cure}")
     kit = hardware_kit(light, prelu, formats or Formats()) if precision == "hardware" else paper_kit(prelu)
     with torch.random.fork_rng(devices=[]):
         if seed is not None:

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 
 from model.networks.quantizers import Formats
 
-Precision = Literal["paper", "hardware", "real"]
-"""Real is that of teachers, which have no binary convolutions."""
+Precision = Literal["paper", "hardware"]
 
 
 @dataclass(frozen=True)

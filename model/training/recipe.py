@@ -16,7 +16,7 @@ from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
-TeacherKind = Literal["resnet34", "cifar_resnet", "real"]
+TeacherKind = Literal["resnet34", "cifar_resnet"]
 Amount = Annotated[float, Field(ge=0)]
 
 FROM_THE_START = {"restriction_threshold", "precision"}
@@ -94,7 +94,7 @@ class Recipe(_Part):
     optimizer: Annotated[Adam | Sgd, Field(discriminator="name")] = Adam()
     # ImageNet: least share of a picture's area that a random crop shows
     smallest_crop: float = Field(default=0.08, gt=0, le=1)
-    # whose answers take the place of labels; real: a checkpoint of real precision
+    # whose answers take the place of labels
     teacher: TeacherKind | None = None
     # softens the teacher's answers and the network's (Hinton et al. 2015)
     temperature: float = Field(default=1.0, ge=1)

@@ -15,10 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from model.checkpoint import load_checkpoint, load_weights
+from model.checkpoint import load_weights
 from model.errors import CheckpointError
-from model.networks import NetworkSpec
-from model.networks.blocks import RealBlock, add_stages, stage_outputs
+from model.networks.blocks import add_stages, stage_outputs
 from model.networks.light import OptionAShortcut
 from model.networks.pixels import normalised
 from model.training.recipe import TeacherKind
@@ -27,6 +26,32 @@ BLOCKS = (3, 4, 6, 3)
 WIDTHS = (64, 128, 256, 512)
 
 CIFAR_WIDTHS = (16, 32, 64)
+
+
+class RealBlock(nn.Module):
+    """Two 3x3 convolutions of real numbers and a shortcut (He et al. 2015).
+
+    Where the shape changes, the shortcut is `downsample`, by default a 1x1 convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+        if downsample is None and (stride != 1 or inputs != outputs):
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        result: Tensor = (y + shortcut).relu()
+        return result
 
 
 class ResNet34(nn.Module):
@@ -88,26 +113,14 @@ class Teacher:
         return (logits.float() / temperature).softmax(1)
 
 
-def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
-    """Read the weights of a teacher of the network `spec`; raises CheckpointError.
-
-    "real" is a checkpoint of real precision; else they are those of a published ResNet in a safetensors file.
-    """
-    if kind != "real":
-        return _load_published(path, kind or "resnet34", spec.classes)
-    network, card = load_checkpoint(path, precision="real")
-    if network.spec.dataset != spec.dataset:
-        raise CheckpointError(f"{path} was trained on {network.spec.dataset}: no teacher of {spec.name}")
-    return Teacher(network, card.sha256)
-
-
-def _load_published(path: Path, kind: TeacherKind, classes: int) -> Teacher:
+def load_teacher(path: Path, kind: TeacherKind | None, classes: int) -> Teacher:
+    """Read the weights of a published ResNet, by default ResNet-34, in a safetensors file; raises CheckpointError."""
     try:
         data = path.read_bytes()
         tensors = load(data)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read the teacher's weights {path}: {error}") from error
-    if kind == "resnet34":
+    if kind != "cifar_resnet":
         network: nn.Module = ResNet34(classes)
         name = f"a ResNet-34 of {classes} classes"
     else:

@@ -11,10 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model.checkpoint import Card, save_checkpoint
 from model.data import Images
-from model.errors import CheckpointError, PrecisionError, TrainingError
-from model.networks import Network, create_network, network_spec
+from model.errors import CheckpointError, TrainingError
+from model.networks import create_network
 from model.training.batches import make_batches
 from model.training.distributed import World
 from model.training.job import Job
@@ -25,8 +24,6 @@ from model.training.targets import Targets
 from model.training.teachers import CifarResNet, ResNet34, Teacher, load_teacher
 from model.training.trainer import Trainer
 
-CIFAR = network_spec("resnet20")
-IMAGENET = network_spec("birealnet18_A")
 PLAIN = Phase(epochs=4, size=32, restriction_interval=0, lr_start=1e-9, lr_end=1e-9)
 RECIPE = Recipe(
     network="resnet20", batch_size=8, warmup_steps=0, shift=0, flip=False, phases=(PLAIN,), teacher="resnet34"
@@ -36,18 +33,15 @@ RECIPE = Recipe(
 def random_resnet34(path: Path, classes: int = 10) -> Teacher:
     torch.manual_seed(0)
     save_file(ResNet34(classes).state_dict(), path)
-    return load_teacher(path, "resnet34", CIFAR)
+    return load_teacher(path, "resnet34", 10)
 
 
-def saved(network: Network, path: Path) -> Path:
-    card = Card(network="", dataset="", images=1, epochs=1, seed=0, top1=None, test_images=None, command="", sha256="",
-                date="")  # fmt: skip
-    save_checkpoint(path, network, card)
-    return path
-
-
-def real_network() -> Network:
-    return create_network("resnet10", precision="real", seed=1).eval()
+def random_cifar_resnet(path: Path) -> Teacher:
+    torch.manual_seed(0)
+    network = CifarResNet(2)
+    torch.nn.init.normal_(network.linear.weight)  # else it answers the same to all
+    save_file(network.state_dict(), path)
+    return load_teacher(path, "cifar_resnet", 10)
 
 
 def noise() -> Images:
@@ -81,8 +75,8 @@ def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tm
 
 @pytest.mark.parametrize("weight", [0.0, 0.25])
 def test_labels_have_their_weight_beside_the_answers(weight: float, tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    recipe = RECIPE.model_copy(update={"teacher": "real", "label_weight": weight})
+    teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
+    recipe = RECIPE.model_copy(update={"teacher": "cifar_resnet", "label_weight": weight})
     result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher))).advance()
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
     images, labels, *_ = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
@@ -108,46 +102,10 @@ def test_resnet34_is_the_published_one(tmp_path: Path) -> None:
     assert not teacher.network.training
     assert not any(p.requires_grad for p in teacher.network.parameters())
     with pytest.raises(CheckpointError, match=r"does not fit a ResNet-34 of 1000 classes: tensor fc\.bias is \(10,\)"):
-        load_teacher(path, "resnet34", IMAGENET)
+        load_teacher(path, "resnet34", 1000)
     path.write_bytes(path.read_bytes()[:10_000])
     with pytest.raises(CheckpointError, match="cannot read the teacher's weights"):
-        load_teacher(path, "resnet34", CIFAR)
-
-
-def test_real_teacher_is_a_checkpoint_for_the_same_images(tmp_path: Path) -> None:
-    path = saved(real_network(), tmp_path / "real.safetensors")
-    teacher = load_teacher(path, "real", CIFAR)
-    images = torch.from_numpy(noise().images)
-    assert torch.equal(teacher.answers(images, 3), real_network()(images).softmax(1))
-    assert not any(p.requires_grad for p in teacher.network.parameters())
-    with pytest.raises(CheckpointError, match="was trained on cifar10: no teacher of tiny"):
-        load_teacher(path, "real", network_spec("tiny"))
-    with pytest.raises(CheckpointError, match="is a checkpoint of hardware precision, not of real precision"):
-        load_teacher(saved(create_network("resnet20"), path), "real", CIFAR)
-
-
-def test_teachers_are_of_real_precision_and_networks_are_not() -> None:
-    with pytest.raises(PrecisionError, match="resnet10 has no hardware precision: it is a teacher"):
-        create_network("resnet10")
-    with pytest.raises(PrecisionError, match="resnet20 has no real precision: choose hardware or paper"):
-        create_network("resnet20", precision="real")
-
-
-def test_real_network_has_no_signs() -> None:
-    network = real_network().double()
-    # A sign would be blind to a change this small; real numbers answer in proportion to it.
-    images = torch.from_numpy(noise().images).double()
-    small, large = ((network(images * (1 + step)) - network(images)).norm() for step in (1e-8, 1e-7))
-    assert float(small) > 0
-    assert float(large / small) == pytest.approx(10, rel=0.01)
-
-
-def random_cifar_resnet(path: Path) -> Teacher:
-    torch.manual_seed(0)
-    network = CifarResNet(2)
-    torch.nn.init.normal_(network.linear.weight)  # else it answers the same to all
-    save_file(network.state_dict(), path)
-    return load_teacher(path, "cifar_resnet", CIFAR)
+        load_teacher(path, "resnet34", 10)
 
 
 def test_a_published_resnet_of_cifar_is_as_deep_as_its_weights(tmp_path: Path) -> None:
@@ -156,7 +114,7 @@ def test_a_published_resnet_of_cifar_is_as_deep_as_its_weights(tmp_path: Path) -
     assert teacher.answers(torch.from_numpy(noise().images), 8).sum(1).tolist() == pytest.approx([1.0] * 8)
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "wrong.safetensors")
     with pytest.raises(CheckpointError, match="does not fit a ResNet-2 of CIFAR-10"):
-        load_teacher(tmp_path / "wrong.safetensors", "cifar_resnet", CIFAR)
+        load_teacher(tmp_path / "wrong.safetensors", "cifar_resnet", 10)
 
 
 def test_answers_have_the_temperature_and_no_trace_of_the_batches(tmp_path: Path) -> None:
