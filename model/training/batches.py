@@ -84,11 +84,9 @@ class ImageBatches(Batches):
         return self._shown(torch.cat([self._picks(step) for step in steps]), crops)
 
     def _drawn(self, step: int) -> Crops:
-        recipe, phase = self.recipe, self.schedule.at(step).phase
-        shift = recipe.shift if phase.shift is None else phase.shift
-        full = self._all.shape[-1]
+        recipe, full, size = self.recipe, self._all.shape[-1], self.schedule.at(step).phase.size
         generator = _generator(self.seed, 1, step)
-        return Crops.drawn(recipe.batch_size, full, phase.size, shift, generator, flip=recipe.flip)
+        return Crops.drawn(recipe.batch_size, full, size, recipe.shift, generator, flip=recipe.flip)
 
     def _shown(self, picks: Tensor, crops: Crops) -> Batch:
         device = self._all.device

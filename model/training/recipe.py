@@ -49,12 +49,10 @@ class Sgd(_Part):
 
 
 class Phase(_Part):
-    """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
+    """A stretch of training: crops of size x size, learning rate from lr_start to lr_end along a cosine."""
 
     epochs: float = Field(gt=0, allow_inf_nan=False)
     size: int = Field(gt=0, multiple_of=4)
-    # in place of the recipe's
-    shift: int | None = Field(default=None, ge=0)
     # erase in every n-th step; 0: never
     restriction_interval: int = Field(ge=0)
     # the paper's lambda
@@ -63,8 +61,6 @@ class Phase(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     lr_start: float = Field(gt=0)
     lr_end: Amount
-    # how lr_start becomes lr_end
-    decay: Literal["cosine", "linear"] = "cosine"
     # L2 penalty on every parameter
     weight_decay: Amount = 0.0
     # of the binary convolutions; real: only activations are binary
@@ -74,8 +70,7 @@ class Phase(_Part):
 
     def rate(self, progress: float) -> float:
         """Return the learning rate at a share 0 .. 1 of the phase."""
-        rest = (1 + math.cos(math.pi * progress)) / 2 if self.decay == "cosine" else 1 - progress
-        return self.lr_end + (self.lr_start - self.lr_end) * rest
+        return self.lr_end + (self.lr_start - self.lr_end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Recipe(_Part):
