@@ -44,8 +44,9 @@ def test_epochs_are_the_same_steps(recipe: Recipe) -> None:
     assert all(torch.equal(value, expected[key]) for key, value in whole.network.state_dict().items())
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    straight, first, second = (trainer(EpochTrainer) for _ in range(3))
+@pytest.mark.parametrize("recipe", [RECIPE, STANDARDIZED], ids=["adam", "standardized"])
+def test_a_stopped_run_goes_on_to_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
+    straight, first, second = (trainer(EpochTrainer, recipe) for _ in range(3))
     for _ in range(2):
         first.advance()
     first.save(tmp_path / "state.safetensors")
