@@ -29,16 +29,11 @@ from model.training.teachers import load_teacher
 def main(
     *,
     network: Annotated[str, typer.Option(help="network to train")] = "tiny",
-    precision: Annotated[
-        Precision, typer.Option(help="the paper's numbers, the hardware's integers, or real numbers throughout")
-    ] = "hardware",
+    precision: Annotated[Precision, typer.Option(help="the paper's numbers, or the hardware's integers")] = "hardware",
     recovery: Annotated[Recovery | None, typer.Option(help="information recovery; default: the network's own")] = None,
     output: Annotated[Path | None, typer.Option(help="checkpoint to write; default: runs/NETWORK.safetensors")] = None,
     recipe: RecipeSource = None,
     epochs: Epochs = None,
-    cooldown: Annotated[
-        float | None, typer.Option(help="branch off the stopped run, let its rate fall for this many epochs")
-    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="everything random follows from it")] = 0,
     data_dir: DataDir = None,
     download: Download = False,
@@ -48,9 +43,7 @@ def main(
     leave_out: Annotated[
         str | None, typer.Option(help="a part, 1/3 say, of the images not to learn from, but to watch the accuracy on")
     ] = None,
-    teacher: Annotated[
-        list[Path] | None, typer.Option(help="weights (.safetensors) of the recipe's teacher; again for each outsider")
-    ] = None,
+    teacher: Annotated[Path | None, typer.Option(help="weights (.safetensors) of the recipe's teacher")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on with a run that was stopped")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="discard a run that was stopped")] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="write event files beside the output")] = False,
@@ -65,31 +58,29 @@ def main(
     """Train a network and write its checkpoint and card."""
     plan = load_recipe(network, recipe, precision)
     plan = plan if epochs is None else plan.scaled(epochs)
-    files = _files(output or Path("runs") / f"{network}{SUFFIX}", cooldown is not None, resume, restart)
+    files = _files(output or Path("runs") / f"{network}{SUFFIX}", resume, restart)
     if tensorboard:
         require_tensorboard()
     if threads is not None:
         torch.set_num_threads(threads)
     model, start = _start(network, precision, recovery, seed, init)
-    targets = Targets.of([load_teacher(path, plan.teacher, model.spec) for path in teacher or []])
+    targets = Targets(None if teacher is None else load_teacher(teacher, plan.teacher, model.spec.classes))
     train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
     train, watched = (train, test) if leave_out is None else _parted(train, Part.read(leave_out))
-    given = [("--recipe", recipe), ("--init", init), *(("--teacher", path) for path in teacher or [])]
+    given = [("--recipe", recipe), ("--init", init), ("--teacher", teacher)]
     options = [(option, Path(value).name) for option, value in given if value is not None]
-    if cooldown is not None:
-        options.append(("--cooldown", f"{cooldown:g}"))
     job = Job(plan, train, seed, targets, start)
     with joined_world() as world:
         Run(
             model, job, files, test, watched, tuple(options),
-            cooldown=cooldown, resume=resume, compiled=compile, graphs=graphs, board=tensorboard,
+            resume=resume, compiled=compile, graphs=graphs, board=tensorboard,
         ).carry_out(world)  # fmt: skip
 
 
-def _files(output: Path, cooldown: bool, resume: bool, restart: bool) -> RunFiles:
+def _files(output: Path, resume: bool, restart: bool) -> RunFiles:
     """Return where a run keeps its files; raises TrainingError if one that was stopped is in the way, or missing."""
     check_name(output)
-    files = RunFiles.beside(output, cooldown=cooldown)
+    files = RunFiles.beside(output)
     if resume and restart:
         raise TrainingError("--resume and --restart exclude each other")
     if resume and not files.state.exists():

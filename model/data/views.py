@@ -19,9 +19,6 @@ CROP_TRIES = 10
 MARGIN = 256 / 224
 """The shorter side of a test picture, relative to the crop from its middle."""
 
-ZOOM, STRETCH, TURN = 1.16, 1.08, 8.0
-"""How far varied views go at most: factors, and degrees."""
-
 
 @dataclass(frozen=True)
 class Crops:
@@ -55,11 +52,6 @@ class Crops:
         places = zip(*((part.top, part.left, part.mirrored) for part in parts), strict=True)
         return cls(parts[0].size, parts[0].shift, *map(torch.cat, places))
 
-    @property
-    def numbers(self) -> Tensor:
-        """Return the number, below 2 (2 shift + 1)^2, that each shift of a whole picture has among all, (n,) int64."""
-        return (self.top * (2 * self.shift + 1) + self.left) * 2 + self.mirrored
-
     def of(self, images: Tensor) -> Tensor:
         """Cut uint8 images (n, c, h, h) to (n, c, size, size), channels last in memory."""
         padded = functional.pad(images, (self.shift, self.shift, self.shift, self.shift))
@@ -68,33 +60,6 @@ class Crops:
         columns = torch.where(self.mirrored[:, None], columns.flip(1), columns)
         rows, columns, pictures = (part.to(images.device) for part in (rows, columns, torch.arange(len(images))))
         return padded[pictures[:, None, None], :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def varied(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return uint8 images (n, c, h, w) with other colours, three of four of them also zoomed, stretched and turned.
-
-    Zoom and stretch are up to ZOOM and STRETCH, turns up to TURN degrees; zeros come in from outside. Saturation and
-    contrast change by up to a quarter and a fifth, brightness by up to a tenth of the range.
-    """
-
-    def draw(limit: float, middle: float = 0.0) -> Tensor:
-        return middle + limit * (2 * torch.rand(len(images), generator=generator) - 1)
-
-    zoom, stretch, angle = draw(math.log(ZOOM)).exp(), draw(math.log(STRETCH)).exp(), draw(math.radians(TURN))
-    wide, high, cos, sin, zero = zoom * stretch, zoom / stretch, angle.cos(), angle.sin(), torch.zeros(len(images))
-    matrices = torch.stack([wide * cos, -zoom * sin, zero, zoom * sin, high * cos, zero], 1).view(-1, 2, 3)
-    changed = torch.rand(len(images), generator=generator) < 0.75
-    matrices = torch.where(changed[:, None, None], matrices, torch.eye(2, 3)).to(images.device)
-    places = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    values = functional.grid_sample(images.float() / 255, places, align_corners=False)
-    saturation, contrast, brightness = (
-        draw(limit, middle).to(images.device)[:, None, None, None] for limit, middle in ((0.25, 1), (0.2, 1), (0.1, 0))
-    )
-    grey = values.mean(1, keepdim=True)
-    values = grey + (values - grey) * saturation
-    mean = values.mean((1, 2, 3), keepdim=True)
-    values = mean + (values - mean) * contrast + brightness
-    return (values.clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 def random_resized_crop(image: Tensor, size: int, smallest: float, flip: bool, generator: torch.Generator) -> Tensor:

@@ -4,4 +4,4 @@
 from model.networks.create import create_network, to_brevitas
 from model.networks.families import Network
 from model.networks.kit import Precision
-from model.networks.registry import NETWORKS, TEACHERS, Family, NetworkSpec, Recovery, network_spec
+from model.networks.registry import NETWORKS, Family, NetworkSpec, Recovery, network_spec

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from model.errors import PrecisionError
 from model.networks.families import Network
-from model.networks.kit import BinaryWeights, ClippedResidual
-from model.networks.quantizers import SignGradient
+from model.networks.kit import BinaryWeights
+from model.networks.quantizers import standardized
 
 
 def binarize_weights(network: Network, enabled: bool) -> None:
@@ -17,13 +18,29 @@ def binarize_weights(network: Network, enabled: bool) -> None:
             module.binary_weights = enabled
 
 
-def learn_through(network: Network, estimate: SignGradient, leak: float) -> None:
-    """Set what the signs of a hardware network's activations learn through, and its clipped residuals: a share."""
+def standardize_weights(network: Network, enabled: bool) -> None:
+    """Let binary convolutions take the signs of their weights centred and scaled, or of the weights as they are.
+
+    Raises PrecisionError for standardized weights without hardware precision.
+    """
+    if enabled and network.formats is None:
+        raise PrecisionError(f"standardized weights are for hardware precision, not for {network.precision} precision")
     for module in network.modules():
         if isinstance(module, BinaryWeights):
-            module.sign_gradient = estimate
-        elif isinstance(module, ClippedResidual):
-            module.leak = leak
+            module.standardized = enabled
+
+
+def settle_weights(network: Network) -> None:
+    """Put standardized weights, within -1 .. 1, in the place of those that they are made of; every sign stays.
+
+    Call it on the device that they were used on: elsewhere, a sum in another order could turn a weight next to 0.
+    """
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, BinaryWeights) and module.standardized:
+                weight = module.get_parameter("weight")
+                weight.copy_(standardized(weight).clamp_(-1, 1))
+    standardize_weights(network, False)
 
 
 def constrain(network: Network) -> None:
@@ -31,8 +48,8 @@ def constrain(network: Network) -> None:
 
     Batch norms in front of the classifier and PReLUs have slopes >= 0: a negative one leaves a multiplication,
     or a staircase that falls, which the hardware does not have. Weights of 8 bits stay in their range, and those that
-    become signs within -1 .. 1: outside they get no gradient and would never come back. Paper precision has no such
-    bounds.
+    become signs within -1 .. 1: outside they get no gradient and would never come back. Standardized ones are free, for
+    it is not their size that counts. Paper precision has no such bounds.
     """
     if network.formats is None:
         return
@@ -42,7 +59,7 @@ def constrain(network: Network) -> None:
                 module.weight.clamp_(min=1e-3)
             elif isinstance(module, nn.PReLU):
                 module.weight.clamp_(min=0)
-            elif isinstance(module, BinaryWeights) and module.binary_weights:
+            elif isinstance(module, BinaryWeights) and module.binary_weights and not module.standardized:
                 module.get_parameter("weight").clamp_(-1, 1)
             elif (fmt := getattr(module, "format", None)) in (
                 network.formats.stem_weight,

@@ -53,32 +53,6 @@ def as_norm(module: nn.Module) -> Norm:
     return cast(Norm, module)
 
 
-class RealBlock(nn.Module):
-    """Two 3x3 convolutions of real numbers and a shortcut (He et al. 2015): what teachers are made of.
-
-    Where the shape changes, the shortcut is `downsample`, by default a 1x1 convolution.
-    """
-
-    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None = None) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(outputs)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
-        self.downsample = downsample
-        if downsample is None and (stride != 1 or inputs != outputs):
-            self.downsample = nn.Sequential(
-                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
-            )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
-        shortcut = x if self.downsample is None else self.downsample(x)
-        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
-        result: Tensor = (y + shortcut).relu()
-        return result
-
-
 def add_stages(
     network: nn.Module, block: Callable[[int, int, int], nn.Module], widths: Sequence[int], blocks: Sequence[int]
 ) -> None:

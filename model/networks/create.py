@@ -24,13 +24,10 @@ def create_network(
     """Build a network with fresh weights; the same seed gives the same weights.
 
     `recovery` is by default what the paper uses for the network. `formats` are the bit widths of hardware
-    precision. Raises UnknownNetworkError, or PrecisionError for a precision that the network does not have.
+    precision. Raises UnknownNetworkError.
     """
     spec = network_spec(name) if isinstance(name, str) else name
     prelu = spec.family == "bireal"
-    if (precision == "real") != (spec.family == "real"):
-        cure = "it is a teacher, of real precision" if spec.family == "real" else "choose hardware or paper"
-        raise PrecisionError(f"{spec.name} has no {precision} precision: {cure}")
     kit = hardware_kit(light, prelu, formats or Formats()) if precision == "hardware" else paper_kit(prelu)
     with torch.random.fork_rng(devices=[]):
         if seed is not None:
@@ -57,7 +54,8 @@ def _initialise(network: Network) -> None:
 def to_brevitas(network: Network) -> Network:
     """Return the same network, with the same weights, made of Brevitas layers and in evaluation mode.
 
-    Raises PrecisionError for a network of paper precision or with real weights in its binary convolutions.
+    Raises PrecisionError for a network of paper precision, or whose binary convolutions do not have the signs of their
+    weights: real ones, or standardized ones that are not settled.
     """
     from model.networks import brevitas  # takes seconds, and only an export needs it
 
@@ -66,8 +64,11 @@ def to_brevitas(network: Network) -> Network:
         raise PrecisionError(
             f"{spec.name} is of {network.precision} precision; Brevitas layers are for hardware precision"
         )
-    if any(isinstance(module, BinaryWeights) and not module.binary_weights for module in network.modules()):
+    binary = [module for module in network.modules() if isinstance(module, BinaryWeights)]
+    if not all(module.binary_weights for module in binary):
         raise PrecisionError(f"{spec.name} has real weights in its binary convolutions")
+    if any(module.standardized for module in binary):
+        raise PrecisionError(f"{spec.name} has standardized weights that are not settled yet")
     kit = hardware_kit(brevitas, spec.family == "bireal", formats)
     twin = CLASSES[spec.family](spec, kit, network.recovery)
     twin.load_state_dict(network.state_dict())

@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from model.errors import DataError
 from model.networks import blocks
-from model.networks.blocks import QuantizedNorm, RealBlock, add_stages, as_norm, norm_between, stage_outputs
+from model.networks.blocks import QuantizedNorm, add_stages, as_norm, norm_between, stage_outputs
 from model.networks.kit import Kit, Precision
 from model.networks.pixels import normalised
 from model.networks.quantizers import INPUT_SCALE, Formats
@@ -190,33 +190,9 @@ class VggNetwork(Network):
             yield QuantizedNorm(norm, 1.0, formats.residual.thresholds if last else blocks.SIGN_THRESHOLDS)
 
 
-class RealNetwork(Network):
-    """A teacher: a residual network of real numbers, without any of the paper's means."""
-
-    def __init__(self, spec: NetworkSpec, kit: Kit, recovery: Recovery) -> None:
-        super().__init__(spec, kit, recovery)
-        self.precision = "real"
-        first, last = spec.widths[0], spec.widths[-1]
-        self.stem = nn.Sequential(
-            nn.Conv2d(spec.channels, first, 3, padding=1, bias=False), nn.BatchNorm2d(first), nn.ReLU()
-        )
-        add_stages(self, RealBlock, spec.widths, [spec.blocks] * len(spec.widths))
-        self.linear = nn.Linear(last, spec.classes)
-
-    @override
-    def stages(self, x: Tensor) -> list[Tensor]:
-        return stage_outputs(self, self.stem(x), len(self.spec.widths))
-
-    @override
-    def classify(self, fused: Tensor) -> Tensor:
-        logits: Tensor = self.linear(fused.mean((2, 3)))
-        return logits
-
-
 CLASSES: dict[Family, type[Network]] = {
     "double": ResidualNetwork,
     "basic": ResidualNetwork,
     "bireal": BiRealNetwork,
     "vgg": VggNetwork,
-    "real": RealNetwork,
 }

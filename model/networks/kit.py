@@ -20,10 +20,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model.networks.quantizers import Formats, SignGradient
+from model.networks.quantizers import Formats
 
-Precision = Literal["paper", "hardware", "real"]
-"""Real is that of teachers, which have no binary convolutions."""
+Precision = Literal["paper", "hardware"]
 
 
 @dataclass(frozen=True)
@@ -97,17 +96,11 @@ def _batch_norm(channels: int, gamma: float) -> nn.BatchNorm2d:
 class BinaryWeights:
     """A binary convolution; with `binary_weights` off, as in the first step of ImageNet, its weights are real.
 
-    `sign_gradient` is what its activations' signs learn through.
+    With `standardized`, the signs are those of its weights centred and scaled.
     """
 
     binary_weights = True
-    sign_gradient: SignGradient = "quadratic"
-
-
-class ClippedResidual:
-    """A module that clips to the residual format; `leak` is the share of the gradient that passes where it does."""
-
-    leak = 0.0
+    standardized = False
 
 
 class Concat(nn.Module):

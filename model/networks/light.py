@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from model.networks.kit import BinaryWeights, ClippedResidual
+from model.networks.kit import BinaryWeights
 from model.networks.quantizers import (
     Formats,
     IntegerFormat,
@@ -15,6 +15,7 @@ from model.networks.quantizers import (
     ShiftedSign,
     SignWeight,
     floor_to,
+    standardized,
 )
 
 
@@ -71,10 +72,11 @@ class BinaryConv2d(BinaryWeights, nn.Conv2d):
 
     @override
     def forward(self, input: Tensor) -> Tensor:
-        weight = SignWeight.apply(self.weight) if self.binary_weights else self.weight
+        latent = standardized(self.weight) if self.standardized else self.weight
+        weight = SignWeight.apply(latent) if self.binary_weights else latent
         # Signs keep the layout of a contiguous parameter, which is slow beside channels-last activations.
         fast = weight.contiguous(memory_format=torch.channels_last)
-        signs = ShiftedSign.apply(input, self.sign_gradient)
+        signs = ShiftedSign.apply(input)
         return functional.conv2d(signs, fast, -weight.sum((1, 2, 3)), self.stride, self.padding)
 
 
@@ -91,7 +93,7 @@ class OptionAShortcut(nn.Module):
         return functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, self.before, self.after))
 
 
-class ResidualSum(ClippedResidual, nn.Module):
+class ResidualSum(nn.Module):
     """Quantizes a branch, adds the shortcut, if there is one, and clips to the residual format, as Hardtanh does."""
 
     def __init__(self, formats: Formats) -> None:
@@ -100,7 +102,7 @@ class ResidualSum(ClippedResidual, nn.Module):
 
     def forward(self, branch: Tensor, shortcut: Tensor | None = None) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = ResidualAdd.apply(branch, shortcut, self.formats, self.leak)
+        result: Tensor = ResidualAdd.apply(branch, shortcut, self.formats)
         return result
 
 
@@ -108,7 +110,7 @@ ResidualQuantizer = ResidualSum
 """A sum of one: quantizes to the residual format."""
 
 
-class QuantPReLU(ClippedResidual, nn.PReLU):
+class QuantPReLU(nn.PReLU):
     """PReLU with one slope per channel, quantized to the residual format."""
 
     def __init__(self, formats: Formats, channels: int) -> None:
@@ -117,7 +119,7 @@ class QuantPReLU(ClippedResidual, nn.PReLU):
 
     def forward(self, input: Tensor) -> Tensor:
         """Return multiples of the residual scale."""
-        result: Tensor = Quantize.apply(super().forward(input), self.formats.residual, self.leak)
+        result: Tensor = Quantize.apply(super().forward(input), self.formats.residual)
         return result
 
 

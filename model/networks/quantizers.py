@@ -7,7 +7,7 @@ values that the networks form, is exact in float32.
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from model.errors import FormatError
-
-SignGradient = Literal["quadratic", "clipped"]
-"""What stands for the gradient of sign(x): 2 - 2|x|, or 1, both where |x| <= 1."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,9 @@ class IntegerFormat:
         return self.scale * (np.arange(self.lo, self.hi, dtype=np.float64) + 0.5)
 
 
+WEIGHT_DEVIATION = 0.35
+"""Deviation of standardized weights: |w| > 1, where their signs pass no gradient, are about 4 of 1,000."""
+
 INPUT_SCALE = 1 / 256
 """Images are uint8 and enter as x / 256, without mean or deviation: zero padding stays exact."""
 
@@ -91,11 +91,11 @@ class Formats:
                 raise FormatError(f"{field.name} must be narrow, that is symmetric")
 
 
-def _where_inside(grad: Tensor, integers: Tensor, bounds: tuple[int, int], leak: float) -> Tensor:
-    """Return the gradient where the integers are within the bounds, and `leak` times it elsewhere."""
+def _where_inside(grad: Tensor, integers: Tensor, bounds: tuple[int, int]) -> Tensor:
+    """Return the gradient where the integers are within the bounds, and 0 elsewhere."""
     lo, hi = bounds
     masked: Tensor = torch.ops.aten.hardtanh_backward(grad, integers, lo - 0.5, hi + 0.5)
-    return masked.add_(grad - masked, alpha=leak) if leak else masked
+    return masked
 
 
 def _shifted_sign(x: Tensor) -> Tensor:
@@ -106,19 +106,11 @@ def _shifted_sign(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x)).mul_(2)
 
 
-def through_sign(grad: Tensor, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
-    """Return the gradient in front of a sign.
-
-    Quadratic is grad * max(2 - 2|x|, 0), the piecewise quadratic sign of Bi-Real Net that IR2Net uses; clipped is the
-    straight-through estimator of Hubara et al. 2016.
-    """
-    if estimate == "clipped":
-        return grad * (x.abs() <= 1)
-    return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grad)
-
-
 class Sign(torch.autograd.Function):
-    """The paper's binary activation: sign(x), with sign(0) = 0. Gradient: max(2 - 2|x|, 0)."""
+    """The paper's binary activation: sign(x), with sign(0) = 0.
+
+    Gradient: max(2 - 2|x|, 0), that of Bi-Real Net's piecewise quadratic sign.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -129,7 +121,8 @@ class Sign(torch.autograd.Function):
     @staticmethod
     @override
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        return through_sign(grads[0], ctx.saved_tensors[0])
+        x: Tensor = ctx.saved_tensors[0]
+        return x.abs().mul_(-2).add_(2).clamp_(min=0).mul_(grads[0])
 
     @staticmethod
     def symbolic(graph: Any, x: Any) -> Any:
@@ -151,20 +144,14 @@ class ShiftedSign(Sign):
     """Binary activation plus one: sign(x) + 1, that is 2 where x >= 0 and 0 elsewhere.
 
     The shift turns padding with -1 into padding with 0, which convolutions do at no cost.
-    Gradient: through_sign.
+    Gradient: that of Sign.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, estimate: SignGradient = "quadratic") -> Tensor:
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         """Return a tensor of 0 and 2 with the shape and type of `x`."""
         ctx.save_for_backward(x)
-        ctx.estimate = estimate
         return _shifted_sign(x)
-
-    @staticmethod
-    @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return through_sign(grads[0], ctx.saved_tensors[0], ctx.estimate), None
 
 
 class SignWeight(ZeroSignWeight):
@@ -177,48 +164,59 @@ class SignWeight(ZeroSignWeight):
         return torch.where(w >= 0, 1.0, -1.0)
 
 
+def standardized(weight: Tensor) -> Tensor:
+    """Return weights (outputs, ...), each output's centred and scaled to WEIGHT_DEVIATION.
+
+    Their signs are balanced and carry the most information that signs can (Qin et al. 2020, IR-Net), and no weight
+    drifts to where it gets no gradient (Xu et al. 2021, ReCU).
+    """
+    axes = tuple(range(1, weight.dim()))
+    centred = weight - weight.mean(axes, keepdim=True)
+    return centred * (WEIGHT_DEVIATION / (centred.square().mean(axes, keepdim=True) + 1e-10).sqrt())
+
+
 class ResidualAdd(torch.autograd.Function):
     """quantize(branch, y) + r, clipped to the residual format; r is already a multiple of the residual scale.
 
     One pass for branch quantizer, addition and residual quantizer. Gradient, to both operands: 1 inside the residual
-    range, `leak` outside. With r = None it is the plain residual quantizer.
+    range, 0 outside. With r = None it is the plain residual quantizer.
     """
 
     @staticmethod
-    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats, leak: float = 0.0) -> Tensor:
+    def forward(ctx: Any, y: Tensor, r: Tensor | None, formats: Formats) -> Tensor:
         """Return multiples of the residual scale within the residual range."""
         residual = formats.residual
         total = torch.mul(y, 1 / residual.scale).round_().clamp_(*formats.branch.range)
         if r is not None:
             total.add_(r, alpha=1 / residual.scale)
         ctx.save_for_backward(total)
-        ctx.range, ctx.leak = residual.range, leak
+        ctx.range = residual.range
         ctx.has_shortcut = r is not None
         # What is returned is not changed in place: torch 2.11 compiles that with a gradient of zero, and says nothing.
         return total.clamp(*residual.range) * residual.scale
 
     @staticmethod
     @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak)
-        return grad, (grad if ctx.has_shortcut else None), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, None]:
+        grad = _where_inside(grads[0], ctx.saved_tensors[0], ctx.range)
+        return grad, (grad if ctx.has_shortcut else None), None
 
 
 class Quantize(torch.autograd.Function):
-    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, `leak` outside."""
+    """round(x / scale), half to even, clipped to the format; gradient 1 inside the range, 0 outside."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat, leak: float = 0.0) -> Tensor:
+    def forward(ctx: Any, x: Tensor, fmt: IntegerFormat) -> Tensor:
         """Return multiples of the format's scale with the shape of `x`."""
         integers = torch.round(x / fmt.scale)
         ctx.save_for_backward(integers)
-        ctx.range, ctx.leak = fmt.range, leak
+        ctx.range = fmt.range
         return integers.clamp(*fmt.range) * fmt.scale
 
     @staticmethod
     @override
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range, ctx.leak), None, None
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        return _where_inside(grads[0], ctx.saved_tensors[0], ctx.range), None
 
 
 def floor_to(x: Tensor, fmt: IntegerFormat) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from model.errors import UnknownNetworkError
 
-Family = Literal["double", "basic", "bireal", "vgg", "real"]
+Family = Literal["double", "basic", "bireal", "vgg"]
 Recovery = Literal["compact", "full", "none"]
 
 
@@ -59,19 +59,9 @@ NETWORKS = {
 }
 
 
-TEACHERS = {
-    spec.name: spec
-    for spec in (
-        NetworkSpec("resnet10", "real", 3, 32, (32, 64, 128, 256), blocks=1, classes=10, ratio=1, dataset="cifar10",
-                    recovery="none"),
-    )
-}  # fmt: skip
-"""Networks of real numbers, whose answers a binary network learns from (model.training.teachers)."""
-
-
 def network_spec(name: str) -> NetworkSpec:
     """Return the network's shape; raises UnknownNetworkError with the closest names."""
-    if spec := NETWORKS.get(name) or TEACHERS.get(name):
+    if spec := NETWORKS.get(name):
         return spec
     close = difflib.get_close_matches(name, NETWORKS, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known networks: {', '.join(NETWORKS)}"

@@ -13,7 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from model.data import DataSet, Images, Pictures
-from model.data.views import Crops, random_resized_crop, varied
+from model.data.views import Crops, random_resized_crop
 from model.errors import TrainingError
 from model.training.distributed import World
 from model.training.schedule import Schedule
@@ -25,14 +25,11 @@ AHEAD = 2
 class Batch(NamedTuple):
     """What one step learns from, or several one after the other.
 
-    Views (n, c, size, size) uint8, channels last, and labels (n,) int64, both on the run's device; `picks` (n,) are the
-    numbers of the images that they show, and `numbers` (n,), where the images are in memory, those of their shifts.
+    Views (n, c, size, size) uint8, channels last, and labels (n,) int64, both on the run's device.
     """
 
     images: Tensor
     labels: Tensor
-    picks: Tensor
-    numbers: Tensor | None = None
 
 
 def make_batches(data: DataSet, schedule: Schedule, seed: int, world: World) -> "Batches":
@@ -77,30 +74,23 @@ class ImageBatches(Batches):
 
     @override
     def at(self, step: int) -> Batch:
-        crops, generator = self._drawn(step)
         # All of the batch is drawn in every process: a share's draws depend on those before it.
-        whole = self._shown(self._picks(step), crops)
-        if self.schedule.at(step).phase.varied:
-            whole = whole._replace(images=varied(whole.images, generator).contiguous(memory_format=torch.channels_last))
-        return Batch(*(None if part is None else part[self._share] for part in whole))  # type: ignore[arg-type]
+        return Batch(*(part[self._share] for part in self._shown(self._picks(step), self._drawn(step))))
 
     def between(self, start: int, stop: int) -> Batch:
         """Return the batches of steps of one epoch and phase, one after the other."""
         steps = range(start, stop)
-        crops = Crops.joined([self._drawn(step)[0] for step in steps])
+        crops = Crops.joined([self._drawn(step) for step in steps])
         return self._shown(torch.cat([self._picks(step) for step in steps]), crops)
 
-    def _drawn(self, step: int) -> tuple[Crops, torch.Generator]:
+    def _drawn(self, step: int) -> Crops:
+        recipe, full, size = self.recipe, self._all.shape[-1], self.schedule.at(step).phase.size
         generator = _generator(self.seed, 1, step)
-        recipe, phase = self.recipe, self.schedule.at(step).phase
-        shift = recipe.shift if phase.shift is None else phase.shift
-        full = self._all.shape[-1]
-        return Crops.drawn(recipe.batch_size, full, phase.size, shift, generator, flip=recipe.flip), generator
+        return Crops.drawn(recipe.batch_size, full, size, recipe.shift, generator, flip=recipe.flip)
 
     def _shown(self, picks: Tensor, crops: Crops) -> Batch:
         device = self._all.device
-        there = picks.to(device)
-        return Batch(crops.of(self._all[there]), self.labels[picks].to(device), there, crops.numbers.to(device))
+        return Batch(crops.of(self._all[picks.to(device)]), self.labels[picks].to(device))
 
 
 class PictureBatches(Batches):
@@ -115,12 +105,10 @@ class PictureBatches(Batches):
     def at(self, step: int) -> Batch:
         device, picks = self.world.device, self._picks(step)[self._share]
         images = self._images(step).to(device, memory_format=torch.channels_last)
-        return Batch(images, self.labels[picks].to(device), picks)
+        return Batch(images, self.labels[picks].to(device))
 
     def _images(self, step: int) -> Tensor:
-        last = self.schedule.steps
-        stop = step + 1 + AHEAD if last is None else min(step + 1 + AHEAD, last)
-        for coming in range(step, stop):
+        for coming in range(step, min(step + 1 + AHEAD, self.schedule.steps)):
             if coming not in self._ahead:
                 self._ahead[coming] = self._ask(coming)
         return torch.stack([view.result() for view in self._ahead.pop(step)])

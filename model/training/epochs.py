@@ -31,10 +31,13 @@ class EpochTrainer(Trainer):
     def __init__(self, network: Network, job: Job, world: World | None = None, *, compiled: bool = False) -> None:
         if not isinstance(job.data, Images) or (world is not None and world.size > 1):
             raise TrainingError("whole epochs at once are for one process and a data set in memory")
-        for phase in job.recipe.phases:
-            if phase.varied or phase.restriction_interval > 1:
-                raise TrainingError("whole epochs at once have the same step throughout a phase")
+        if any(phase.restriction_interval > 1 for phase in job.recipe.phases):
+            raise TrainingError("whole epochs at once have the same step throughout a phase")
         self.recorded = world is not None and world.device.type == "cuda"
+        if self.recorded:
+            # Shapes never change within a phase: the algorithms that cuDNN measures to be the fastest, in the steps in
+            # front of the recorded one, stay so. By default it guesses.
+            torch.backends.cudnn.benchmark = True
         super().__init__(network, job, world, compiled=compiled)
         self._step: _Step | None = None
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a training run is made of, and what tells it from other runs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from model.checkpoint import Card
 from model.data import DataSet
@@ -14,8 +14,7 @@ from model.training.targets import LABELS, Targets
 class Job:
     """What a run is made of, besides the network: equal jobs of equal networks have equal results.
 
-    `start` is the card of the checkpoint that the weights came from, None for fresh weights. A cooldown leaves another
-    run, whose identity is `parent`, at the step `begin`.
+    `start` is the card of the checkpoint that the weights came from, None for fresh weights.
     """
 
     recipe: Recipe
@@ -23,11 +22,9 @@ class Job:
     seed: int
     targets: Targets = LABELS
     start: Card | None = None
-    parent: str | None = None
-    begin: int = 0
 
     def __post_init__(self) -> None:
-        self.targets.check(self.recipe, self.data)
+        self.targets.check(self.recipe)
 
     def identity(self, network: Network) -> str:
         """Return what tells this run from others: a run is resumed only by the same one."""
@@ -38,10 +35,4 @@ class Job:
         if network.recovery != network.spec.recovery:
             parts.append(f"recovery {network.recovery}")
         parts += self.targets.identity()
-        if self.parent is not None:
-            parts.append(f"cooldown at {self.begin} of {self.parent}")
         return ", ".join(parts)
-
-    def cooled_down(self, epochs: float, begin: int, network: Network) -> "Job":
-        """Return the cooldown of that many epochs that branches off at a step."""
-        return replace(self, recipe=self.recipe.cooled_down(epochs), parent=self.identity(network), begin=begin)

@@ -3,22 +3,20 @@
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from model.errors import RecipeError, first_problem
 from model.networks import Precision, network_spec
-from model.networks.quantizers import SignGradient
 from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
 
-TeacherKind = Literal["resnet34", "cifar_resnet", "real"]
-Share = Annotated[float, Field(ge=0, le=1)]
+TeacherKind = Literal["resnet34", "cifar_resnet"]
 Amount = Annotated[float, Field(ge=0)]
 
 FROM_THE_START = {"restriction_threshold", "precision"}
@@ -51,15 +49,10 @@ class Sgd(_Part):
 
 
 class Phase(_Part):
-    """A stretch of training: crops of size x size, learning rate from lr_start to lr_end."""
+    """A stretch of training: crops of size x size, learning rate from lr_start to lr_end along a cosine."""
 
-    # .inf: until the run is stopped; only for a last phase of one rate
-    epochs: float = Field(gt=0)
+    epochs: float = Field(gt=0, allow_inf_nan=False)
     size: int = Field(gt=0, multiple_of=4)
-    # in place of the recipe's
-    shift: int | None = Field(default=None, ge=0)
-    # views of images in memory are zoomed, turned and coloured as well
-    varied: bool = False
     # erase in every n-th step; 0: never
     restriction_interval: int = Field(ge=0)
     # the paper's lambda
@@ -68,8 +61,6 @@ class Phase(_Part):
     precision: Literal["float32", "bfloat16"] = "float32"
     lr_start: float = Field(gt=0)
     lr_end: Amount
-    # how lr_start becomes lr_end
-    decay: Literal["cosine", "linear"] = "cosine"
     # L2 penalty on every parameter
     weight_decay: Amount = 0.0
     # of the binary convolutions; real: only activations are binary
@@ -77,15 +68,9 @@ class Phase(_Part):
     # forget the moments of the phases before
     fresh_optimizer: bool = False
 
-    @property
-    def is_open(self) -> bool:
-        """True when the phase goes on until the run is stopped."""
-        return math.isinf(self.epochs)
-
     def rate(self, progress: float) -> float:
         """Return the learning rate at a share 0 .. 1 of the phase."""
-        rest = (1 + math.cos(math.pi * progress)) / 2 if self.decay == "cosine" else 1 - progress
-        return self.lr_end + (self.lr_start - self.lr_end) * rest
+        return self.lr_end + (self.lr_start - self.lr_end) * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Recipe(_Part):
@@ -104,34 +89,22 @@ class Recipe(_Part):
     optimizer: Annotated[Adam | Sgd, Field(discriminator="name")] = Adam()
     # ImageNet: least share of a picture's area that a random crop shows
     smallest_crop: float = Field(default=0.08, gt=0, le=1)
-    # whose answers take the place of labels; real: a checkpoint of real precision
+    # whose answers take the place of labels
     teacher: TeacherKind | None = None
-    # the views that the network sees; or each image of the data set once, and mirrored; or all its shifts, once for all
-    teacher_sees: Literal["views", "images", "shifts"] = "views"
     # softens the teacher's answers and the network's (Hinton et al. 2015)
     temperature: float = Field(default=1.0, ge=1)
-    # weight, among the answers to an image, of teachers that were trained without it (--leave-out)
-    outsiders: Share = 0.0
-    # weight of the labels beside the teacher's answers; was called truth
-    label_weight: float = Field(default=0.0, ge=0, lt=1, validation_alias=AliasChoices("label_weight", "truth"))
-    # what the signs of activations learn through
-    sign_gradient: SignGradient = "quadratic"
-    # share of the gradient that passes where hardware clips its residuals
-    leak: float = Field(default=0.0, ge=0, lt=1)
-    # the branch that --cooldown trains from a saved state; was called release
-    cooldown: tuple[Phase, ...] = Field(default=(), validation_alias=AliasChoices("cooldown", "release"))
+    # of the labels, beside the teacher's answers
+    label_weight: float = Field(default=0.0, ge=0, lt=1)
+    # binary convolutions take the signs of their weights centred and scaled, which weight decay then holds, not a bound
+    standardized_weights: bool = False
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        if self.outsiders and self.teacher_sees != "images":
-            raise ValueError("outsiders are asked about images, not views: they take teacher_sees: images")
-        restricted = any(phase.restriction_interval for phase in (*self.phases, *self.cooldown))
-        if self.temperature != 1 and (self.teacher is None or self.teacher_sees == "images" or restricted):
-            raise ValueError("a temperature goes with a teacher that sees views or shifts, and without restriction")
-        if any(phase.is_open for phase in (*self.phases[:-1], *self.cooldown)):
-            raise ValueError("only the last of the phases may have epochs: .inf")
-        if self.is_open and self.phases[-1].lr_start != self.phases[-1].lr_end:
-            raise ValueError("a phase without an end has one learning rate: lr_start = lr_end")
+        restricted = any(phase.restriction_interval for phase in self.phases)
+        if self.temperature != 1 and (self.teacher is None or restricted):
+            raise ValueError("a temperature goes with a teacher, and without restriction")
+        if self.standardized_weights and any(phase.weights == "real" for phase in self.phases):
+            raise ValueError("standardized weights are signs throughout: no phase has weights: real")
         return self
 
     @property
@@ -139,35 +112,17 @@ class Recipe(_Part):
         """Passes over the training images, all phases together."""
         return sum(phase.epochs for phase in self.phases)
 
-    @property
-    def is_open(self) -> bool:
-        """True when the recipe has no end; its results are taken by --cooldown."""
-        return self.phases[-1].is_open
-
     def scaled(self, epochs: float) -> "Recipe":
-        """Return the recipe with its phases stretched to that many epochs together."""
-        if self.is_open:
-            raise RecipeError("a recipe without an end has no length to stretch: leave --epochs out, or use --cooldown")
-        return self.model_copy(update={"phases": _stretched(self.phases, epochs)})
-
-    def cooled_down(self, epochs: float) -> "Recipe":
-        """Return the branch of that many epochs in which the rate of a saved state falls."""
-        if not self.cooldown:
-            raise RecipeError("the recipe has no phases of a cooldown")
-        phases = _stretched(self.cooldown, epochs)
-        return self.model_copy(update={"phases": phases, "cooldown": (), "warmup_steps": 0})
+        """Return the recipe with its phases stretched to that many epochs together; raises RecipeError."""
+        if not 0 < epochs < math.inf:
+            raise RecipeError(f"the number of epochs must be positive, not {epochs:g}")
+        factor = epochs / self.epochs
+        phases = tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in self.phases)
+        return self.model_copy(update={"phases": phases})
 
     def digest(self) -> str:
         """Return a digest that differs where two recipes differ."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
-
-
-def _stretched(phases: Iterable[Phase], epochs: float) -> tuple[Phase, ...]:
-    if not 0 < epochs < math.inf:
-        raise RecipeError(f"the number of epochs must be positive, not {epochs:g}")
-    before = tuple(phases)
-    factor = epochs / sum(phase.epochs for phase in before)
-    return tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in before)
 
 
 def load_recipe(network: str, source: Path | str | None = None, precision: Precision = "hardware") -> Recipe:
@@ -188,7 +143,7 @@ def load_recipe(network: str, source: Path | str | None = None, precision: Preci
         raise RecipeError(f"the recipe {path} is wrong: {first_problem(error)}") from error
     if recipe.network not in (spec.name, _family(spec.name)):
         raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
-    if any(phase.size > spec.size for phase in (*recipe.phases, *recipe.cooldown)):
+    if any(phase.size > spec.size for phase in recipe.phases):
         raise RecipeError(f"the recipe {path} has crops larger than the pictures of {spec.name} ({spec.size})")
     return recipe.model_copy(update={"network": spec.name})
 

@@ -2,7 +2,6 @@
 """A run from its first step, or from where it was stopped, to its checkpoint and card."""
 
 import datetime
-import math
 import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from model.checkpoint import Card, save_checkpoint
 from model.data import DataSet
 from model.errors import ModelError, TrainingError
 from model.networks import Network
+from model.networks.adjust import settle_weights
 from model.networks.ties import separate_ties
 from model.training.distributed import World
 from model.training.epochs import EpochTrainer
@@ -21,7 +21,7 @@ from model.training.evaluation import accuracy
 from model.training.job import Job
 from model.training.metrics import Metrics, Row, open_metrics
 from model.training.progress import ProgressLine, stop_flag
-from model.training.state import RunFiles, read_state
+from model.training.state import RunFiles
 from model.training.trainer import Trainer
 
 SAVE_SECONDS = 60.0
@@ -34,8 +34,7 @@ Options = tuple[tuple[str, str], ...]
 class Run:
     """What is done with a network and a job, and where its files are.
 
-    Accuracy is shown and written on the way for `watched`, and stands in the card for `test`. With `cooldown`, that
-    many epochs branch off the run that was stopped there.
+    Accuracy is shown and written on the way for `watched`, and stands in the card for `test`.
     """
 
     network: Network
@@ -44,7 +43,6 @@ class Run:
     test: DataSet
     watched: DataSet
     options: Options = ()
-    cooldown: float | None = None
     resume: bool = False
     compiled: bool = False
     graphs: bool = False
@@ -54,7 +52,7 @@ class Run:
         """Train to the end and write checkpoint and card; raises ModelError, and TrainingError on Ctrl-C."""
         trainer = self._trainer(world)
         console = Console(highlight=False, quiet=not world.is_first)
-        if not world.has_bfloat16 and any(phase.precision == "bfloat16" for phase in trainer.job.recipe.phases):
+        if not world.has_bfloat16 and any(phase.precision == "bfloat16" for phase in self.job.recipe.phases):
             console.print("the recipe asks for bfloat16, which this device has not: it trains in float32")
         with self._metrics(trainer) as metrics:
             run_training(trainer, self.files.state, self.watched, metrics, console)
@@ -65,21 +63,11 @@ class Run:
         console.print(f"{self.files.output}: {result}", soft_wrap=True)
 
     def _trainer(self, world: World) -> Trainer:
-        """Return the trainer of the run, or of a cooldown of it, at its first step or where it was stopped."""
-        job, before = self.job, None
-        if self.cooldown is not None:
-            before = read_state(self.files.state if self.resume else self.files.parent_state)
-            if not self.resume and before.run != job.identity(self.network):
-                raise TrainingError(
-                    f"{self.files.parent_state} is no state of this run: repeat its recipe, seed and --init"
-                )
-            job = job.cooled_down(self.cooldown, before.begin if self.resume else before.step, self.network)
+        """Return the trainer of the run, at its first step or where it was stopped."""
         kind = EpochTrainer if self.graphs else Trainer
-        trainer = kind(self.network, job, world, compiled=self.compiled)
+        trainer = kind(self.network, self.job, world, compiled=self.compiled)
         if self.resume:
             trainer.restore(self.files.state)
-        elif before is not None:
-            trainer.adopt(before, self.files.parent_state)
         world.wait()  # every process has looked for a state before there is a new one
         if not self.resume:
             trainer.save(self.files.state)  # an output folder that cannot be written shows now, not after hours
@@ -118,10 +106,11 @@ def run_training(trainer: Trainer, state: Path, watched: DataSet, metrics: Metri
 
 
 def finish(trainer: Trainer, output: Path, test: DataSet, options: Options = ()) -> Card:
-    """Separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
+    """Settle weights, separate ties, measure the accuracy, and write checkpoint and card; raises TrainingError."""
     network, job = trainer.network, trainer.job
     if not all(bool(tensor.isfinite().all()) for tensor in network.state_dict().values()):
         raise TrainingError(f"the weights are no numbers after step {trainer.step - 1}; no checkpoint was written")
+    settle_weights(network)
     network.to("cpu")
     separate_ties(network)
     network.to(trainer.world.device)
@@ -150,9 +139,7 @@ def _command(network: Network, job: Job, options: Options) -> str:
         parts += ["--recovery", network.recovery]
     if job.data.left_out is not None:
         parts += ["--leave-out", str(job.data.left_out)]
-    if math.isfinite(job.recipe.epochs) and job.parent is None:
-        parts += ["--epochs", f"{job.recipe.epochs:g}"]
-    parts += ["--seed", f"{job.seed}"]
+    parts += ["--epochs", f"{job.recipe.epochs:g}", "--seed", f"{job.seed}"]
     for option in options:
         parts += option
     return " ".join(parts)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The schedule that follows from a recipe and the number of images."""
 
-import math
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -19,38 +18,33 @@ class Position:
 
 
 class Schedule:
-    """Maps every step of a run to its phase and learning rate.
+    """Maps every step of a run to its phase and learning rate."""
 
-    A cooldown begins at the step that the run before it had reached.
-    """
-
-    def __init__(self, recipe: Recipe, images: int, begin: int = 0) -> None:
+    def __init__(self, recipe: Recipe, images: int) -> None:
         if images < recipe.batch_size:
             raise RecipeError(f"{images} images do not fill a batch of {recipe.batch_size}")
         self.recipe = recipe
-        self.begin = begin
         self.steps_per_epoch = images // recipe.batch_size
         ends = (end * self.steps_per_epoch for end in accumulate(phase.epochs for phase in recipe.phases))
-        self._ends = [end if math.isinf(end) else begin + round(end) for end in ends]
-        if self._ends[-1] == begin:
+        self._ends = [round(end) for end in ends]
+        if not self.steps:
             raise RecipeError(f"{recipe.epochs:g} epochs of {self.steps_per_epoch} steps are no step at all")
 
     @property
-    def steps(self) -> int | None:
-        """The step after the last one of the whole run; None for a run without an end."""
-        end = self._ends[-1]
-        return None if math.isinf(end) else int(end)
+    def steps(self) -> int:
+        """The number of steps of the whole run."""
+        return self._ends[-1]
 
     def same_until(self, step: int) -> int:
         """Return the first step after `step` of another epoch or phase."""
         epoch = (step // self.steps_per_epoch + 1) * self.steps_per_epoch
-        return int(min(epoch, next(end for end in self._ends if step < end)))
+        return min(epoch, next(end for end in self._ends if step < end))
 
     def at(self, step: int) -> Position:
-        """Return phase and learning rate of a step, begin <= step < steps."""
+        """Return phase and learning rate of a step, 0 <= step < steps."""
         index = next(i for i, end in enumerate(self._ends) if step < end)
         phase = self.recipe.phases[index]
-        start = self._ends[index - 1] if index else self.begin
+        start = self._ends[index - 1] if index else 0
         rate = phase.rate((step - start) / (self._ends[index] - start))
         warmup = min(1.0, (step + 1) / self.recipe.warmup_steps) if self.recipe.warmup_steps else 1.0
         return Position(phase, step == start, rate * warmup)

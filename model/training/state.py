@@ -18,18 +18,15 @@ WEIGHTS = "model."
 
 @dataclass(frozen=True)
 class State:
-    """A run at a step. `run` tells runs apart; `begin` is the step where a cooldown branched off, else 0."""
+    """A run at a step; `run` tells runs apart."""
 
     run: str
     step: int
-    begin: int
     tensors: dict[str, Tensor]
 
     def write(self, path: Path) -> None:
         """Write the file at once or not at all; raises CheckpointError."""
         notes = {"run": self.run, "step": str(self.step)}
-        if self.begin:
-            notes["begin"] = str(self.begin)
         replace_file(path, save({name: tensor.contiguous() for name, tensor in self.tensors.items()}, notes))
 
     def weights(self) -> dict[str, Tensor]:
@@ -63,7 +60,7 @@ def read_state(path: Path) -> State:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             notes = file.metadata() or {}
-        return State(notes["run"], int(notes["step"]), int(notes.get("begin", "0")), tensors)
+        return State(notes["run"], int(notes["step"]), tensors)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read the saved state {path}: {error}") from error
     except (KeyError, ValueError) as error:
@@ -71,20 +68,17 @@ def read_state(path: Path) -> State:
 
 
 class RunFiles(NamedTuple):
-    """Where a run that writes the checkpoint `output`, or a cooldown of one, keeps its files."""
+    """Where a run that writes the checkpoint `output` keeps its files."""
 
     output: Path
-    # The run's state, and that which a cooldown branches off.
     state: Path
-    parent_state: Path
     # The course of the run, as CSV, and the folder of TensorBoard's event files.
     metrics: Path
     board: Path
 
     @classmethod
-    def beside(cls, output: Path, *, cooldown: bool = False) -> "RunFiles":
+    def beside(cls, output: Path) -> "RunFiles":
         """Return the files of a run, which lie beside its checkpoint."""
-        parent = output.name.removesuffix(SUFFIX)
-        run = f"{parent}.cooldown" if cooldown else parent
-        names = (f"{run}.state{SUFFIX}", f"{parent}.state{SUFFIX}", f"{run}.metrics.csv", f"{run}.tensorboard")
-        return cls(output, *map(output.with_name, names))
+        run = output.name.removesuffix(SUFFIX)
+        endings = (f"state{SUFFIX}", "metrics.csv", "tensorboard")
+        return cls(output, *(output.with_name(f"{run}.{ending}") for ending in endings))

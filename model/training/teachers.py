@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks whose answers take the place of labels (knowledge distillation).
 
-ImageNet's recipes learn from a ResNet-34, as the paper does; resnet20-crossed from small networks of real numbers.
-Published ResNets of CIFAR-10 are there for recipes of one's own.
+ImageNet's recipes learn from a ResNet-34, as the paper does; published ResNets of CIFAR-10 are there for recipes of
+one's own. They see the views that the network sees.
 """
 
 import hashlib
-import itertools
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,12 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 from torch import Tensor, nn
 
-from model.checkpoint import load_checkpoint, load_weights
-from model.data import Part
-from model.data.views import Crops
+from model.checkpoint import load_weights
 from model.errors import CheckpointError
-from model.networks import NetworkSpec
-from model.networks.blocks import RealBlock, add_stages, stage_outputs
+from model.networks.blocks import add_stages, stage_outputs
 from model.networks.light import OptionAShortcut
 from model.networks.pixels import normalised
 from model.training.recipe import TeacherKind
@@ -32,8 +27,31 @@ WIDTHS = (64, 128, 256, 512)
 
 CIFAR_WIDTHS = (16, 32, 64)
 
-SHIFT_BATCH = 2500
-"""Pictures that a teacher sees at a time when it answers for all their shifts."""
+
+class RealBlock(nn.Module):
+    """Two 3x3 convolutions of real numbers and a shortcut (He et al. 2015).
+
+    Where the shape changes, the shortcut is `downsample`, by default a 1x1 convolution.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, downsample: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(outputs)
+        self.downsample = downsample
+        if downsample is None and (stride != 1 or inputs != outputs):
+            self.downsample = nn.Sequential(
+                nn.Conv2d(inputs, outputs, 1, stride=stride, bias=False), nn.BatchNorm2d(outputs)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, inputs, h, w) to (batch, outputs, h / stride, w / stride)."""
+        shortcut = x if self.downsample is None else self.downsample(x)
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu()))
+        result: Tensor = (y + shortcut).relu()
+        return result
 
 
 class ResNet34(nn.Module):
@@ -80,73 +98,29 @@ def _option_a_block(inputs: int, outputs: int, stride: int) -> RealBlock:
 
 @dataclass(frozen=True)
 class Teacher:
-    """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights.
-
-    An outsider has not seen the part `left_out` of its data set.
-    """
+    """A network in evaluation mode, which maps uint8 images to logits, and the digest of its weights."""
 
     network: nn.Module
     sha256: str
-    left_out: Part | None = None
 
     def __post_init__(self) -> None:
         self.network.eval().requires_grad_(False)
 
-    def answers(self, images: Tensor, temperature: float = 1.0) -> Tensor:
-        """Return a probability for each class, (batch, classes)."""
-        logits: Tensor = self.network(images)
+    def answers(self, images: Tensor, batch: int, temperature: float = 1.0) -> Tensor:
+        """Return a probability for each class, (n, classes), of uint8 images that are looked at in batches."""
+        # A whole epoch's do not fit into memory at once.
+        logits = torch.cat([self.network(part) for part in images.split(batch)])
         return (logits.float() / temperature).softmax(1)
 
-    def shift_answers(self, images: Tensor, shift: int, temperature: float) -> Tensor:
-        """Return the answers to all shifts of uint8 images, as Crops numbers them, (n, shifts, classes) float16."""
-        reach = range(2 * shift + 1)
 
-        def answer(part: Tensor) -> Tensor:
-            answers = []
-            for place in itertools.product(reach, reach, (False, True)):
-                crops = Crops(part.shape[-1], shift, *(torch.full((len(part),), value) for value in place))
-                answers.append(self.answers(crops.of(part), temperature).half())
-            return torch.stack(answers, 1)
-
-        return _in_batches(images, SHIFT_BATCH, answer)
-
-    def all_answers(self, images: Tensor, batch: int) -> Tensor:
-        """Return the mean of the answers to each uint8 image and to its mirror image, (n, classes)."""
-        return _in_batches(images, batch, lambda part: (self.answers(part) + self.answers(part.flip(3))) / 2)
-
-
-def _in_batches(images: Tensor, size: int, answer: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the answers to uint8 images, looked at in batches of one size, the last one filled up.
-
-    A compiled network is compiled for that size.
-    """
-    rows = []
-    for start in range(0, len(images), size):
-        picks = torch.arange(start, start + size).clamp(max=len(images) - 1)
-        rows.append(answer(images[picks].contiguous(memory_format=torch.channels_last)))
-    return torch.cat(rows)[: len(images)]
-
-
-def load_teacher(path: Path, kind: TeacherKind | None, spec: NetworkSpec) -> Teacher:
-    """Read the weights of a teacher of the network `spec`; raises CheckpointError.
-
-    "real" is a checkpoint of real precision; else they are those of a published ResNet in a safetensors file.
-    """
-    if kind != "real":
-        return _load_published(path, kind or "resnet34", spec.classes)
-    network, card = load_checkpoint(path, precision="real")
-    if network.spec.dataset != spec.dataset:
-        raise CheckpointError(f"{path} was trained on {network.spec.dataset}: no teacher of {spec.name}")
-    return Teacher(network, card.sha256, None if card.left_out is None else Part.read(card.left_out))
-
-
-def _load_published(path: Path, kind: TeacherKind, classes: int) -> Teacher:
+def load_teacher(path: Path, kind: TeacherKind | None, classes: int) -> Teacher:
+    """Read the weights of a published ResNet, by default ResNet-34, in a safetensors file; raises CheckpointError."""
     try:
         data = path.read_bytes()
         tensors = load(data)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read the teacher's weights {path}: {error}") from error
-    if kind == "resnet34":
+    if kind != "cifar_resnet":
         network: nn.Module = ResNet34(classes)
         name = f"a ResNet-34 of {classes} classes"
     else:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from model.checkpoint import load_weights
 from model.errors import CheckpointError, TrainingError
 from model.networks import Network
-from model.networks.adjust import binarize_weights, constrain, learn_through
+from model.networks.adjust import binarize_weights, constrain, standardize_weights
 from model.training.batches import make_batches
 from model.training.distributed import World, share_statistics
 from model.training.job import Job
@@ -73,15 +73,15 @@ class Trainer:
         self.network = network
         self.job = job
         self.world = World() if world is None else world
-        self.schedule = Schedule(job.recipe, len(job.data), job.begin)
-        self.step = job.begin
+        self.schedule = Schedule(job.recipe, len(job.data))
+        self.step = 0
         self._identity = job.identity(network)
         self._batches = make_batches(job.data, self.schedule, job.seed, self.world)
         if self.world.size > 1:
             share_statistics(network)
         network.to(self.world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         network.train()
-        learn_through(network, job.recipe.sign_gradient, job.recipe.leak)
+        standardize_weights(network, job.recipe.standardized_weights)
         self.optimizer = self._fresh_optimizer()
         self._objective: nn.Module = Objective(network, job.recipe.temperature)
         if compiled:
@@ -89,13 +89,13 @@ class Trainer:
             self._objective.compile(dynamic=False)
         if self.world.size > 1:
             self._objective = DistributedDataParallel(self._objective, broadcast_buffers=False)
-        self._targets = job.targets.begin(job.recipe, job.data, self.world, compiled=compiled)
+        self._targets = job.targets.begin(job.recipe, self.world, compiled=compiled)
         self.good = self._state()
 
     @property
     def finished(self) -> bool:
         """True when every step of the schedule is done."""
-        return self.schedule.steps is not None and self.step >= self.schedule.steps
+        return self.step >= self.schedule.steps
 
     @property
     def epoch(self) -> float:
@@ -184,10 +184,6 @@ class Trainer:
                 f"{path} belongs to a run with other settings (recipe, seed, data set or --init); "
                 "repeat them or use --restart"
             )
-        self.adopt(state, path)
-
-    def adopt(self, state: State, path: Path) -> None:
-        """Take weights, moments and step from a state, which was read from `path`; raises CheckpointError."""
         load_weights(self.network, state.weights(), path, self.network.spec.name)
         names = [name for name, _ in self.network.named_parameters()]
         groups: dict[str, Any] = self.optimizer.state_dict()
@@ -198,7 +194,7 @@ class Trainer:
 
     def _state(self) -> State:
         tensors = copied_tensors(self.network, self.optimizer, self.job.recipe.optimizer.name)
-        return State(self._identity, self.step, self.job.begin, tensors)
+        return State(self._identity, self.step, tensors)
 
 
 def figures(loss: Tensor, logits: Tensor, erased: Tensor | None, labels: Tensor) -> Tensor:

@@ -57,8 +57,6 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (("train", "--init", "{tiny}", "--network", "resnet20"), "is a checkpoint of tiny, not of resnet20"),
         (("train", "--teacher", "{tmp}/none.safetensors"), "cannot read the teacher's weights"),
         (("train", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
-        (("train", "--cooldown", "2", "--output", "{tmp}/x.safetensors"), "cannot read the saved state"),
-        (("train", "--recipe", "resnet20-open", "--network", "resnet20", "--epochs", "3"), "no length to stretch"),
         (("train", "--network", "resnet20", "--data-dir", "{tmp}"), "no train*.parquet"),
         (("train", "--network", "birealnet18_B", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
         (("evaluate", "--checkpoint", "{tmp}/x.safetensors"), "cannot read the checkpoint"),
@@ -225,72 +223,19 @@ def test_save_does_not_overwrite_a_good_state_by_a_broken_one(
     assert all(bool(tensor.isfinite().all()) for tensor in state.tensors.values())
 
 
+SHORT_RECIPE = "network: tiny\nbatch_size: 128\nwarmup_steps: 2\nshift: 1\nflip: false\nphases: [{phase}]\n"
+
+
 @pytest.mark.parametrize("has", [True, False])
 def test_missing_bfloat16_is_told(
     *, has: bool, tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(World, "has_bfloat16", has)
-    (tmp_path / "half.yaml").write_text(OPEN_RECIPE.replace(".inf", "0.1, precision: bfloat16"))
+    phase = "{epochs: 0.1, size: 16, restriction_interval: 0, precision: bfloat16, lr_start: 4.0e-3, lr_end: 0}"
+    (tmp_path / "half.yaml").write_text(SHORT_RECIPE.format(phase=phase))
     code, out, _ = command_line("train", "--recipe", tmp_path / "half.yaml", "--output", tmp_path / "x.safetensors")
     assert code == 0
     assert ("it trains in float32" in out) is not has
-
-
-OPEN_RECIPE = """
-network: tiny
-batch_size: 64
-warmup_steps: 3
-shift: 1
-flip: false
-phases: [{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 4.0e-3, lr_end: 4.0e-3}]
-cooldown: [{epochs: 1, size: 16, restriction_interval: 2, lr_start: 4.0e-3, lr_end: 0, decay: linear}]
-"""
-
-
-def stop_at(patch: pytest.MonkeyPatch, step: int) -> None:
-    advance = Trainer.advance
-
-    def stopped_advance(trainer: Trainer) -> StepResult:
-        if trainer.step == step:
-            signal.raise_signal(signal.SIGTERM)
-        return advance(trainer)
-
-    patch.setattr(Trainer, "advance", stopped_advance)
-
-
-def test_cooldown_of_a_run_without_an_end(
-    tmp_path: Path, command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "open.yaml").write_text(OPEN_RECIPE)
-    target, state = tmp_path / "x.safetensors", tmp_path / "x.state.safetensors"
-    options = ("train", "--recipe", tmp_path / "open.yaml", "--output", target)
-
-    def piece(step: int, *more: str) -> None:
-        with monkeypatch.context() as patch:
-            stop_at(patch, step)
-            assert "go on with --resume" in command_line(*options, *more)[2]
-
-    piece(8)
-    constant = state.read_bytes()
-    with monkeypatch.context() as patch:  # a cooldown can be stopped as well
-        stop_at(patch, 12)
-        assert "go on with --resume" in command_line(*options, "--cooldown", "0.5")[2]
-    assert command_line(*options, "--cooldown", "0.5", "--resume")[0] == 0
-    card = load_checkpoint(target)[1]
-    assert card.epochs == pytest.approx((8 + 11) / 22, abs=1e-3)
-    assert card.command == "python -m model.train --network tiny --seed 0 --recipe open.yaml --cooldown 0.5"
-    rates = [float(line.split(",")[2]) for line in (tmp_path / "x.cooldown.metrics.csv").read_text().splitlines()[1:]]
-    assert rates == pytest.approx([4e-3 * (1 - i / 11) for i in range(11)])
-    cooled = target.read_bytes()
-
-    assert state.read_bytes() == constant  # the run itself goes on as if nothing had been,
-    piece(15, "--resume")
-    assert read_state(state).step == 15
-    monkeypatch.setattr(training_run, "SAVE_SECONDS", 0.0)
-    assert command_line(*options, "--cooldown", "0.5")[0] == 0  # and is cooled down again later
-    assert target.read_bytes() != cooled
-    assert not (tmp_path / "x.cooldown.state.safetensors").exists()
-    assert "repeat its recipe" in command_line(*options, "--cooldown", "1", "--seed", "1")[2]
 
 
 def test_tensorboard(tmp_path: Path, command_line: CommandLine) -> None:
@@ -335,7 +280,7 @@ def test_truncated_files_are_explained(tmp_path: Path, command_line: CommandLine
 def test_whole_epochs_at_once_end_in_the_same_weights(command_line: CommandLine, tmp_path: Path) -> None:
     recipe = tmp_path / "short.yaml"
     phase = "{epochs: 1, size: 16, restriction_interval: 0, lr_start: 4.0e-3, lr_end: 0}"
-    recipe.write_text(f"network: tiny\nbatch_size: 128\nwarmup_steps: 2\nshift: 1\nflip: false\nphases: [{phase}]\n")
+    recipe.write_text(SHORT_RECIPE.format(phase=phase))
     outputs = [tmp_path / f"{name}.safetensors" for name in ("single", "whole")]
     for output, graphs in zip(outputs, ([], ["--graphs"]), strict=True):
         assert command_line("train", "--recipe", recipe, "--output", output, *graphs)[0] == 0

@@ -20,11 +20,11 @@ from model.networks import (
     network_spec,
     to_brevitas,
 )
-from model.networks.adjust import binarize_weights, constrain
+from model.networks.adjust import binarize_weights, constrain, settle_weights, standardize_weights
 from model.networks.brevitas import CheapConv2d as DenseConv2d
 from model.networks.brevitas import ResidualSum as BrevitasSum
 from model.networks.light import BinaryConv2d, CheapConv2d, ResidualSum
-from model.networks.quantizers import Formats, IntegerFormat
+from model.networks.quantizers import Formats, IntegerFormat, SignWeight, standardized
 
 MakeNetwork = Callable[..., Network]
 MakeImages = Callable[..., Tensor]
@@ -174,6 +174,56 @@ def test_step_one_uses_real_weights(make_images: MakeImages) -> None:
                     to_brevitas(network)
             binarize_weights(network, True)
             assert torch.equal(network(images), signs)
+
+
+def spread(network: Network) -> list[torch.nn.Parameter]:
+    """Give every binary convolution weights of another mean and size, some beyond 1; return its weights."""
+    found = [m.weight for m in network.modules() if isinstance(m, BinaryConv2d)]
+    with torch.no_grad():
+        for index, weight in enumerate(found):
+            weight.mul_(3.0 * (index + 1)).add_(0.5 - index % 2)
+            # Mean and weight are exactly 0 here: there the sign is +1, in every form.
+            weight[0] = torch.linspace(-4, 4, 9).view(3, 3)
+    return found
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet18", "birealnet18_A"])
+def test_settled_weights_have_the_signs_of_the_standardized_ones(
+    name: str, make_network: MakeNetwork, make_images: MakeImages
+) -> None:
+    network = make_network(name)
+    weights, images = spread(network), make_images(network, 4)
+    plain = [SignWeight.apply(weight) for weight in weights]
+    standardize_weights(network, True)
+    with torch.no_grad():
+        signs, logits = [SignWeight.apply(standardized(weight)) for weight in weights], network(images)
+        settle_weights(network)
+        assert torch.equal(network(images), logits)
+        assert torch.equal(to_brevitas(network)(images), logits)
+    for weight, sign, other in zip(weights, signs, plain, strict=True):
+        assert torch.equal(SignWeight.apply(weight), sign)
+        assert not torch.equal(sign, other)  # so it takes standardizing to get them
+        assert bool((sign[0, :, 1, 1] == 1).all()) and bool((weight[0, :, 1, 1] == 0).all())
+        assert float(weight.abs().max()) <= 1
+    settled = [weight.clone() for weight in weights]
+    settle_weights(network)  # there is nothing to settle any more
+    assert all(torch.equal(*pair) for pair in zip(weights, settled, strict=True))
+
+
+def test_standardized_weights_are_free_until_they_settle(make_network: MakeNetwork) -> None:
+    network = make_network("tiny")
+    weights = spread(network)
+    standardize_weights(network, True)
+    before = [weight.clone() for weight in weights]
+    constrain(network)
+    assert all(torch.equal(*pair) for pair in zip(weights, before, strict=True))
+    with pytest.raises(PrecisionError, match="not settled yet"):
+        to_brevitas(network)
+
+
+def test_standardized_weights_are_for_hardware_precision() -> None:
+    with pytest.raises(PrecisionError, match="are for hardware precision, not for paper precision"):
+        standardize_weights(create_network("tiny", precision="paper"), True)
 
 
 def test_constrain_reaches_every_bound(make_network: MakeNetwork) -> None:

@@ -18,7 +18,7 @@ from model.training.distributed import SharedBatchNorm1d, SharedBatchNorm2d, Wor
 from model.training.recipe import Phase, Recipe
 
 RECIPE = Recipe(
-    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True,
+    network="tiny", batch_size=32, warmup_steps=0, shift=1, flip=True, standardized_weights=True,
     phases=(
         Phase(epochs=1, size=16, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),
         Phase(epochs=1, size=16, restriction_interval=1, restriction_threshold=0.9, lr_start=1e-3, lr_end=1e-3),

@@ -12,7 +12,7 @@ from model.errors import TrainingError
 from model.networks import create_network
 from model.training.epochs import EpochTrainer
 from model.training.job import Job
-from model.training.recipe import Phase, Recipe
+from model.training.recipe import Phase, Recipe, Sgd
 from model.training.trainer import Trainer
 
 RNG = np.random.default_rng(0)
@@ -20,14 +20,16 @@ DATA = Images("noise", RNG.integers(0, 256, (96, 1, 16, 16), np.uint8), RNG.inte
 FIRST = Phase(epochs=2.5, size=12, restriction_interval=0, lr_start=4e-3, lr_end=1e-3)
 SECOND = Phase(epochs=1.5, size=16, restriction_interval=1, restriction_threshold=1.0, lr_start=1e-3, lr_end=0)
 RECIPE = Recipe(network="tiny", batch_size=24, warmup_steps=4, shift=1, flip=True, phases=(FIRST, SECOND))
+STANDARDIZED = RECIPE.model_copy(update={"standardized_weights": True, "optimizer": Sgd(name="sgd", momentum=0.9)})
 
 
 def trainer(kind: type[Trainer], recipe: Recipe = RECIPE) -> Trainer:
     return kind(create_network("tiny", seed=0), Job(recipe, DATA, 0))
 
 
-def test_epochs_are_the_same_steps() -> None:
-    single, whole = trainer(Trainer), trainer(EpochTrainer)
+@pytest.mark.parametrize("recipe", [RECIPE, STANDARDIZED], ids=["adam", "standardized"])
+def test_epochs_are_the_same_steps(recipe: Recipe) -> None:
+    single, whole = trainer(Trainer, recipe), trainer(EpochTrainer, recipe)
     ends = []
     while not whole.finished:
         result = whole.advance()
@@ -42,8 +44,9 @@ def test_epochs_are_the_same_steps() -> None:
     assert all(torch.equal(value, expected[key]) for key, value in whole.network.state_dict().items())
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    straight, first, second = (trainer(EpochTrainer) for _ in range(3))
+@pytest.mark.parametrize("recipe", [RECIPE, STANDARDIZED], ids=["adam", "standardized"])
+def test_a_stopped_run_goes_on_to_the_same_weights(recipe: Recipe, tmp_path: Path) -> None:
+    straight, first, second = (trainer(EpochTrainer, recipe) for _ in range(3))
     for _ in range(2):
         first.advance()
     first.save(tmp_path / "state.safetensors")

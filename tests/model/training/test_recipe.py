@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import RecipeError
-from model.networks import NETWORKS, TEACHERS
+from model.networks import NETWORKS
 from model.training.recipe import RECIPE_DIR, Adam, Phase, Recipe, Sgd, load_recipe
 from model.training.schedule import Schedule
 
@@ -18,16 +18,6 @@ RECIPE = Recipe(
         Phase(epochs=1, size=16, restriction_interval=2, lr_start=1e-3, lr_end=1e-4),
     ),
 )  # fmt: skip
-
-OPEN = RECIPE.model_copy(
-    update={
-        "phases": (Phase(epochs=math.inf, size=16, restriction_interval=0, lr_start=4e-3, lr_end=4e-3),),
-        "cooldown": (
-            Phase(epochs=3, size=16, restriction_interval=0, lr_start=4e-3, lr_end=1e-3, decay="linear"),
-            Phase(epochs=1, size=16, restriction_interval=1, lr_start=1e-3, lr_end=0, decay="linear"),
-        ),
-    }
-)
 
 
 def test_schedule() -> None:
@@ -41,19 +31,6 @@ def test_schedule() -> None:
     assert Schedule(RECIPE.scaled(1.5), 330).steps == 15
 
 
-def test_run_without_an_end_and_its_cooldown() -> None:
-    schedule = Schedule(OPEN, 330)
-    assert schedule.steps is None
-    assert schedule.at(0).learning_rate == pytest.approx(1e-3)
-    assert [schedule.at(step).learning_rate for step in (4, 1000, 10**9)] == [4e-3] * 3
-    branch = Schedule(OPEN.cooled_down(2), 330, begin=1000)
-    assert branch.steps == 1020
-    assert [branch.at(step).phase.restriction_interval for step in (1000, 1014, 1015, 1019)] == [0, 0, 1, 1]
-    assert branch.at(1000).learning_rate == 4e-3
-    assert branch.at(1005).learning_rate == pytest.approx(3e-3)  # a straight line
-    assert branch.at(1015).learning_rate == pytest.approx(1e-3)
-
-
 def test_digest_does_not_change_by_fields_that_are_not_used() -> None:
     """States that were saved before a field existed belong to the same recipe today."""
     tiny = load_recipe("tiny").scaled(1)
@@ -64,18 +41,10 @@ def test_digest_does_not_change_by_fields_that_are_not_used() -> None:
     assert tiny.model_copy(update={"phases": (phase, *tiny.phases[1:])}).digest() != tiny.digest()
 
 
-def test_recipes_of_before_are_read_by_their_words() -> None:
-    """`truth` and `release` were the names of label_weight and cooldown."""
-    new = OPEN.model_copy(update={"teacher": "real", "label_weight": 0.25})
-    old = new.model_dump()
-    old |= {"truth": old.pop("label_weight"), "release": old.pop("cooldown")}
-    assert Recipe.model_validate(old) == new
-
-
 def test_shipped_recipes_are_valid() -> None:
     checked = set()
     for path in sorted(RECIPE_DIR.glob("*.yaml")):
-        for network in (*NETWORKS, *TEACHERS):
+        for network in NETWORKS:
             head = path.stem.split("-")[0]
             if network == head or network.rpartition("_")[0] == head:
                 assert load_recipe(network, path.stem).network == network
@@ -100,7 +69,6 @@ def test_recipes_of_the_paper_for_cifar10(network: str, epochs: list[float], rat
     assert [phase.epochs for phase in recipe.phases] == epochs
     assert [phase.weight_decay for phase in recipe.phases] == decay
     schedule = Schedule(recipe, 50_000)
-    assert schedule.steps is not None
     assert [schedule.at(step).learning_rate for step in (0, schedule.steps // 2)] == pytest.approx([rate, rate / 2])
     assert schedule.at(schedule.steps - 1).learning_rate < 1e-9
     assert all(p.restriction_interval == 1 and p.restriction_threshold == 0.15 for p in recipe.phases)
@@ -119,7 +87,7 @@ def test_recipe_of_the_paper_for_imagenet() -> None:
 
 HEAD = "batch_size: 1, warmup_steps: 0, shift: 0, flip: false"
 PHASE = "{epochs: 1, size: 32, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0}"
-ENDLESS = "{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0}"
+REAL = "{epochs: 1, size: 16, restriction_interval: 0, lr_start: 1.0, lr_end: 1.0, weights: real}"
 
 
 @pytest.mark.parametrize(
@@ -130,8 +98,8 @@ ENDLESS = "{epochs: .inf, size: 16, restriction_interval: 0, lr_start: 1.0, lr_e
         (f"{{network: resnet20, {HEAD}, phases: [{PHASE}]}}", "is for resnet20"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}]}}", "larger than the pictures"),
         (f"{{network: tiny, {HEAD}, phases: [], colour: 1}}", "wrong"),
-        (f"{{network: tiny, {HEAD}, phases: [{ENDLESS}, {PHASE}]}}", "only the last of the phases"),
-        (f"{{network: tiny, {HEAD}, phases: [{ENDLESS.replace('lr_end: 1.0', 'lr_end: 0.5')}]}}", "one learning rate"),
+        (f"{{network: tiny, {HEAD}, phases: [{PHASE.replace('epochs: 1', 'epochs: .inf')}]}}", "finite number"),
+        (f"{{network: tiny, {HEAD}, phases: [{REAL}], standardized_weights: true}}", "signs throughout"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}], optimizer: {{name: lion}}}}", "optimizer"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}], optimizer: {{name: sgd}}}}", "momentum: Field required"),
     ],
@@ -151,7 +119,3 @@ def test_impossible_lengths() -> None:
         Schedule(RECIPE, 20)
     with pytest.raises(RecipeError, match="no step at all"):
         Schedule(RECIPE.scaled(0.01), 64)
-    with pytest.raises(RecipeError, match="no length to stretch"):
-        OPEN.scaled(3)
-    with pytest.raises(RecipeError, match="no phases of a cooldown"):
-        RECIPE.cooled_down(3)

@@ -11,22 +11,19 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model.checkpoint import Card, load_checkpoint, save_checkpoint
-from model.data import Images, Part, Pictures
-from model.errors import CheckpointError, PrecisionError, TrainingError
-from model.networks import Network, create_network, network_spec
+from model.data import Images
+from model.errors import CheckpointError, TrainingError
+from model.networks import create_network
 from model.training.batches import make_batches
 from model.training.distributed import World
 from model.training.job import Job
 from model.training.recipe import Phase, Recipe
 from model.training.restriction import erase_mask
 from model.training.schedule import Schedule
-from model.training.targets import Targets, unseen_answers
+from model.training.targets import Targets
 from model.training.teachers import CifarResNet, ResNet34, Teacher, load_teacher
 from model.training.trainer import Trainer
 
-CIFAR = network_spec("resnet20")
-IMAGENET = network_spec("birealnet18_A")
 PLAIN = Phase(epochs=4, size=32, restriction_interval=0, lr_start=1e-9, lr_end=1e-9)
 RECIPE = Recipe(
     network="resnet20", batch_size=8, warmup_steps=0, shift=0, flip=False, phases=(PLAIN,), teacher="resnet34"
@@ -36,18 +33,15 @@ RECIPE = Recipe(
 def random_resnet34(path: Path, classes: int = 10) -> Teacher:
     torch.manual_seed(0)
     save_file(ResNet34(classes).state_dict(), path)
-    return load_teacher(path, "resnet34", CIFAR)
+    return load_teacher(path, "resnet34", 10)
 
 
-def saved(network: Network, path: Path) -> Path:
-    card = Card(network="", dataset="", images=1, epochs=1, seed=0, top1=None, test_images=None, command="", sha256="",
-                date="")  # fmt: skip
-    save_checkpoint(path, network, card)
-    return path
-
-
-def real_network() -> Network:
-    return create_network("resnet10", precision="real", seed=1).eval()
+def random_cifar_resnet(path: Path) -> Teacher:
+    torch.manual_seed(0)
+    network = CifarResNet(2)
+    torch.nn.init.normal_(network.linear.weight)  # else it answers the same to all
+    save_file(network.state_dict(), path)
+    return load_teacher(path, "cifar_resnet", 10)
 
 
 def noise() -> Images:
@@ -81,8 +75,8 @@ def test_distillation_is_the_mean_distribution_loss_of_plain_and_erased_image(tm
 
 @pytest.mark.parametrize("weight", [0.0, 0.25])
 def test_labels_have_their_weight_beside_the_answers(weight: float, tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    recipe = RECIPE.model_copy(update={"teacher": "real", "label_weight": weight})
+    teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
+    recipe = RECIPE.model_copy(update={"teacher": "cifar_resnet", "label_weight": weight})
     result = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher))).advance()
     twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
     images, labels, *_ = make_batches(noise(), Schedule(recipe, 8), 0, World()).at(0)
@@ -90,33 +84,6 @@ def test_labels_have_their_weight_beside_the_answers(weight: float, tmp_path: Pa
     answered = functional.cross_entropy(logits, teacher.network(images).softmax(1))
     expected = (1 - weight) * answered + weight * functional.cross_entropy(logits, labels)
     assert result.loss == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_a_teacher_that_sees_every_image_once(tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    update = {"teacher": "real", "teacher_sees": "images", "shift": 4, "flip": True, "batch_size": 5}
-    recipe = RECIPE.model_copy(update=update)
-    trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher)))
-    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
-    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    images = torch.from_numpy(noise().images)[batches.at(0).picks]
-    answers = (teacher.answers(images) + teacher.answers(images.flip(3))) / 2
-    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers)
-    assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_only_a_teacher_sees_images() -> None:
-    recipe = RECIPE.model_copy(update={"teacher": None, "teacher_sees": "images"})
-    with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
-        Job(recipe, noise(), 0)
-
-
-def test_a_teacher_sees_only_images_in_memory(tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    recipe = RECIPE.model_copy(update={"teacher": "real", "teacher_sees": "images"})
-    on_disk = Pictures("noise", np.zeros(8, np.int64), encoded=lambda index: b"", name=str)
-    with pytest.raises(TrainingError, match="takes a teacher and a data set in memory"):
-        Job(recipe, on_disk, 0, targets=Targets(teacher))
 
 
 def test_recipe_and_teacher_belong_together(tmp_path: Path) -> None:
@@ -135,145 +102,32 @@ def test_resnet34_is_the_published_one(tmp_path: Path) -> None:
     assert not teacher.network.training
     assert not any(p.requires_grad for p in teacher.network.parameters())
     with pytest.raises(CheckpointError, match=r"does not fit a ResNet-34 of 1000 classes: tensor fc\.bias is \(10,\)"):
-        load_teacher(path, "resnet34", IMAGENET)
+        load_teacher(path, "resnet34", 1000)
     path.write_bytes(path.read_bytes()[:10_000])
     with pytest.raises(CheckpointError, match="cannot read the teacher's weights"):
-        load_teacher(path, "resnet34", CIFAR)
-
-
-def test_real_teacher_is_a_checkpoint_for_the_same_images(tmp_path: Path) -> None:
-    path = saved(real_network(), tmp_path / "real.safetensors")
-    teacher = load_teacher(path, "real", CIFAR)
-    images = torch.from_numpy(noise().images)
-    assert torch.equal(teacher.answers(images), real_network()(images).softmax(1))
-    assert not any(p.requires_grad for p in teacher.network.parameters())
-    with pytest.raises(CheckpointError, match="was trained on cifar10: no teacher of tiny"):
-        load_teacher(path, "real", network_spec("tiny"))
-    with pytest.raises(CheckpointError, match="is a checkpoint of hardware precision, not of real precision"):
-        load_teacher(saved(create_network("resnet20"), path), "real", CIFAR)
-
-
-def test_teachers_are_of_real_precision_and_networks_are_not() -> None:
-    with pytest.raises(PrecisionError, match="resnet10 has no hardware precision: it is a teacher"):
-        create_network("resnet10")
-    with pytest.raises(PrecisionError, match="resnet20 has no real precision: choose hardware or paper"):
-        create_network("resnet20", precision="real")
-
-
-def test_real_network_has_no_signs() -> None:
-    network = real_network().double()
-    # A sign would be blind to a change this small; real numbers answer in proportion to it.
-    images = torch.from_numpy(noise().images).double()
-    small, large = ((network(images * (1 + step)) - network(images)).norm() for step in (1e-8, 1e-7))
-    assert float(small) > 0
-    assert float(large / small) == pytest.approx(10, rel=0.01)
-
-
-def outsider(part: str, seed: int) -> Teacher:
-    network = create_network("resnet10", precision="real", seed=seed).eval()
-    return Teacher(network, f"{seed}", Part.read(part))
-
-
-def outsiders_recipe(weight: float) -> Recipe:
-    update = {"teacher": "real", "teacher_sees": "images", "outsiders": weight, "batch_size": 5}
-    return RECIPE.model_copy(update=update)
-
-
-def test_outsiders_answer_what_they_have_not_seen() -> None:
-    teachers = [outsider("1/2", 1), outsider("2/2", 2), outsider("1/3", 3), outsider("2/3", 4), outsider("3/3", 5)]
-    images = torch.from_numpy(noise().images)
-    found = unseen_answers(teachers, images, 5)
-    for index in range(len(images)):
-        asked = [t for t in teachers if t.left_out is not None and t.left_out.of(len(images))[index]]
-        assert len(asked) == 2  # one of the halves' and one of the thirds'
-        view = images[index : index + 1].expand(5, -1, -1, -1)
-        answers = [(t.answers(view) + t.answers(view.flip(3)))[0] / 2 for t in asked]
-        torch.testing.assert_close(found[index], sum(answers) / 2, rtol=1e-4, atol=1e-6)
-
-
-def test_outsiders_have_their_weight_beside_the_teacher(tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    outsiders = (outsider("1/2", 1), outsider("2/2", 2))
-    recipe = outsiders_recipe(0.75)
-    trainer = Trainer(create_network("resnet20", seed=0), Job(recipe, noise(), 0, targets=Targets(teacher, outsiders)))
-    images = torch.from_numpy(noise().images)
-    answers = 0.25 * teacher.all_answers(images, 5) + 0.75 * unseen_answers(outsiders, images, 5)
-    batches = make_batches(noise(), Schedule(recipe, 8), 0, World())
-    twin = create_network("resnet20", seed=0).train().to(memory_format=torch.channels_last)
-    expected = functional.cross_entropy(twin(batches.at(0)[0]), answers[batches.at(0).picks])
-    assert trainer.advance().loss == pytest.approx(float(expected), rel=1e-5)
-
-
-def test_outsiders_and_their_weight_belong_together(tmp_path: Path) -> None:
-    teacher = load_teacher(saved(real_network(), tmp_path / "real.safetensors"), "real", CIFAR)
-    pair = (outsider("1/2", 1), outsider("2/2", 2))
-    for weight, outsiders in ((0.5, ()), (0.0, pair)):
-        with pytest.raises(TrainingError, match="one is given without the other"):
-            Job(outsiders_recipe(weight), noise(), 0, targets=Targets(teacher, outsiders))
-    job = Job(outsiders_recipe(0.5), noise(), 0, targets=Targets(teacher, pair))
-    other, network = Job(job.recipe, noise(), 0, targets=Targets(teacher, pair[:1])), create_network("resnet20", seed=0)
-    assert job.identity(network) != other.identity(network)
-    with pytest.raises(TrainingError, match="have seen 4 of the images: give those of the other parts"):
-        Trainer(network, other)
-    with pytest.raises(TrainingError, match="leave --leave-out out"):
-        Job(outsiders_recipe(0.5), noise().without(Part(1, 2)), 0, targets=Targets(teacher, pair))
-    with pytest.raises(ValidationError, match="they take teacher_sees: images"):
-        Recipe.model_validate({**outsiders_recipe(0.5).model_dump(), "teacher_sees": "views"})
-
-
-def test_which_teachers_are_outsiders(tmp_path: Path) -> None:
-    paths = [saved(real_network(), tmp_path / f"{name}.safetensors") for name in "abc"]
-    for path, part in zip(paths[1:], ("1/2", "2/2"), strict=True):
-        card = load_checkpoint(path, precision="real")[1]
-        save_checkpoint(path, real_network(), card.model_copy(update={"left_out": part}))
-    teachers = [load_teacher(path, "real", CIFAR) for path in paths]
-    found = Targets.of(teachers)
-    assert found.teacher is not None and found.teacher.left_out is None
-    assert [str(teacher.left_out) for teacher in found.outsiders] == ["1/2", "2/2"]
-    with pytest.raises(TrainingError, match="2 teachers have seen the whole data set"):
-        Targets.of([teachers[0], teachers[0]])
-
-
-def random_cifar_resnet(path: Path) -> Teacher:
-    torch.manual_seed(0)
-    network = CifarResNet(2)
-    torch.nn.init.normal_(network.linear.weight)  # else it answers the same to all
-    save_file(network.state_dict(), path)
-    return load_teacher(path, "cifar_resnet", CIFAR)
+        load_teacher(path, "resnet34", 10)
 
 
 def test_a_published_resnet_of_cifar_is_as_deep_as_its_weights(tmp_path: Path) -> None:
     teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
     assert len(teacher.network.get_submodule("layer3")) == 2  # type: ignore[arg-type]
-    assert teacher.answers(torch.from_numpy(noise().images)).sum(1).tolist() == pytest.approx([1.0] * 8)
+    assert teacher.answers(torch.from_numpy(noise().images), 8).sum(1).tolist() == pytest.approx([1.0] * 8)
     save_file({"conv1.weight": torch.zeros(1)}, tmp_path / "wrong.safetensors")
     with pytest.raises(CheckpointError, match="does not fit a ResNet-2 of CIFAR-10"):
-        load_teacher(tmp_path / "wrong.safetensors", "cifar_resnet", CIFAR)
+        load_teacher(tmp_path / "wrong.safetensors", "cifar_resnet", 10)
 
 
-def test_answers_to_all_shifts_are_those_to_the_views(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("model.training.teachers.SHIFT_BATCH", 3)
+def test_answers_have_the_temperature_and_no_trace_of_the_batches(tmp_path: Path) -> None:
+    """A whole epoch is asked about in batches."""
     teacher = random_cifar_resnet(tmp_path / "resnet14.safetensors")
-    update = {"teacher": "cifar_resnet", "shift": 1, "flip": True, "temperature": 4.0}
-    views = RECIPE.model_copy(update=update)
-    shifts = views.model_copy(update={"teacher_sees": "shifts"})
-    batch = make_batches(noise(), Schedule(shifts, 8), 0, World()).at(0)
-    of_views, of_shifts = (Targets.of([teacher]).begin(recipe, noise(), World())(batch) for recipe in (views, shifts))
-    torch.testing.assert_close(of_shifts, of_views, atol=1e-3, rtol=0)  # kept as float16
-    assert (of_views[0] - of_views[1]).abs().max() > 0.01
+    recipe = RECIPE.model_copy(update={"teacher": "cifar_resnet", "temperature": 4.0, "batch_size": 3})
+    batch = make_batches(noise(), Schedule(RECIPE, 8), 0, World()).at(0)
+    found = Targets(teacher).begin(recipe, World())(batch)
+    torch.testing.assert_close(found, (teacher.network(batch.images) / 4).softmax(1))
+    assert (found[0] - found[1]).abs().max() > 0.01
 
 
-def test_answers_to_all_shifts_are_for_whole_pictures_and_one_shift(tmp_path: Path) -> None:
-    targets = Targets.of([random_cifar_resnet(tmp_path / "resnet14.safetensors")])
-    recipe = RECIPE.model_copy(update={"teacher": "cifar_resnet", "teacher_sees": "shifts", "shift": 4})
-    targets.check(recipe, noise())
-    for change in ({"size": 24}, {"shift": 0}, {"varied": True}):
-        phases = (PLAIN, PLAIN.model_copy(update=change))
-        with pytest.raises(TrainingError, match="pictures of 32 pixels and one shift throughout"):
-            targets.check(recipe.model_copy(update={"phases": phases}), noise())
-
-
-@pytest.mark.parametrize("change", [{"teacher": None}, {"teacher_sees": "images"}, {"restriction_interval": 1}])
+@pytest.mark.parametrize("change", [{"teacher": None}, {"restriction_interval": 1}])
 def test_a_temperature_that_would_do_nothing_is_refused(change: dict[str, object]) -> None:
     phase = PLAIN.model_dump() | {key: change[key] for key in change if key == "restriction_interval"}
     recipe = RECIPE.model_dump() | {"temperature": 4.0, "phases": [phase]}

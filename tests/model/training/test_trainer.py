@@ -11,11 +11,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 
-from model.checkpoint import Card
+from model.checkpoint import Card, load_checkpoint
 from model.data import Images, load_images
-from model.errors import CheckpointError, TrainingError
+from model.errors import CheckpointError, PrecisionError, TrainingError
 from model.networks import create_network
+from model.networks.light import BinaryConv2d
+from model.networks.quantizers import SignWeight, standardized
 from model.training.distributed import World
+from model.training.evaluation import accuracy
 from model.training.job import Job
 from model.training.recipe import Phase, Recipe, Sgd
 from model.training.run import finish
@@ -40,6 +43,8 @@ MOMENTUM = RECIPE.model_copy(
     }
 )
 
+STANDARDIZED = MOMENTUM.model_copy(update={"standardized_weights": True})
+
 
 def small_trainer(seed: int = 0, recipe: Recipe = RECIPE, count: int = 192, *, compiled: bool = False) -> Trainer:
     data = load_images("tiny", "train")
@@ -48,7 +53,7 @@ def small_trainer(seed: int = 0, recipe: Recipe = RECIPE, count: int = 192, *, c
     return Trainer(create_network("tiny", seed=seed), Job(recipe, part, seed), compiled=compiled)
 
 
-@pytest.mark.parametrize("recipe", [RECIPE, MOMENTUM], ids=["adam", "sgd"])
+@pytest.mark.parametrize("recipe", [RECIPE, MOMENTUM, STANDARDIZED], ids=["adam", "sgd", "standardized"])
 @pytest.mark.parametrize("stop", [1, 9, 13, 15])
 def test_resumed_run_ends_in_the_same_weights(stop: int, recipe: Recipe, tmp_path: Path) -> None:
     straight, first, second = (small_trainer(recipe=recipe) for _ in range(3))
@@ -72,8 +77,9 @@ def grad_of(parameter: Tensor) -> Tensor:
     return parameter.grad
 
 
-def test_compiled_step_is_equal_but_for_roundings() -> None:
-    plain, compiled = small_trainer(), small_trainer(compiled=True)
+@pytest.mark.parametrize("recipe", [RECIPE, STANDARDIZED], ids=["plain", "standardized"])
+def test_compiled_step_is_equal_but_for_roundings(recipe: Recipe) -> None:
+    plain, compiled = small_trainer(recipe=recipe), small_trainer(recipe=recipe, compiled=True)
     assert compiled.advance().loss == pytest.approx(plain.advance().loss, rel=1e-5)
     for one, other in zip(plain.network.parameters(), compiled.network.parameters(), strict=True):
         assert functional.cosine_similarity(grad_of(one).flatten(), grad_of(other).flatten(), 0) > 0.99
@@ -111,15 +117,6 @@ def test_first_step_of_imagenet_has_real_weights() -> None:
         trainer.advance()
         used.append({m.binary_weights for m in trainer.network.modules() if hasattr(m, "binary_weights")})
     assert used == [{False}] * 12 + [{True}] * 6
-
-
-def test_leak_of_the_recipe_reaches_every_clip() -> None:
-    plain, leaky = small_trainer(), small_trainer(recipe=RECIPE.model_copy(update={"leak": 0.4}))
-    assert plain.advance() == leaky.advance()  # only gradients differ, and with them what is learned
-    pairs = zip(plain.network.named_parameters(), leaky.network.parameters(), strict=True)
-    same = {name for (name, one), other in pairs if torch.equal(grad_of(one), grad_of(other))}
-    assert same == {"bn2.weight", "bn2.bias", "linear.weight"}  # no clip comes after these
-    assert plain.advance() != leaky.advance()
 
 
 def test_other_run_is_not_resumed(tmp_path: Path) -> None:
@@ -169,6 +166,31 @@ def test_sgd_learns() -> None:
     while not trainer.finished:
         losses.append(trainer.advance().loss)
     assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:10])
+
+
+def test_standardized_weights_learn_and_settle_in_the_checkpoint(tmp_path: Path) -> None:
+    trainer = small_trainer(recipe=STANDARDIZED.scaled(6), count=640)
+    losses = []
+    while not trainer.finished:
+        losses.append(trainer.advance().loss)
+    assert np.mean(losses[-20:]) < 0.8 * np.mean(losses[:10])
+    weights = [m.weight for m in trainer.network.modules() if isinstance(m, BinaryConv2d)]
+    signs = [SignWeight.apply(standardized(weight)).detach() for weight in weights]
+    assert not all(torch.equal(SignWeight.apply(weight), sign) for weight, sign in zip(weights, signs, strict=True))
+    test = load_images("tiny", "test")
+    watched = accuracy(trainer.network, test)
+    finish(trainer, tmp_path / "net.safetensors", test)
+    network, card = load_checkpoint(tmp_path / "net.safetensors")
+    found = [m.weight for m in network.modules() if isinstance(m, BinaryConv2d)]
+    assert all(torch.equal(SignWeight.apply(weight), sign) for weight, sign in zip(found, signs, strict=True))
+    assert max(float(weight.detach().abs().max()) for weight in found) <= 1
+    assert card.top1 == accuracy(network, test).top1 == pytest.approx(watched.top1, abs=0.01)  # ties turn a few
+
+
+def test_standardized_weights_are_refused_in_paper_precision() -> None:
+    data = small_trainer().job.data
+    with pytest.raises(PrecisionError, match="are for hardware precision"):
+        Trainer(create_network("tiny", precision="paper"), Job(STANDARDIZED, data, 0))
 
 
 HALF = RECIPE.model_copy(
