@@ -43,7 +43,9 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     network: Annotated[str | None, typer.Option(help="resnet20 (CIFAR-10) or tiny (digits).")] = None,
     board: Annotated[str | None, typer.Option(help="A name that --list-boards prints.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
-    target_fps: Annotated[float | None, typer.Option(help="Frames a second to fold for; default: the board's.")] = None,
+    target_fps: Annotated[
+        str | None, typer.Option(help="Frames a second to fold for, or max; default: the board's.")
+    ] = None,
     clock_mhz: Annotated[float | None, typer.Option(help="Clock; default: the board's.")] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Default: build/NETWORK-BOARD.")] = None,
     images: Annotated[int | None, typer.Option(help="Images compared on every graph.")] = None,

@@ -6,7 +6,7 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
@@ -24,7 +24,9 @@ class BuildConfig(BaseModel):
     network: str = Field("resnet20", description="name in the registry of model.networks")
     checkpoint: Path | None = Field(None, description=".safetensors with its card; default: the shipped one")
     board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
-    target_fps: float | None = Field(None, gt=0, description="frames per second to fold for; default: the board's")
+    target_fps: Annotated[float, Field(gt=0)] | Literal["max"] | None = Field(
+        None, description="frames per second to fold for, or max: the fastest that fits; default: the board's"
+    )
     clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
     share: float = Field(0.8, gt=0, le=1, description="of the LUTs that shell and DMAs leave, for the folding")
     folding: dict[str, dict[str, PositiveInt]] = Field({}, description="node name -> {PE: n, SIMD: n}, not ours")
@@ -42,6 +44,19 @@ class BuildConfig(BaseModel):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+
+    @field_validator("target_fps", mode="before")
+    @classmethod
+    def _number_or_max(cls, value: Any) -> Any:
+        if value is None or value == "max":
+            return value
+        try:
+            rate = float(value)
+        except (TypeError, ValueError):
+            rate = 0.0
+        if not rate > 0:
+            raise ValueError("it must be a number above 0, or max")
+        return rate
 
     @property
     def output(self) -> Path:
@@ -76,7 +91,8 @@ def _complaint(error: ValidationError) -> UserError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
-        return UserError(f"option '{key}' = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}")
+        message = first["msg"].removeprefix("Value error, ")
+        return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
     known = list(BuildConfig.model_fields)
     close = difflib.get_close_matches(key, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known options: {', '.join(known)}"

@@ -119,9 +119,11 @@ class Context:
         """Its period."""
         return 1000.0 / self.clock_mhz
 
-    def target_cycles(self) -> int:
-        """Clock cycles that a frame may take; raises UserError where the frame rate leaves none."""
+    def target_cycles(self) -> int | None:
+        """Clock cycles that a frame may take, None for as few as fit; raises UserError where the rate leaves none."""
         target_fps = self.config.target_fps or self.board.target(self.config.network)
+        if target_fps == "max":
+            return None
         cycles = int(self.clock_mhz * 1e6 / target_fps)
         if cycles < 1:
             raise UserError(

@@ -82,6 +82,36 @@ class Accuracy(Strict):
     classes: tuple[ClassAccuracy, ...]
 
 
+class Expected(Strict):
+    """What a folding is expected to take of the device, FIFOs included."""
+
+    lut: int = Field(ge=0)
+    bram36: int = Field(ge=0)
+    dsp: int = Field(ge=0)
+
+
+class Faster(Strict):
+    """What more frames a second would take: nodes that are folded otherwise, and the whole design then."""
+
+    cycles: int = Field(ge=1)
+    fps: float = Field(gt=0)
+    nodes: tuple[str, ...]
+    expected: Expected
+    more_lut: int
+    fits: bool
+
+
+class Folding(Strict):
+    """What the folding aimed at and expected, before anything was simulated or synthesised."""
+
+    target_cycles: int | None = Field(ge=1)
+    cycles: int = Field(ge=1)
+    bottleneck: str
+    binds: str
+    expected: Expected
+    faster: tuple[Faster, ...]
+
+
 class Performance(Strict):
     """Measured in the simulation of the whole design."""
 
@@ -173,6 +203,7 @@ class Summary(Strict):
     graph: Graph
     verification: tuple[Verification, ...]
     accuracy: Accuracy | None
+    folding: Folding
     performance: Performance
     resources: ResourceUse
     vivado: Vivado | None

@@ -11,6 +11,7 @@ from flows.steps.bitfile import Bitfile
 from flows.steps.convert import Converted
 from flows.steps.design import Designed
 from flows.steps.export import Exported
+from flows.steps.fold import Folded
 from flows.steps.golden import load_golden
 from flows.steps.simulate import Simulated
 from flows.steps.synthesise import Synthesised
@@ -50,6 +51,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
         ),
         verification=tuple(row for result in context.results.values() for row in result.verification),
         accuracy=context.result(Verified).accuracy,
+        folding=context.result(Folded).folding,
         performance=Performance(
             interval_cycles=interval,
             latency_cycles=simulated.latency_cycles,
@@ -89,6 +91,6 @@ def _nodes(context: Context) -> list[NodeRow]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "verify", "design", "simulate", "synthesise", "package", "bitfile"),
+    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "package", "bitfile"),
     always=True,
 )

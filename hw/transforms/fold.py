@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,27 @@ MISFIT = 1.0
 """Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
 MAX_SWEEPS = 20
 MAX_WEIGHINGS = 4
+GAINS = (1.25, 1.5, 2.0)
+"""Times the frame rate of the folding taken, for which ``FoldResult.faster`` says what they would cost."""
+
+
+@dataclass(frozen=True)
+class Faster:
+    """A folding that is faster than the one taken.
+
+    Attributes:
+        cycles: cycles a frame.
+        nodes: names of those that are folded otherwise than in the folding taken; a single one if one is enough.
+        cost: of the whole design, estimated.
+        more: what of it is added.
+        fits: whether it is within the budget.
+    """
+
+    cycles: int
+    nodes: tuple[str, ...]
+    cost: Cost
+    more: Cost
+    fits: bool
 
 
 @dataclass(frozen=True)
@@ -37,6 +59,8 @@ class FoldResult:
         met: whether no node takes more than the target and the estimate is within the budget.
         message: one line for the user.
         cost: estimated resources, with an allowance for FIFOs.
+        binds: what keeps it from being faster.
+        faster: what more frames a second would cost, the smallest gain first; empty where nothing is faster.
     """
 
     model: Any
@@ -45,9 +69,13 @@ class FoldResult:
     met: bool
     message: str
     cost: Cost
+    binds: str
+    faster: tuple[Faster, ...]
 
 
-def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: Wanted | None = None) -> FoldResult:
+def fold(
+    model: Any, *, target_cycles: int | None, budget: Budget, part: str, folding: Wanted | None = None
+) -> FoldResult:
     """Fold every node so that a frame takes at most ``target_cycles``, at the least cost.
 
     Streams of neighbouring nodes get widths that are multiples of each other, since our width converter can do
@@ -56,7 +84,7 @@ def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: 
     Args:
         model: partition of generic nodes as ``convert`` makes it, or of specialised ones before converters and
             FIFOs are inserted, with unique node names; it is left as it is.
-        target_cycles: clock frequency / frames per second.
+        target_cycles: clock frequency / frames per second; None for the fastest that fits.
         budget: what the design may use.
         part: FPGA part, e.g. xc7z020clg400-1.
         folding: attributes that the user wants for some nodes.
@@ -67,11 +95,11 @@ def fold(model: Any, *, target_cycles: int, budget: Budget, part: str, folding: 
     Raises:
         FoldingError: the target is not positive, or ``folding`` names what is not there or does not divide.
     """
-    if target_cycles < 1:
+    if target_cycles is not None and target_cycles < 1:
         raise FoldingError(f"a frame cannot take {target_cycles} cycles; the target must be at least 1")
     model = copy.deepcopy(model)
     problem = _Problem(*analyse(model, part, folding or {}), budget)
-    reachable = max(target_cycles, *map(_fastest, problem.sites))
+    reachable = max(target_cycles or 1, problem.floor)
     choice = problem.fastest_that_fits(reachable)
     problem.check_widths(choice)
     for node in model.graph.node:
@@ -87,6 +115,11 @@ class _Problem:
     sites: list[Site]
     edges: list[Edge]
     budget: Budget
+
+    @property
+    def floor(self) -> int:
+        """Cycles a frame when every node is unfolded as far as it goes."""
+        return max(map(_fastest, self.sites))
 
     def fastest_that_fits(self, reachable: int) -> Choice:
         """The folding for the smallest limit from ``reachable`` on that is within the budget.
@@ -143,6 +176,28 @@ class _Problem:
                 break
         return choice
 
+    def faster(self, choice: Choice) -> Iterator[Faster]:
+        """What more frames a second than those of ``choice`` cost: by one node alone if that helps, and by all."""
+        cycles, cost = slowest(choice), self.total(choice)
+        single = self._single_change(choice)
+        limits = [max(self.floor, int(cycles / gain)) for gain in GAINS]
+        others = [self.choose(limit) for limit in dict.fromkeys(limits) if limit < cycles]
+        for other in [*filter(None, [single]), *others]:
+            changed = tuple(name for name in choice if other[name] != choice[name])
+            total = self.total(other)
+            more = Cost(*(new - old for new, old in zip(total, cost, strict=True)))
+            yield Faster(slowest(other), changed, total, more, not total.excess(self.budget))
+
+    def _single_change(self, choice: Choice) -> Choice | None:
+        """The cheapest choice that is faster with one node folded otherwise; None where several are as slow."""
+        cycles = slowest(choice)
+        slow = [site for site in self.sites if any(choice[name].cycles == cycles for name in site[0])]
+        if len(slow) > 1:
+            return None
+        others = [choice | option for option in slow[0] if slowest(option) < cycles]
+        fitting = [other for other in others if not any(_misfit(*_widths(other, edge)) for edge in self.edges)]
+        return min(fitting, key=lambda other: max(self.total(other).shares(self.budget)), default=None)
+
     def total(self, choice: Choice) -> Cost:
         """Cost of all nodes and width converters, with an allowance for FIFOs."""
         cost = sum((_converter(_widths(choice, edge), edge) for edge in self.edges), _cost(choice))
@@ -191,18 +246,29 @@ def _misfit(out: int, taken: int) -> bool:
     return max(out, taken) % min(out, taken) != 0
 
 
-def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachable: int) -> FoldResult:
+def _result(model: Any, problem: _Problem, choice: Choice, target: int | None, reachable: int) -> FoldResult:
     cycles = {node.name: choice[node.name].cycles for node in model.graph.node}
     bottleneck = max(cycles, key=lambda name: cycles[name])
     cost = problem.total(choice)
     excess = cost.excess(problem.budget)
-    met = cycles[bottleneck] <= target and not excess
+    met = not excess and (target is None or cycles[bottleneck] <= target)
     used = f"about {round(cost.lut)} LUT, {math.ceil(cost.bram36)} BRAM36, {math.ceil(cost.dsp)} DSP"
     taken = f"{cycles[bottleneck]} cycles a frame, set by {bottleneck}"
-    if met:
-        return FoldResult(model, cycles, bottleneck, met, f"{taken}, of {target} allowed; {used}", cost)
+    reasons = _reasons(problem, target, reachable, excess)
+    if target is None and met:
+        message = f"the fastest that fits: {taken}; {used}; {reasons}"
+    elif met:
+        message = f"{taken}, of {target} allowed; {used}"
+    else:
+        message = f"{target or 'fewer'} cycles a frame are out of reach: {reasons}. Taken: {taken}; {used}"
+    binds = "the target" if met and target is not None else reasons
+    return FoldResult(model, cycles, bottleneck, met, message, cost, binds, tuple(problem.faster(choice)))
+
+
+def _reasons(problem: _Problem, target: int | None, reachable: int, excess: list[str]) -> str:
+    """Why no fewer cycles a frame than ``reachable``, or not even these, were taken."""
     reasons = []
-    if reachable > target:
+    if target is None or reachable > target:
         *_, limiting = next(site[0] for site in problem.sites if _fastest(site) == reachable)
         reasons.append(f"{limiting} needs at least {reachable} however it is folded")
     wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
@@ -210,5 +276,4 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int, reachabl
         reasons.append(f"{reachable} would take {', '.join(wanted)}")
     if excess:
         reasons.append(f"even the smallest folding takes {', '.join(excess)}")
-    message = f"{target} cycles a frame are out of reach: {'; '.join(reasons)}. Taken: {taken}; {used}"
-    return FoldResult(model, cycles, bottleneck, met, message, cost)
+    return "; ".join(reasons)

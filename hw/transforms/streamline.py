@@ -8,7 +8,10 @@ from typing import Any
 
 from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
-from finn.transformation.qonnx.convert_qonnx_to_finn import ConvertQONNXtoFINN
+from finn.transformation.qonnx.convert_qonnx_to_finn import (
+    ConvertQONNXtoFINN,
+    default_filter_function_generator,
+)
 from finn.transformation.streamline import absorb, reorder
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedAdd, CollapseRepeatedMul
 from qonnx.core.datatype import DataType
@@ -29,6 +32,9 @@ from hw.transforms.merge_equal import MergeEqualTruncs
 from hw.transforms.passes import InPlaceModel, apply, apply_until_stable, tidy
 from hw.transforms.prelu_thresholds import AbsorbPReluIntoThresholds
 from hw.transforms.thresholds import RoundThresholds
+
+MOST_BITS = 10
+"""Of a quantizer that becomes thresholds; FINN's own limit of 8 leaves out the branch of a residual of 8 bits."""
 
 SCALES_INTO_THRESHOLDS = (
     reorder.MoveScalarLinearPastInvariants,
@@ -75,7 +81,12 @@ def streamline(model: Any) -> Any:
     """
     model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
     model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
-    model = apply(model, MergeEqualTruncs(), AbsorbPReluIntoThresholds(), ConvertQONNXtoFINN())
+    model = apply(
+        model,
+        MergeEqualTruncs(),
+        AbsorbPReluIntoThresholds(),
+        ConvertQONNXtoFINN(default_filter_function_generator(MOST_BITS)),
+    )
     to_affine = (absorb.AbsorbScalarBiasIntoMultiThreshold(), BatchNormToAffine(), ConvertDivToMul())
     model = apply(model, *to_affine, defer_types=True)
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))

@@ -32,6 +32,11 @@ def test_rungs_are_given_as_a_comma_list() -> None:
     assert load_config(None, {"verify": "python,rtlsim"}).verify == ("python", "rtlsim")
 
 
+@pytest.mark.parametrize(("given", "taken"), [("max", "max"), ("250", 250.0), (1e4, 1e4), (None, None)])
+def test_a_rate_is_a_number_or_max(given: object, taken: object) -> None:
+    assert load_config(None, {"target_fps": given}).target_fps == taken
+
+
 def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IR2NET_DATA", str(tmp_path))
     assert load_config(None, {}).data_dir == tmp_path
@@ -42,6 +47,7 @@ def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch,
     [
         ({"target_fps": 0.0}, "target_fps"),
         ({"target_fps": -5.0}, "target_fps"),
+        ({"target_fps": "most"}, "target_fps' = 'most': it must be a number above 0, or max"),
         ({"images": 0}, "images"),
         ({"verify": "guess"}, "verify"),
         ({"nonsense": 1}, "unknown option 'nonsense'; known options: network, "),

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -30,27 +31,29 @@ BATCH = 10
 
 
 class Results:
-    """What has been tried, a line of JSON each: the case, "exact" or what went wrong, and the seconds it took."""
+    """What has been tried, a line of JSON each: case, "exact" or what went wrong, seconds, cells and their forms."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._outcomes: dict[str, str] = {}
+        self._forms: dict[str, list[str]] = {}
         self.seconds = 0.0
         if file.exists():
             for line in file.read_text().splitlines():
                 self._note(json.loads(line))
 
-    def add(self, case: Case, outcome: str, seconds: float) -> None:
+    def add(self, case: Case, outcome: str, seconds: float, forms: list[str]) -> None:
         """Store an outcome at once."""
-        row = {"case": case.key, "outcome": outcome, "seconds": round(seconds, 1)}
+        row = {"case": case.key, "outcome": outcome, "seconds": round(seconds, 1), "forms": forms}
         self._file.parent.mkdir(parents=True, exist_ok=True)
         with self._file.open("a") as file:
             file.write(json.dumps(row) + "\n")
         self._note(row)
 
-    def _note(self, row: dict[str, str | float]) -> None:
-        self._outcomes[str(row["case"])] = str(row["outcome"])
-        self.seconds += float(row["seconds"])
+    def _note(self, row: dict[str, Any]) -> None:
+        self._outcomes[row["case"]] = row["outcome"]
+        self._forms[row["case"]] = row.get("forms", [])
+        self.seconds += row["seconds"]
 
     def is_exact(self, case: Case) -> bool:
         """Whether the case has come up the ladder before."""
@@ -59,6 +62,11 @@ class Results:
     def exact(self) -> list[Case]:
         """All that have."""
         return [Case.from_key(key) for key, outcome in self._outcomes.items() if outcome == "exact"]
+
+    def forms(self) -> collections.Counter[str]:
+        """In how many of these each cell and form was."""
+        exact = [key for key, outcome in self._outcomes.items() if outcome == "exact"]
+        return collections.Counter(form for key in exact for form in self._forms[key])
 
 
 def run_batch(number: int, results: Results) -> str | None:
@@ -75,9 +83,10 @@ def run_batch(number: int, results: Results) -> str | None:
         if results.is_exact(case):
             return
         began = time.monotonic()
-        problem = attempt(case)
+        found = attempt(case)
+        problem = found if isinstance(found, Exception) else None
         outcome = "exact" if problem is None else f"{type(problem).__name__}: {problem}"
-        results.add(case, outcome, time.monotonic() - began)
+        results.add(case, outcome, time.monotonic() - began, [] if isinstance(found, Exception) else found)
         print(f"{outcome[:200]}: {case.key}", flush=True)
         if problem is not None:
             failed.append(case)
@@ -95,22 +104,24 @@ def run_batch(number: int, results: Results) -> str | None:
     return None
 
 
-def attempt(case: Case) -> Exception | None:
-    """What goes wrong with a case; what the tools print is dropped."""
+def attempt(case: Case) -> list[str] | Exception:
+    """The cells and forms of a case, or what goes wrong with it; what the tools print is dropped."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         try:
-            climb(case, Path(folder))
+            return climb(case, Path(folder))
         except Exception as error:
             return error
-    return None
 
 
 def count(results: Results) -> Iterator[str]:
-    """Lines: how many were exact, and of which kinds."""
+    """Lines: how many were exact, of which kinds, and how many had each cell and form; what is rare is marked."""
     exact = results.exact()
     kinds = collections.Counter(kind for case in exact for kind in case.kinds)
     yield f"{len(exact)} networks exact in {results.seconds / 3600:.1f} hours"
-    yield from (f"  {kind:<28}{number:>5}" for kind, number in sorted(kinds.items()))
+    for title, counted in (("drawn", kinds), ("cells and forms", results.forms())):
+        yield title
+        for kind, number in sorted(counted.items()):
+            yield f"  {kind:<60}{number:>5}{'   fewer than ten' if number < 10 else ''}"
 
 
 def main() -> int:

@@ -32,6 +32,7 @@ from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import tensors
 from model.export import export
+from tests.fuzz.forms import forms
 from tests.fuzz.networks import Case
 
 PART = "xc7z020clg400-1"
@@ -45,8 +46,8 @@ class MismatchError(AssertionError):
     """Two rungs that are not equal."""
 
 
-def climb(case: Case, folder: Path) -> None:
-    """Take a case through all rungs, in ``folder``.
+def climb(case: Case, folder: Path) -> list[str]:
+    """Take a case through all rungs, in ``folder``; returns the cells and forms that its hardware is made of.
 
     Raises:
         MismatchError: the first node that differs.
@@ -66,6 +67,7 @@ def climb(case: Case, folder: Path) -> None:
     _check_program(sized, images, expected, folder)
     _check_nodes(sized, design, images[0], folder)
     _check_rtl(design, images[:FRAMES], expected[:FRAMES], case, folder)
+    return forms(sized)
 
 
 def _folded(partition: Any, case: Case) -> Any:

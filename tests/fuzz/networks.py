@@ -22,6 +22,8 @@ Fifos = Literal["joins", "everywhere", "sized"]
 FIFOS: tuple[Fifos, ...] = ("joins", "everywhere", "joins", "everywhere", "joins", "everywhere", "sized")
 """Sizing takes several compilations, so it is drawn less often."""
 FAMILIES: tuple[Family, ...] = ("double", "basic", "vgg", "bireal")
+WIDE = (64, 96)
+"""Channels of the last stage of every fifth network; its pictures are small, or it would take minutes."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Case:
             f"stages {len(self.widths)}",
             f"blocks {self.blocks}",
             f"residual {self.residual_bits} bits",
+            f"channels {'64 or more' if max(self.widths) >= WIDE[0] else 'fewer than 64'}",
             f"FIFOs {self.fifos}",
             f"stalls {'random' if self.stall else 'none'}",
             f"output {'label' if self.label_select else 'logits'}",
@@ -132,14 +135,17 @@ def cases(draw: st.DrawFn, *, small: bool = False) -> Case:
     """Cases that every rule of the networks allows; small ones take a few seconds each."""
     family = draw(st.sampled_from(FAMILIES))
     widths = _widths(draw, family, 1 if small and family != "vgg" else 2 if small else 3, 6 if small else 12)
+    wide = not small and draw(st.integers(1, 5)) == 5
+    if wide:
+        widths = (*widths[:-1], draw(st.integers(*WIDE)))
     recovery: Recovery = draw(st.sampled_from(["none", "compact", "full"]))
     ratio = draw(st.integers(2, min(5, widths[-1])))
     primary = math.ceil(widths[-1] / ratio)
-    residual_bits = draw(st.integers(2, 5))
+    residual_bits = draw(st.integers(2, 8))
     return Case(
         family=family,
         channels=draw(st.integers(1, 3)),
-        size=_unit(family, len(widths)) * draw(st.integers(2, 4 if small else 7)),
+        size=_unit(family, len(widths)) * draw(st.integers(2, 4 if small or wide else 7)),
         widths=widths,
         blocks=draw(st.integers(2 if family == "vgg" else 1, 2)),
         classes=draw(st.integers(2, 12)),

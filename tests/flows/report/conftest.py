@@ -35,6 +35,23 @@ EXAMPLE: dict[str, Any] = {
             {"images": 180, "recall": 0.9667, "precision": None},
         ],
     },
+    "folding": {
+        "target_cycles": 10000,
+        "cycles": 20000,
+        "bottleneck": "MVAU_0",
+        "binds": "MVAU_0 needs at least 20000 however it is folded",
+        "expected": {"lut": 26000, "bram36": 43, "dsp": 12},
+        "faster": [
+            {
+                "cycles": 10000,
+                "fps": 10000.0,
+                "nodes": ["MVAU_0"],
+                "expected": {"lut": 30000, "bram36": 43, "dsp": 24},
+                "more_lut": 4000,
+                "fits": True,
+            }
+        ],
+    },
     "performance": {
         "interval_cycles": 20000,
         "latency_cycles": 54321,

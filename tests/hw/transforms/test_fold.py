@@ -22,7 +22,7 @@ ZYNQ = Budget(lut=42560, bram36=140, dsp=220)
 Converted = tuple[ModelWrapper, ModelWrapper]
 
 
-def folded(converted: Converted, target: int = 4000, budget: Budget = ZYNQ, **options: Any) -> FoldResult:
+def folded(converted: Converted, target: int | None = 4000, budget: Budget = ZYNQ, **options: Any) -> FoldResult:
     return fold(converted[1], target_cycles=target, budget=budget, part=PART, **options)
 
 
@@ -98,6 +98,33 @@ def test_a_budget_for_nothing_is_said(converted: Converted) -> None:
     result = folded(converted, budget=Budget(lut=100, bram36=1, dsp=1))
     assert not result.met
     assert "even the smallest folding takes" in result.message
+
+
+def test_the_fastest_that_fits_says_what_binds(converted: Converted, result: FoldResult) -> None:
+    budget = Budget(lut=int(result.cost.lut * 1.1), bram36=140, dsp=220)
+    fastest = folded(converted, target=None, budget=budget)
+    assert fastest.met
+    assert max(fastest.cycles.values()) <= max(result.cycles.values())
+    assert not fastest.cost.excess(budget)
+    assert "would take" in fastest.binds and fastest.binds in fastest.message
+    assert not fastest.faster[0].fits or len(fastest.faster[0].nodes) > 1
+
+
+def test_without_a_budget_the_slowest_node_binds(converted: Converted) -> None:
+    fastest = folded(converted, target=None, budget=Budget(10**9, 10**6, 10**6))
+    assert fastest.met
+    assert f"needs at least {max(fastest.cycles.values())} however it is folded" in fastest.binds
+    assert fastest.faster == ()
+
+
+def test_what_is_faster_can_be_had(converted: Converted, result: FoldResult) -> None:
+    assert result.binds == "the target"
+    for step in result.faster:
+        again = folded(converted, target=step.cycles, budget=Budget(10**9, 10**6, 10**6))
+        assert max(again.cycles.values()) <= step.cycles < max(result.cycles.values())
+        assert step.nodes and set(step.nodes) <= set(result.cycles)
+        assert step.cost.lut == pytest.approx(result.cost.lut + step.more.lut)
+        assert step.fits == (not step.cost.excess(ZYNQ))
 
 
 def test_wanted_folding_is_taken(converted: Converted) -> None:
