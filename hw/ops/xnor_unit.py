@@ -24,8 +24,16 @@ SHARING = 4
 """Neurons that share counts. Fewer add less and count more; more need more additions than they save counts."""
 GROUP = 3
 """Positions of a group; its table has three inputs beside the bits of the word's number."""
+LUT_INPUTS = 6
 CELLS = ("xnor_stream", "popcount_delayed", "popcount_groups")
 """What an unit instantiates of hw/rtl, beside what those do."""
+
+MOST_WORDS = 16
+"""From which on a memory of the weights costs less."""
+SHARED_LUTS = ((15, 0.8), (13, 0.95), (25, 1.05), (40, 1.14))
+"""LUTs of one, two, ... neurons that share counts, and those a position."""
+FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 1.91))
+"""Words, and LUTs a position and neuron of a word. All these are fitted to what Yosys makes of random weights."""
 
 Weights = npt.NDArray[np.bool_]
 """Of each neuron, one row, the bit of each position."""
@@ -84,6 +92,15 @@ def unit(name: str, weights: Weights, pe: int, count_bits: int) -> str:
         "`default_nettype wire",
         "",
     ])  # fmt: skip
+
+
+def luts(mh: int, mw: int, pe: int, count_bits: int) -> float:
+    """Return about how many LUTs the unit takes; within 5 % of Yosys for 36 to 288 inputs."""
+    stream = pe * count_bits + 12
+    if pe == mh:
+        batches = [min(SHARING, mh - first) for first in range(0, mh, SHARING)]
+        return stream + sum(alone + each * mw for alone, each in (SHARED_LUTS[size - 1] for size in batches))
+    return stream + pe * mw * float(np.interp(mh // pe, *FOLDED_LUTS))
 
 
 def _batched(texts: list[str], size: int) -> list[list[str]]:
@@ -176,7 +193,9 @@ class _Batch:
     def lines(self, classes: dict[Pattern, list[int]]) -> list[str]:
         """Return declarations, counts of classes and additions."""
         first, last = self.neurons[0], self.neurons[-1]
-        letters = f"; a position counts for its class, agreeing or differing with {first + 1} .. {last}" * (last > first)
+        letters = f"; a position counts for its class, agreeing or differing with {first + 1} .. {last}" * (
+            last > first
+        )
         self.written += ["", f"  // ---- Neurons {first} .. {last}{letters}."]
         terms = {pattern: self._count(pattern, positions) for pattern, positions in classes.items()}
         if len(self.neurons) == 1:
@@ -222,17 +241,19 @@ class _Batch:
             self._solve({p: self._difference(*pair) for p, pair in pairs.items()}, neurons[1:])
 
     def _sum(self, one: _Term, other: _Term) -> _Term:
-        largest = one.largest + other.largest
-        width = _bits(largest)
-        term = _Term(self._name(), largest, one.offset + other.offset)
-        self._register(term, f"{width}'({one.signal}) + {width}'({other.signal})")
+        term = self._term(one.largest + other.largest, one.offset + other.offset)
+        self._register(term, f"{term.width}'({one.signal}) + {term.width}'({other.signal})")
         return term
 
     def _difference(self, one: _Term, other: _Term) -> _Term:
         """Subtract with a power of two above, so that the difference is positive and its carry the top bit."""
         width = max(one.width, other.width)
-        offset = 1 << width
-        term = _Term(self._name(), one.largest + offset, one.offset - other.offset + offset)
+        if width == self.width:
+            term = self._term(one.largest + other.largest, one.offset - other.offset)
+            self._register(term, f"{width}'({one.signal}) - {width}'({other.signal})")
+            return term
+        above = 1 << width
+        term = self._term(one.largest + above, one.offset - other.offset + above)
         self._register(term, f"{{1'b1, {width}'({one.signal})}} - {width + 1}'({other.signal})")
         return term
 
@@ -248,9 +269,10 @@ class _Batch:
             f"  always_ff @(posedge ap_clk) if (en) counts[{neuron}] <= {self.width}'({one.signal}) + {signal};"
         )
 
-    def _name(self) -> str:
+    def _term(self, largest: int, offset: int) -> _Term:
+        """Name a new term; of one that is wider than a count, the bits above cancel in the end."""
         self._terms += 1
-        return f"n{self.neurons[0]}_t{self._terms}"
+        return _Term(f"n{self.neurons[0]}_t{self._terms}", min(largest, (1 << self.width) - 1), offset)
 
     def _register(self, term: _Term, expression: str) -> None:
         self.written.append(f"  logic [{term.width - 1}:0] {term.signal};")
@@ -269,6 +291,10 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
     padded[..., :mw] = weights[np.arange(len(padded)) % words]
     carry, odd = _tables(padded.reshape(-1, pe, GROUP, groups))
     latency = [f"  localparam int unsigned Latency = popcount_pkg::xnor_latency({mw});"]
+    # Six inputs are one table; of more, the parity of the vector's bits can be shared, and a synthesiser does what
+    # the brackets suggest.
+    alone = GROUP + _bits(words - 1) <= LUT_INPUTS
+    parity = "bits[2][g] ^ (bits[1][g] ^ (bits[0][g] ^ %s))" if alone else "(bits[2][g] ^ bits[1][g] ^ bits[0][g]) ^ %s"
     lines = [
         "",
         f"  // ---- Group g of {groups} holds positions g, g + {groups} and g + {2 * groups} of the vector.",
@@ -285,7 +311,7 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         f"  for (genvar p = 0; p < {pe}; p++) begin : gen_neuron",
         f"    for (genvar g = 0; g < {groups}; g++) begin : gen_group",
         f"      assign carries[p][g] = Carry[p*{groups}+g][{{bits[2][g], bits[1][g], bits[0][g], word}}];",
-        f"      assign sums[p][g]    = bits[2][g] ^ bits[1][g] ^ bits[0][g] ^ Odd[p*{groups}+g][word];",
+        f"      assign sums[p][g]    = {parity % f'Odd[p*{groups}+g][word]'};",
         "    end",
         "  end",
         f"  popcount_groups #(.N({mw}), .PE({pe})) i_groups (",
@@ -302,7 +328,7 @@ def _tables(weights: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.
     """
     values = (np.arange(1 << GROUP)[:, None, None] >> np.arange(GROUP)[:, None]) & 1
     agreeing = (weights[:, :, None] == values).sum(axis=3)
-    words, pe, _, groups = agreeing.shape
+    _, pe, _, groups = agreeing.shape
     carry = (agreeing > GROUP // 2).transpose(1, 3, 2, 0).reshape(pe, groups, -1)
     return carry, np.logical_xor.reduce(~weights, axis=2).transpose(1, 2, 0)
 
