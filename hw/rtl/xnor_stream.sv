@@ -8,7 +8,7 @@
 // Throughput : a vector every NF cycles, back to back.
 // Datapath   : counts_i is the answer to acts_o and word_o, Latency cycles with en_o later.
 // Latency    : from the input beat to its output beat, NF = 1, unstalled: Latency + 2 cycles.
-// Bit order  : element 0 in the lowest bits. Padding bits of a beat are ignored (in0) or zero (out0).
+// Bit order  : element 0 in the lowest bits. Padding bits are ignored (in0) or zero (out0).
 
 `default_nettype none
 
