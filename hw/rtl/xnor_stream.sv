@@ -3,8 +3,8 @@
 // FINN's streams around a matrix-vector datapath that has its weights built in: one vector a beat
 // goes in, and for each of its MH / PE words the datapath makes PE counts.
 //
-// Folding    : in0 takes a vector of MW bits, out0 gives NF = MH / PE beats of PE counts of AccWidth
-//              bits. The vector is taken when its last word is read.
+// Folding    : in0 takes a vector of MW bits, out0 gives NF = MH / PE beats of PE counts, AccWidth
+//              bits each. The vector is taken when its last word is read.
 // Throughput : a vector every NF cycles, back to back.
 // Datapath   : counts_i is the answer to acts_o and word_o, Latency cycles with en_o later.
 // Latency    : from the input beat to its output beat, NF = 1, unstalled: Latency + 2 cycles.
