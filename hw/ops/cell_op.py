@@ -53,6 +53,10 @@ class CellOp(Operator, RTLBackend):
                 raise self.refuse(f"{part} = {self.number(part)} does not divide {whole} = {self.get_nodeattr(whole)}")
         self.check()
 
+    def cell_files(self) -> list[Path]:
+        """The cell's sources, those that it instantiates first."""
+        return list(sources(self.cell().module))
+
     def write_memories(self, model: Any, directory: Path) -> None:
         """Write the contents of the cell's ROMs into ``directory``; most cells have none."""
 
@@ -100,7 +104,7 @@ class CellOp(Operator, RTLBackend):
     def get_rtl_file_list(self, abspath: bool = False) -> list[str]:
         """The cell's sources, then the wrapper; absolute paths or bare names."""
         wrapper = Path(self.text("code_gen_dir_ipgen")) / f"{self.text('gen_top_module')}.v"
-        paths = [*sources(self.cell().module), wrapper]
+        paths = [*self.cell_files(), wrapper]
         return [str(path) if abspath else path.name for path in paths]
 
     def code_generation_ipi(self) -> list[str]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Cell:
-    """One instance of a module of hw/rtl.
+    """The one instance in a wrapper.
 
     Attributes:
-        module: name of the module.
+        module: name of the module, of hw/rtl or made for the node.
         parameters: parameter name -> Verilog expression (an int is written as it is).
         connections: port name -> Verilog expression, for a cell with ports of its own beside clk_i and rst_ni; empty
             for one that has FINN's port names.
@@ -60,6 +60,13 @@ def zero_padding(stream: str, bits: int, padded: int) -> tuple[str, ...]:
     return (f"assign {stream}_TDATA[{padded - 1}:{bits}] = {padded - bits}'d0;",)
 
 
+def _parameters(cell: Cell) -> str:
+    if not cell.parameters:
+        return ""
+    bound = ",\n".join(f"      .{name}({value})" for name, value in cell.parameters.items())
+    return f"#(\n{bound}\n  ) "
+
+
 def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str, int]) -> str:
     """Text of the wrapper module.
 
@@ -91,9 +98,7 @@ def render(top: str, cell: Cell, inputs: Mapping[str, int], outputs: Mapping[str
         f"module {top} (",
         *(f"    {port}" for port in ports),
         ");",
-        f"  {cell.module} #(",
-        ",\n".join(f"      .{name}({value})" for name, value in cell.parameters.items()),
-        "  ) cell_i (",
+        f"  {cell.module} {_parameters(cell)}cell_i (",
         ",\n".join(f"      .{port}({expression})" for port, expression in connections.items()),
         "  );",
         *(f"  {line}" for line in cell.assignments),

@@ -19,6 +19,8 @@ from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 from hw.ops.cost import LUT_RAM_DEPTH, lut_ram, rom
 from hw.ops.operator import LUTS_OR_BLOCK_RAM
 from hw.ops.wrapper import quoted
+from hw.ops.xnor_unit import CELLS, MOST_WORDS, luts, unit
+from hw.rtl import sources
 
 WEIGHT_FILE = "weights.hex"
 RANDOM_ROM = 4.5
@@ -31,7 +33,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     """Number of agreeing bits of an MW-bit vector with each of MH weight vectors, 0..MW.
 
     Input 0 is (..., MW) BINARY, input 1 is (MW, MH) BINARY, both with 1 for +1 and 0 for -1. The weights are
-    in ROM. Thresholds stay a node of their own.
+    in ROM, or constants of an RTL made from them (`hw.ops.xnor_unit`). Thresholds stay a node of their own.
     """
 
     generic = ("MVAU",)
@@ -92,8 +94,13 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         """One cycle for each word of weights and vector."""
         return int(MVAU.get_exp_cycles(self))
 
+    def in_luts(self) -> bool:
+        """Whether the RTL is made from the weights: for whole vectors and few words, unless block RAM is wanted."""
+        whole = self.number("SIMD") == self.number("MW")
+        return whole and self.calc_wmem() <= MOST_WORDS and self.text("ram_style") != "block"
+
     def write_memories(self, model: Any, directory: Path) -> None:
-        """Write the weights, one word of PE*SIMD bits per line; see ``weight_words``."""
+        """Write the weights, one word of PE*SIMD bits per line (see ``weight_words``), or what is made from them."""
         weights = model.get_initializer(self.onnx_node.input[1])
         if weights is None:
             raise self.refuse("its weights are not constant")
@@ -101,11 +108,28 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
             raise self.refuse(f"weights of shape {weights.shape} for MW, MH = {self.number('MW')}, {self.number('MH')}")
         if not np.isin(weights, (0, 1)).all():
             raise self.refuse("has weights other than 0 and 1")
+        if self.in_luts():
+            text = unit(self._unit(), weights.T.astype(np.bool_), self.number("PE"), self.out_bits())
+            (directory / f"{self._unit()}.sv").write_text(text)
+            return
         words = weight_words(weights, self.number("PE"), self.number("SIMD"))
         (directory / WEIGHT_FILE).write_text("\n".join(words) + "\n")
 
+    def _unit(self) -> str:
+        """The module that is made from the weights; its name begins with that of the node's."""
+        return f"{self.text('gen_top_module')}_unit"
+
+    @override
+    def cell_files(self) -> list[Path]:
+        if not self.in_luts():
+            return super().cell_files()
+        made = Path(self.text("code_gen_dir_ipgen")) / f"{self._unit()}.sv"
+        return [*dict.fromkeys(file for cell in CELLS for file in sources(cell)), made]
+
     def cell(self) -> Cell:
         """The ROM is named by its absolute path, as in FINN's memstream."""
+        if self.in_luts():
+            return Cell(self._unit(), {})
         sizes = {name: self.number(name) for name in ("MW", "MH", "PE", "SIMD")}
         memory = quoted(str(Path(self.text("code_gen_dir_ipgen")) / WEIGHT_FILE))
         style = quoted(self.text("ram_style"))
@@ -117,6 +141,8 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         Without the memory within 3 % of Yosys for PE x SIMD from 4x9 to 16x72, 17 % too low for 1x32.
         """
         pe, simd = self.number("PE"), self.number("SIMD")
+        if self.in_luts():
+            return Cost(lut=luts(self.number("MH"), simd, pe, self.out_bits()))
         input_fold, output_fold = self.number("MW") // simd, self.number("MH") // pe
         # Above 39 positions the popcount is made of two and an adder.
         neuron = simd + 5 + (6 if simd > 39 else 0)

@@ -43,23 +43,27 @@ module popcount #(
     localparam int unsigned Half       = (N + 1) / 2;
     localparam int unsigned HalfWidth  = $clog2(Half + 1);
     localparam int unsigned CountWidth = $clog2(N + 1);
-    localparam word_t       Lower      = {Lanes{(Stride'(1) << Half) - Stride'(1)}};
-    localparam word_t       Upper      = {Lanes{(Stride'(1) << (N - Half)) - Stride'(1)}};
+    // A lane alone gets as narrow as its halves, for the sake of a simulator's words.
+    localparam int unsigned Fitting    = (Half > HalfWidth) ? Half : HalfWidth + 1;
+    localparam int unsigned Inner      = (Lanes == 1 && Fitting < Stride) ? Fitting : Stride;
+    typedef logic [Lanes*Inner-1:0] half_t;
+    localparam half_t       Lower      = {Lanes{(Inner'(1) << Half) - Inner'(1)}};
+    localparam half_t       Upper      = {Lanes{(Inner'(1) << (N - Half)) - Inner'(1)}};
 
-    word_t part [2];
+    half_t part [2];
     word_t count_q;
-    popcount #(.N(Half), .Lanes(Lanes), .Stride(Stride)) i_lower (
-      .clk_i, .en_i, .bits_i(bits_i & Lower), .count_o(part[0])
+    popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_lower (
+      .clk_i, .en_i, .bits_i(half_t'(bits_i) & Lower), .count_o(part[0])
     );
-    popcount #(.N(Half), .Lanes(Lanes), .Stride(Stride)) i_upper (
-      .clk_i, .en_i, .bits_i((bits_i >> Half) & Upper), .count_o(part[1])
+    popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_upper (
+      .clk_i, .en_i, .bits_i(half_t'(bits_i >> Half) & Upper), .count_o(part[1])
     );
 
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
       always_ff @(posedge clk_i) begin
         if (en_i) begin
-          count_q[l*Stride+:Stride] <= Stride'(CountWidth'(part[0][l*Stride+:HalfWidth])
-                                     + CountWidth'(part[1][l*Stride+:HalfWidth]));
+          count_q[l*Stride+:Stride] <= Stride'(CountWidth'(part[0][l*Inner+:HalfWidth])
+                                     + CountWidth'(part[1][l*Inner+:HalfWidth]));
         end
       end
     end

@@ -141,6 +141,15 @@ class _Problem:
                 low = middle
             else:
                 high, choice = middle, trial
+        return self._pushed(choice, reachable)
+
+    def _pushed(self, choice: Choice, reachable: int) -> Choice:
+        """``choice`` with its slowest node unfolded further, again and again, as long as that fits and helps."""
+        while slowest(choice) > reachable and not self.total(choice).excess(self.budget):
+            other = self._single_change(choice)
+            if other is None or self.total(other).excess(self.budget):
+                break
+            choice = other
         return choice
 
     def choose(self, limit: int) -> Choice:

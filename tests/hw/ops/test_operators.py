@@ -183,7 +183,7 @@ def test_every_folding_can_be_built(case: str) -> None:
         for name, value in folding.items():
             own.set_nodeattr(name, value)
         own.validate()
-        assert own.cell().parameters
+        assert own.cell().module
         assert own.get_exp_cycles() > 0
         assert own.cost(nodes.PART).lut > 0
 
@@ -193,6 +193,26 @@ def test_weights_are_counted_where_they_are(style: str, blocks: int, luts: int) 
     cost = operator(specialise(nodes.binary(288, 32, 8, 18, [1], ram_style=style), nodes.PART)).cost(nodes.PART)
     assert cost.bram36 == blocks  # 64 words of 144 bits
     assert cost.lut == pytest.approx(230 + luts, rel=0.03)  # Yosys 0.70
+
+
+@pytest.mark.parametrize(
+    ("mh", "mw", "pe", "luts"),
+    [(16, 144, 16, 946), (16, 72, 16, 642), (4, 36, 4, 118), (8, 288, 8, 830), (32, 144, 8, 1285), (32, 288, 4, 1554),
+     (32, 288, 2, 1143), (32, 72, 2, 299)],
+)  # fmt: skip
+def test_a_unit_of_its_weights_costs_what_it_does(mh: int, mw: int, pe: int, luts: int) -> None:
+    """What Yosys 0.70 makes of random weights."""
+    model = specialise(nodes.binary(mw, mh, pe, mw, [1], ram_style="distributed"), nodes.PART)
+    assert operator(model).cost(nodes.PART).lut == pytest.approx(luts, rel=0.05)
+
+
+def test_the_unit_of_its_weights_is_chosen_for_whole_vectors() -> None:
+    def made(pe: int, simd: int, style: str) -> bool:
+        node = operator(specialise(nodes.binary(36, 32, pe, simd, [1], ram_style=style), nodes.PART))
+        return str(node.cell().module).endswith("_unit")
+
+    assert made(32, 36, "distributed") and made(2, 36, "auto")
+    assert not made(32, 18, "distributed") and not made(1, 36, "distributed") and not made(32, 36, "block")
 
 
 def test_every_operator_has_a_case() -> None:

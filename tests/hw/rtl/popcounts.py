@@ -11,11 +11,16 @@ from pyslang.syntax import SyntaxTree
 from tests.hw.rtl.streams import RTL
 
 
-@cache
 def xnor_latency(bits: int) -> int:
     """Cycles that popcount_xnor takes for vectors of so many bits."""
+    return asked(f"popcount_pkg::xnor_latency({bits})")
+
+
+@cache
+def asked(expression: str, declarations: str = "") -> int:
+    """The value of a constant expression behind declarations."""
     compilation = Compilation()
     compilation.addSyntaxTree(SyntaxTree.fromFile(str(RTL / "popcount_pkg.sv")))
-    asked = f"module asked; localparam int Answer = popcount_pkg::xnor_latency({bits}); endmodule\n"
-    compilation.addSyntaxTree(SyntaxTree.fromText(asked))
+    module = f"module asked; {declarations} localparam int Answer = {expression}; endmodule\n"
+    compilation.addSyntaxTree(SyntaxTree.fromText(module))
     return int(compilation.getRoot().lookupName("asked.Answer").value.value)
