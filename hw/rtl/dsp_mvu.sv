@@ -7,15 +7,16 @@
 // Folding    : in0 takes the MW integers of a vector in one beat, out0 gives NF = MH / PE beats of
 //              PE sums. The vector is held by who sends it, and taken with its last fold.
 // Throughput : a vector every NF cycles, back to back.
-// Latency    : from a vector to its first output beat, L + Chains + 2 cycles, where L is MW / Chains
+// Latency    : from a vector to its first output beat, L + Chains + 2 cycles, L = MW / Chains
 //              rounded up; further output beats follow in the next cycles.
 // Bit order  : element 0 in the lowest bits; sums are signed. Weights: that of neuron h for input k
 //              at bit (h * MW + k) * WeightWidth.
 // Two weights: a block multiplies (high * 2^17 + low) by an input and adds the sum of the block
-//              before it, so that a chain of blocks carries two neurons' sums. The sum of the low
-//              one starts from a constant (base) that keeps it within its 17 bits, 0 .. 2^17 - 1,
-//              for all inputs that there can be: then nothing is borrowed from the high one. What
-//              the weights ask for is checked at elaboration; more chains make each sum smaller.
+//              before it, so that a chain of blocks carries the sums of lanes 2 p (high) and
+//              2 p + 1 (low); an odd last lane has its blocks alone. The low sum starts from a
+//              constant (base) that keeps it within its 17 bits, 0 .. 2^17 - 1, for all inputs that
+//              there can be, so nothing is borrowed from the high one: both are exact. That it fits
+//              is checked at elaboration; more chains make each sum smaller.
 // Chains     : chain c has inputs Order[c * MW / Chains] to before Order[(c + 1) * MW / Chains]. It
 //              ends a cycle after chain c - 1; what the chains give is added up on the way.
 
@@ -83,7 +84,7 @@ module dsp_mvu #(
     return 32'(value);
   endfunction
 
-  // The largest sum of inputs first .. last - 1 in their order, or with Sign = -1 of the negated ones.
+  // The largest sum of inputs first .. last - 1 in their order; with sign = -1 of the negated ones.
   function automatic int most(int sign, int unsigned n, int unsigned p, int unsigned first,
                               int unsigned last);
     int w;
@@ -115,8 +116,9 @@ module dsp_mvu #(
         $error("dsp_mvu: AccWidth must hold every sum");
       end
       for (genvar c = 0; c < (p % 2) * Chains; c++) begin : gen_check_chain
-        if (most(1, n, p, first_of(c), first_of(c + 1)) + most(-1, n, p, first_of(c), first_of(c + 1))
-            >= 1 << FieldBits) begin : gen_check_field
+        localparam int Up   = most(1, n, p, first_of(c), first_of(c + 1));
+        localparam int Down = most(-1, n, p, first_of(c), first_of(c + 1));
+        if (Up + Down >= 1 << FieldBits) begin : gen_check_field
           $error("dsp_mvu: the low sum of a chain does not fit its field; more Chains are needed");
         end
       end

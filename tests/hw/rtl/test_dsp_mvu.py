@@ -11,8 +11,21 @@ import pytest
 
 from hw.ops.dsp_mvau import chains_of, weight_literal
 from hw.ops.wrapper import packed
+from hw.rtl import sources
+from hw.rtlsim.compile import build
 from hw.streams.sim import Simulation
-from tests.hw.rtl.streams import PATTERNS, Case, Stream, compile_bench, draw, lint, pack, sources
+from tests.hw.rtl.streams import (
+    DEFINES,
+    PATTERNS,
+    RTL,
+    Case,
+    Stream,
+    bench_text,
+    compile_bench,
+    draw,
+    lint,
+    pack,
+)
 
 CELL = "dsp_mvu"
 VECTORS = 24
@@ -133,9 +146,23 @@ def test_fields_are_filled() -> None:
     assert len(chains_of(weights_of(0), 8, 8)) == 5
 
 
+def test_a_low_sum_that_leaves_its_field_is_seen(tmp_path: Path) -> None:
+    """A chain that starts from the middle also where its weights are mostly of one sign borrows from the high lane."""
+    number = 5
+    old = "return (low > Middle) ? low : (high < Middle) ? high : Middle;"
+    text = (RTL / f"{CELL}.sv").read_text()
+    assert text.count(old) == 1
+    changed, bench = tmp_path / f"{CELL}.sv", tmp_path / "bench.sv"
+    changed.write_text(text.replace(old, "return (low > high) ? low : Middle;"))
+    bench.write_text(bench_text(CELL, [CASES[number]]))
+    planted = Simulation(build("bench", [*sources(CELL)[:-1], changed, bench], defines=DEFINES))
+    with pytest.raises(AssertionError, match="c0_out0"):
+        PATTERNS["free"](planted, [CASES[number]], 0)
+
+
 def test_no_more_chains_than_the_low_sums_need() -> None:
     weights = np.full((8, 2), 127)
-    assert sorted(sum(chains_of(weights, 2, 8), [])) == list(range(8))
+    assert sorted(k for chain in chains_of(weights, 2, 8) for k in chain) == list(range(8))
     assert [len(chain) for chain in chains_of(weights, 2, 8)] == [4, 4]
     assert len(chains_of(weights, 1, 8)) == 1
     weights[:, 1] = 0  # the low one of the pair
