@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Windows of a binary picture with its padding, each in one beat: in front of every binary convolution."""
+"""Windows of a picture with its padding, each in one beat: in front of every convolution that takes them whole."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from qonnx.core.datatype import DataType
 from typing_extensions import override
 
 from hw.ops.cell_op import Cell, Cost, Emitter, Node
@@ -17,11 +16,11 @@ from hw.ops.cost import lut_ram
 class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
     """The Kernel x Kernel pixels of each window of a padded picture, in im2col's order.
 
-    Input (1, height, width, NumChannels), output (1, rows, columns, Kernel^2 NumChannels), both BINARY; FINN has
-    it as FMPadding and ConvolutionInputGenerator. Padding is 0, which stands for -1.
+    Input (1, height, width, NumChannels), output (1, rows, columns, Kernel^2 NumChannels), both of one datatype; FINN
+    has it as FMPadding and ConvolutionInputGenerator. Padding is 0, which of BINARY pixels stands for -1.
     """
 
-    label, role = "binary window", "move"
+    label, role = "whole window", "move"
 
     @override
     def get_nodeattr_types(self) -> dict[str, Any]:
@@ -39,8 +38,7 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     @override
     def check(self) -> None:
-        if self.get_input_datatype() != DataType["BINARY"]:
-            raise self.refuse(f"windows of {self.text('inputDataType')}; they can only be BINARY")
+        self.check_integer(self.get_input_datatype(), "pixels")
         if self.number("Kernel") < 2 or not 0 <= self.number("Padding") < self.number("Kernel"):
             raise self.refuse("Kernel must be at least 2, and Padding less")
 
@@ -58,11 +56,11 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     @override
     def get_instream_width(self, ind: int = 0) -> int:
-        return self.number("NumChannels")
+        return self.number("NumChannels") * self.in_bits()
 
     @override
     def get_outstream_width(self, ind: int = 0) -> int:
-        return self.output_channels()
+        return self.output_channels() * self.in_bits()
 
     def steps(self) -> tuple[int, int]:
         """Rows and columns of a frame's steps: the picture's, and those beyond it that windows read."""
@@ -90,7 +88,7 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     def cell(self) -> Cell:
         _, height, width = self.numbers("numInputVectors")
-        parameters = {"Height": height, "Width": width, "Channels": self.number("NumChannels")}
+        parameters = {"Height": height, "Width": width, "Channels": self.get_instream_width()}
         parameters |= {name: self.number(name) for name in ("Kernel", "Padding", "Stride")}
         parameters |= dict(zip(("OutHeight", "OutWidth"), self.numbers("OFMDim"), strict=True))
         return Cell("binary_window", parameters)
@@ -98,7 +96,7 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     def cost(self, part: str) -> Cost:
         """The rows above the window in LUT RAM, and position and handshakes."""
-        lines = (self.number("Kernel") - 1) * self.number("NumChannels")
+        lines = (self.number("Kernel") - 1) * self.get_instream_width()
         return Cost(lut=lut_ram(lines, self.numbers("numInputVectors")[2]) + 45)
 
     @override
@@ -107,9 +105,12 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
         _, height, width, channels = node.input_shape(0)
         rows, columns = node.operator.steps()
         before, size, stride = (node.number(name) for name in ("Padding", "Kernel", "Stride"))
+        x = emit.read(node)
         padded = emit.add(f"{node.name} padded", (1, before + rows, before + columns, channels), node.input_type(0))
+        elements = -(-channels // 64) if x.packed else channels
         around = (before, before, rows - height, columns - width)
-        emit.call(node, "pad", [height, width, -(-channels // 64), *around], emit.read(node), padded)
+        emit.call(node, "pad", [height, width, elements, *around], x, padded)
         numbers = [before + rows, before + columns, size, size, stride, stride, 1, 1]
         geometry = f"Window<{', '.join(map(str, numbers))}>"
-        emit.call(node, "packed_windows", [geometry, channels], padded, emit.write(node))
+        kernel, group = ("packed_windows", []) if x.packed else ("windows", [channels])
+        emit.call(node, kernel, [geometry, channels, *group], padded, emit.write(node))

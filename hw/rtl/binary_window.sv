@@ -2,11 +2,12 @@
 //
 // Windows of a picture of bits, each in one beat, with the padding around it.
 //
-// Input      : Height x Width pixels of Channels bits, a pixel a beat.
+// Input      : Height x Width pixels of Channels bits, a pixel a beat; where a pixel has integers
+//              of several bits, Channels counts the bits of all of them.
 // Output     : OutHeight x OutWidth beats of the Kernel x Kernel pixels of a window, row by row:
 //              the pixel of row ky and column kx of it at bit (ky * Kernel + kx) * Channels.
 //              The first window begins Padding rows and columns outside the picture, where all is
-//              0, which stands for -1.
+//              0, which stands for -1 where each bit is an element.
 // Cycles     : a step a cycle: Width steps a row, and one more for each column on the right that a
 //              window reads outside; as many rows as the picture has, and one more for each below
 //              that a window reads. Steps go on while a window waits, until the next one is made.

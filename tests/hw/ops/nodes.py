@@ -124,22 +124,50 @@ def join(
     return model
 
 
-def window(size: tuple[int, int], channels: int, kernel: int = 3, padding: int = 1, stride: int = 1) -> ModelWrapper:
-    """Windows of a binary picture, the padding the same on all sides."""
+def window(
+    size: tuple[int, int],
+    channels: int,
+    kernel: int = 3,
+    padding: int = 1,
+    stride: int = 1,
+    *,
+    datatype: str = "BINARY",
+) -> ModelWrapper:
+    """Windows of a picture, the padding the same on all sides."""
     register()
     dims = [(n + 2 * padding - kernel) // stride + 1 for n in size]
     model = one_node(
         "BinaryWindow_rtl",
-        {"in": ((1, *size, channels), "BINARY")},
-        {"out": ((1, *dims, kernel**2 * channels), "BINARY")},
+        {"in": ((1, *size, channels), datatype)},
+        {"out": ((1, *dims, kernel**2 * channels), datatype)},
         NumChannels=channels,
         PE=channels,
-        inputDataType="BINARY",
+        inputDataType=datatype,
         numInputVectors=[1, *size],
         Kernel=kernel,
         Stride=stride,
         Padding=padding,
         OFMDim=dims,
+    )
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
+
+
+def dsp_product(mw: int, mh: int, pe: int, types: tuple[str, str], vectors: list[int]) -> ModelWrapper:
+    """A product on DSP blocks; types of input and sum. FINN has no abstract node for it."""
+    register()
+    weights = np.random.default_rng([mw, mh, pe]).integers(-127, 128, (mh, mw))
+    model = one_node(
+        "DspMVAU_rtl",
+        {"in": ((*vectors, mw), types[0])},
+        {"out": ((*vectors, mh), types[1])},
+        NumChannels=mw,
+        Outputs=mh,
+        PE=pe,
+        inputDataType=types[0],
+        outputDataType=types[1],
+        numInputVectors=vectors,
+        Weights=weights.ravel().tolist(),
     )
     model.graph.node[0].domain = RTL_DOMAIN
     return model
@@ -265,6 +293,11 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "join_formats": lambda: join(4, 4, ("UINT3", "INT2", "INT6"), 0),
     "window": lambda: window((5, 4), 16),
     "window_stride": lambda: window((7, 6), 70, stride=2),
+    "window_integers": lambda: window((5, 6), 3, datatype="UINT8"),
+    "window_signed": lambda: window((4, 4), 2, stride=2, datatype="INT4"),
+    "dsp_stem": lambda: dsp_product(27, 16, 8, ("UINT8", "INT20"), [1, 3, 3]),
+    "dsp_signed": lambda: dsp_product(10, 6, 3, ("INT8", "INT19"), [4]),
+    "dsp_single": lambda: dsp_product(9, 8, 1, ("UINT8", "INT20"), [1, 2, 2]),
     "window_inside": lambda: window((4, 5), 3, kernel=2, padding=0),
     "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
     "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),

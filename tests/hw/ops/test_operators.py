@@ -25,7 +25,7 @@ from hw.rtlsim import xsi
 from hw.transforms.specialise import specialise
 from tests.hw.ops import nodes
 
-LATENCY = 12
+LATENCY = 16
 """More cycles than any cell needs beyond its interval."""
 
 

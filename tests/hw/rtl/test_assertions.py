@@ -16,6 +16,7 @@ from tests.hw.rtl import (
     test_binary_window,
     test_channel_complement,
     test_channel_pad,
+    test_dsp_mvu,
     test_global_acc_pool,
     test_label_select,
     test_residual_join,
@@ -80,6 +81,16 @@ PLANTS = {
         "binary_window", test_binary_window.CASES[0], "binary_window",
         "assign go           = !made_q || free;", "assign go           = 1'b1;",
         "beat lost|output beat before|beat changed",
+    ),
+    "a fold too many": Plant(
+        "dsp_mvu", test_dsp_mvu.CASES[3], "dsp_mvu",
+        "assign last         = fold[0] == FoldWidth'(NF - 1);", "assign last         = fold[0] == FoldWidth'(NF);",
+        "more beats than a vector has",
+    ),
+    "sums lost": Plant(
+        "dsp_mvu", test_dsp_mvu.CASES[0], "dsp_mvu",
+        "assign in0_V_TREADY = enable && last;", "assign in0_V_TREADY = last;",
+        "beat lost, more are taken than the cell can hold",
     ),
     "overwritten": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",

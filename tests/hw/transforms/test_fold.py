@@ -141,7 +141,7 @@ def test_wanted_folding_is_taken(converted: Converted) -> None:
         ({"MVAU_1": {"PE": 0}}, "PE = 0 does not divide"),
         ({"MVAU_1": {"TH": 2}}, "has no TH"),
         ({"MVAU_99": {"PE": 1}}, "there is no node MVAU_99 to fold; did you mean MVAU"),
-        ({"DuplicateStreams_3": {"PE": 8}, "FMPadding_1": {"SIMD": 3}}, "SIMD = 3 does not divide"),
+        ({"DuplicateStreams_3": {"PE": 8}, "FMPadding_0": {"SIMD": 3}}, "SIMD = 3 does not divide"),
         (
             {"ConvolutionInputGenerator_2": {"SIMD": 1, "parallel_window": 1}},
             r"parallel_window = 1 does not divide; it can be \[0\]",
@@ -160,8 +160,8 @@ def test_target_must_be_positive(converted: Converted, target: int) -> None:
 
 
 def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
-    wanted = {"ConvolutionInputGenerator_6": {"SIMD": 4}, "MVAU_10": {"SIMD": 9}}
-    with pytest.raises(FoldingError, match="4 elements a beat and MVAU_10 takes 9"):
+    wanted = {"ConvolutionInputGenerator_5": {"SIMD": 4}, "MVAU_9": {"SIMD": 9}}
+    with pytest.raises(FoldingError, match="4 elements a beat and MVAU_9 takes 9"):
         folded(converted, folding=wanted)
 
 
