@@ -32,19 +32,7 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
 
     @override
     def check(self) -> None:
-        function = self.text("Function")
-        if function not in FUNCTION_CODES:
-            raise self.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
-        idt, odt = self.get_input_datatype(), self.get_output_datatype()
-        if not (idt.is_integer() and odt.is_integer()):
-            raise self.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
-        if function == "MaxPool":
-            return
-        if "BIPOLAR" in (idt.name, odt.name):
-            raise self.refuse("sums bipolar values; only integers can be summed")
-        window, shift = self._window(), shift_of(self, idt.bitwidth(), odt.bitwidth())
-        if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
-            raise self.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
+        check_pool(self)
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """As any cell, but the window generator in front must interleave PE channels."""
@@ -107,6 +95,23 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         shift = shift_of(node, node.input_type(0).bits, output.bits)
         parameters = [kernel, node.pixels(), channels, taps, group, shift, bits]
         emit.compute(node, "pool", parameters)
+
+
+def check_pool(pool: CellOp) -> None:
+    """Refuse a pool, by windows or tiles, whose results are no integers or do not fit."""
+    function = pool.text("Function")
+    if function not in FUNCTION_CODES:
+        raise pool.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
+    idt, odt = pool.get_input_datatype(), pool.get_output_datatype()
+    if not (idt.is_integer() and odt.is_integer()):
+        raise pool.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
+    if function == "MaxPool":
+        return
+    if "BIPOLAR" in (idt.name, odt.name):
+        raise pool.refuse("sums bipolar values; only integers can be summed")
+    window, shift = math.prod(pool.numbers("KernelSize")), shift_of(pool, idt.bitwidth(), odt.bitwidth())
+    if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
+        raise pool.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
 
 
 def shift_of(pool: Attributes, in_bits: int, out_bits: int) -> int:

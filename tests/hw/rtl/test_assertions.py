@@ -22,6 +22,7 @@ from tests.hw.rtl import (
     test_stream_add,
     test_stream_concat,
     test_stream_duplicate,
+    test_tile_pool,
     test_width_converter,
     test_window_pool,
     test_xnor_mvu,
@@ -105,6 +106,16 @@ PLANTS = {
         "window_pool", test_window_pool.CASES[2], "window_pool",
         "CountWidth'(WindowBeats - 32'd1)", "CountWidth'(WindowBeats)",
         "more beats than a window has",
+    ),
+    "a tile too wide": Plant(
+        "tile_pool", test_tile_pool.CASES[4], "tile_pool",
+        "assign tile_end  = x_q == XBits'(KernelWidth - 32'd1);", "assign tile_end  = x_q == XBits'(KernelWidth);",
+        "more pixels than a window has",
+    ),
+    "a result overwritten": Plant(
+        "tile_pool", test_tile_pool.CASES[2], "tile_pool",
+        "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold",
     ),
     "two turns": Plant(
         "stream_concat", test_stream_concat.CASES[0], "stream_concat",

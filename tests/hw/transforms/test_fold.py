@@ -133,7 +133,7 @@ def test_target_must_be_positive(converted: Converted, target: int) -> None:
 
 
 def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
-    wanted = {"ConvolutionInputGenerator_6": {"SIMD": 4}, "MVAU_10": {"SIMD": 9}}
+    wanted = {"ConvolutionInputGenerator_3": {"SIMD": 4}, "MVAU_10": {"SIMD": 9}}
     with pytest.raises(FoldingError, match="4 elements a beat and MVAU_10 takes 9"):
         folded(converted, folding=wanted)
 
