@@ -32,4 +32,24 @@ template <std::size_t Pixels, std::size_t MW, std::size_t MH, unsigned Bits, cla
   }
 }
 
+// GroupedMVAU. x: for each pixel a window of Taps elements of every channel, in runs of Run channels as `windows`
+// writes them. y: MH sums, each over the channels of its group. weights: (Groups, Taps, channels and MH of a group).
+template <std::size_t Pixels, std::size_t Channels, std::size_t Groups, std::size_t Taps, std::size_t Run,
+          std::size_t MH, unsigned Bits, class X, class W, class Y>
+[[gnu::noinline]] void grouped_mvau(const X* x, const W* weights, Y* y) {
+  constexpr std::size_t kWide = Channels / Groups, kFan = MH / Groups;
+  for (std::size_t p = 0; p < Pixels; ++p, x += Taps * Channels) {
+    const W* weight = weights;
+    for (std::size_t g = 0; g < Groups; ++g, y += kFan) {
+      std::int32_t sum[kFan] = {};
+      for (std::size_t t = 0; t < Taps; ++t)
+        for (std::size_t c = g * kWide; c < (g + 1) * kWide; ++c, weight += kFan) {
+          const std::int32_t element = x[(c / Run * Taps + t) * Run + c % Run];
+          for (std::size_t h = 0; h < kFan; ++h) sum[h] += element * weight[h];
+        }
+      for (std::size_t h = 0; h < kFan; ++h) y[h] = wrapped<Bits, Y>(sum[h]);
+    }
+  }
+}
+
 }  // namespace cppsim

@@ -71,6 +71,23 @@ template <class Function, std::size_t Pixels, std::size_t Channels, std::size_t 
   }
 }
 
+// TilePool. x: Height x Width pixels. y: the Function of each KernelH x KernelW tile of them, shifted right likewise.
+template <class Function, std::size_t Height, std::size_t Width, std::size_t Channels, std::size_t KernelH,
+          std::size_t KernelW, unsigned Shift, unsigned Bits, class X, class Y>
+[[gnu::noinline]] void tile_pool(const X* x, Y* y) {
+  for (std::size_t row = 0; row < Height / KernelH; ++row)
+    for (std::size_t column = 0; column < Width / KernelW; ++column, y += Channels) {
+      const X* corner = x + (row * KernelH * Width + column * KernelW) * Channels;
+      std::int32_t result[Channels];
+      for (std::size_t c = 0; c < Channels; ++c) result[c] = corner[c];
+      for (std::size_t t = 1; t < KernelH * KernelW; ++t) {
+        const X* tap = corner + (t / KernelW * Width + t % KernelW) * Channels;
+        for (std::size_t c = 0; c < Channels; ++c) result[c] = Function::of(result[c], tap[c]);
+      }
+      for (std::size_t c = 0; c < Channels; ++c) y[c] = wrapped<Bits, Y>(result[c] >> Shift);
+    }
+}
+
 // GlobalAccPool: every channel's sum over the Pixels of each of Frames frames.
 template <std::size_t Frames, std::size_t Pixels, std::size_t Channels, unsigned Bits, class X, class Y>
 [[gnu::noinline]] void global_sum(const X* x, Y* y) {

@@ -126,8 +126,14 @@ class CellOp(Operator, RTLBackend):
             self.execute_python(context, graph)
 
     def execute_rtl(self, context: dict[str, Any], graph: Any) -> None:
-        """Simulate the node's RTL."""
-        RTLBackend.execute_node(self, context, graph)
+        """Simulate the node's RTL; FINN's rtlsim makes a stream of every input, and constants are none."""
+        streams_only = NodeProto()
+        streams_only.CopyFrom(self.onnx_node)
+        if self.constant:
+            del streams_only.input[1:]
+        alone = type(self)(streams_only)
+        RTLBackend.execute_node(alone, context, graph)
+        self.set_nodeattr("cycles_rtlsim", alone.get_nodeattr("cycles_rtlsim"))
 
     def execute_python(self, context: dict[str, Any], graph: Any) -> None:
         """Compute the node in Python, as the generic class does."""

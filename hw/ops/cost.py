@@ -70,3 +70,8 @@ def lut_ram(width: int, depth: int) -> int:
     if depth <= 32:
         return 4 * -(-width // 6)
     return 4 * -(-width // 3) * -(-depth // 64)
+
+
+def single_port(width: int, depth: int) -> float:
+    """LUTs of a small RAM that is read and written at one address: two bits of 32 words each, or one of 64."""
+    return width / 2 if depth <= 32 else width * -(-depth // 64)

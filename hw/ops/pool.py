@@ -7,16 +7,13 @@ import math
 from typing import Any
 
 from finn.custom_op.fpgadataflow.pool import Pool
-from finn.util.basic import getHWCustomOp
 from typing_extensions import override
 
 from hw.attributes import Attributes
 from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
-from hw.ops.width_converter import KINDS as CONVERTERS
+from hw.ops.interleaved import IM2COL, check_interleaving, is_im2col
 
 FUNCTION_CODES = {"QuantAvgPool": 0, "AccPool": 0, "MaxPool": 1}
-IM2COL = ("Im2Col", "ConvolutionInputGenerator")
-"""Generic nodes whose windows have im2col's order."""
 
 
 class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
@@ -32,36 +29,18 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
 
     @override
     def check(self) -> None:
-        function = self.text("Function")
-        if function not in FUNCTION_CODES:
-            raise self.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
-        idt, odt = self.get_input_datatype(), self.get_output_datatype()
-        if not (idt.is_integer() and odt.is_integer()):
-            raise self.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
-        if function == "MaxPool":
-            return
-        if "BIPOLAR" in (idt.name, odt.name):
-            raise self.refuse("sums bipolar values; only integers can be summed")
-        window, shift = self._window(), shift_of(self, idt.bitwidth(), odt.bitwidth())
-        if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
-            raise self.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
+        check_pool(self)
 
     def generate_hdl(self, model: Any, fpgapart: str, clk: float) -> None:
         """As any cell, but the window generator in front must interleave PE channels."""
-        source = model.find_producer(self.onnx_node.input[0])
-        while source is not None and source.op_type.startswith(("StreamingFIFO", *CONVERTERS)):
-            source = model.find_producer(source.input[0])
-        if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
-            generator = getHWCustomOp(source)
-            if not generator.get_nodeattr("depthwise") or generator.get_nodeattr("SIMD") != self.number("PE"):
-                raise self.refuse(f"{source.name} must have depthwise = 1 and SIMD = PE = {self.number('PE')}")
+        check_interleaving(self, model, "PE")
         super().generate_hdl(model, fpgapart, clk)
 
     def execute_python(self, context: dict[str, Any], graph: Any) -> None:
         """As the generic class does, with the input brought into im2col order first."""
         name = self.onnx_node.input[0]
         given = context[name]
-        if not _is_im2col(name, graph):
+        if not is_im2col(name, graph):
             groups = given.reshape(*given.shape[:-1], -1, self._window(), self.number("PE"))
             context[name] = groups.swapaxes(-2, -3).reshape(given.shape)
         super().execute_python(context, graph)
@@ -109,14 +88,26 @@ class Pool_rtl(CellOp, Pool):  # noqa: N801  FINN's naming
         emit.compute(node, "pool", parameters)
 
 
+def check_pool(pool: CellOp) -> None:
+    """Refuse a pool, by windows or tiles, whose results are no integers or do not fit."""
+    function = pool.text("Function")
+    if function not in FUNCTION_CODES:
+        raise pool.refuse(f"Function {function} has no exact integer hardware; use QuantAvgPool")
+    idt, odt = pool.get_input_datatype(), pool.get_output_datatype()
+    if not (idt.is_integer() and odt.is_integer()):
+        raise pool.refuse(f"pools {idt.name} to {odt.name}; only integers can be pooled")
+    if function == "MaxPool":
+        return
+    if "BIPOLAR" in (idt.name, odt.name):
+        raise pool.refuse("sums bipolar values; only integers can be summed")
+    window, shift = math.prod(pool.numbers("KernelSize")), shift_of(pool, idt.bitwidth(), odt.bitwidth())
+    if window * idt.min() >> shift < odt.min() or window * idt.max() >> shift > odt.max():
+        raise pool.refuse(f"OutputDataType {odt.name} cannot hold the result of {window} values {idt.name}")
+
+
 def shift_of(pool: Attributes, in_bits: int, out_bits: int) -> int:
     """Right shift of the sum: QuantAvgPool drops the bits by which the largest sum exceeds the output."""
     if pool.text("Function") != "QuantAvgPool":
         return 0
     largest = ((1 << in_bits) - 1) * math.prod(pool.numbers("KernelSize"))
     return max(0, largest.bit_length() - out_bits)
-
-
-def _is_im2col(tensor: str, graph: Any) -> bool:
-    """Whether the producer of ``tensor`` is a generic window node, which keeps im2col's order."""
-    return any(tensor in node.output and node.op_type in IM2COL for node in graph.node)

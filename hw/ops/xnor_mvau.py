@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from finn.custom_op.fpgadataflow.matrixvectoractivation import MVAU
-from finn.custom_op.fpgadataflow.rtlbackend import RTLBackend
 from finn.util.basic import getHWCustomOp
 from onnx import NodeProto
 from qonnx.core.datatype import BaseDataType, DataType
@@ -80,15 +79,6 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         """The output's type follows from MW alone."""
         super().infer_node_datatype(model)
         self.minimize_accumulator_width(model)
-
-    def execute_rtl(self, context: dict[str, Any], graph: Any) -> None:
-        """As any cell, but alone: FINN's rtlsim makes a stream of every input, and the weights are none."""
-        streams_only = NodeProto()
-        streams_only.CopyFrom(self.onnx_node)
-        del streams_only.input[1:]
-        alone = XnorMVAU_rtl(streams_only)
-        RTLBackend.execute_node(alone, context, graph)
-        self.set_nodeattr("cycles_rtlsim", alone.get_nodeattr("cycles_rtlsim"))
 
     def get_exp_cycles(self) -> int:
         """One cycle for each word of weights and vector."""

@@ -31,7 +31,9 @@ from qonnx.transformation.insert_topk import InsertTopK
 
 from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.ops.registry import register
+from hw.transforms.fuse_groups import FuseGroupedProducts
 from hw.transforms.fuse_joins import FuseResidualJoins
+from hw.transforms.fuse_pools import FuseTilePools
 from hw.transforms.fuse_products import FuseDspProducts
 from hw.transforms.fuse_windows import FuseBinaryWindows
 from hw.transforms.passes import apply, tidy
@@ -81,9 +83,8 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     )
     model = _size_datatypes(tidy(model))
     # What is fused has to be known with its types, and forks are those of what is left.
-    model = tidy(
-        apply(model, FuseResidualJoins(), FuseBinaryWindows(), FuseDspProducts(), InferDuplicateStreamsLayer())
-    )
+    fusions = (FuseResidualJoins(), FuseTilePools(), FuseGroupedProducts(), FuseBinaryWindows(), FuseDspProducts())
+    model = tidy(apply(model, *fusions, InferDuplicateStreamsLayer()))
     check_thresholds(model)
     _check_outside(model, label_select)
     return _partition(model)

@@ -148,6 +148,7 @@ SHAPES: dict[str, Callable[[], ModelWrapper]] = {
     "global_pool_bits": lambda: nodes.global_pool(3, 5, 1, ("BINARY", "UINT4")),
     "add_wide": lambda: nodes.add((5, 3), "INT20", "UINT17", "INT21", 1),
     "pool_maximum_bits": lambda: nodes.pool("MaxPool", 6, 2, 2, 2, types=("BINARY", "BINARY")),
+    "tiles_maximum_packed": lambda: nodes.tiles("MaxPool", 70, (4, 3), (2, 1), types=("BINARY", "BINARY")),
 }
 """Sizes at which this project's operators could go wrong in memory."""
 

@@ -237,6 +237,56 @@ def pool(function: str, channels: int, pe: int, kernel: int, size: int, *, types
     )
 
 
+def tiles(
+    function: str, channels: int, size: tuple[int, int], kernel: tuple[int, int], *, types: tuple[str, str], pe: int = 1
+) -> ModelWrapper:
+    """A pool of windows that do not overlap. FINN has no abstract node for it."""
+    register()
+    dims = [extent // step for extent, step in zip(size, kernel, strict=True)]
+    model = one_node(
+        "TilePool_rtl",
+        {"in": ((1, *size, channels), types[0])},
+        {"out": ((1, *dims, channels), types[1])},
+        NumChannels=channels,
+        PE=pe,
+        inputDataType=types[0],
+        outputDataType=types[1],
+        numInputVectors=[1, *size],
+        KernelSize=list(kernel),
+        Function=function,
+    )
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
+
+
+def grouped(
+    channels: int, outputs: int, groups: int, simd: int, *, types: tuple[str, str, str], taps: int = 9, **more: Any
+) -> ModelWrapper:
+    """Products of a grouped convolution; types of input, weights and output. FINN has no abstract node for it."""
+    register()
+    vectors, kind = [1, 2, 3], DataType[types[1]]
+    rng = np.random.default_rng([channels, outputs, groups])
+    weights = rng.integers(int(kind.min()), int(kind.max()) + 1, (taps * channels // groups, outputs))
+    model = one_node(
+        "GroupedMVAU_rtl",
+        {"in": ((*vectors, taps * channels), types[0])},
+        {"out": ((*vectors, outputs), types[2])},
+        (weights, types[1]),
+        NumChannels=channels,
+        numInputVectors=vectors,
+        SIMD=simd,
+        Taps=taps,
+        Groups=groups,
+        MH=outputs,
+        inputDataType=types[0],
+        weightDataType=types[1],
+        outputDataType=types[2],
+        **more,
+    )
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
+
+
 def global_pool(size: int, channels: int, pe: int, types: tuple[str, str]) -> ModelWrapper:
     return one_node(
         "GlobalAccPool",
@@ -313,6 +363,14 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "pool_average_odd": lambda: pool("QuantAvgPool", 4, 4, 3, 2, types=("INT4", "INT4")),
     "pool_sum": lambda: pool("AccPool", 4, 2, 3, 2, types=("INT3", "INT7")),
     "pool_maximum": lambda: pool("MaxPool", 6, 2, 2, 2, types=("INT4", "INT4")),
+    "tiles_average": lambda: tiles("QuantAvgPool", 8, (8, 8), (4, 4), types=("INT4", "INT4"), pe=4),
+    "tiles_average_odd": lambda: tiles("QuantAvgPool", 3, (5, 7), (2, 3), types=("UINT4", "UINT4")),
+    "tiles_sum": lambda: tiles("AccPool", 4, (3, 4), (3, 2), types=("INT3", "INT6"), pe=2),
+    "tiles_maximum": lambda: tiles("MaxPool", 6, (4, 5), (2, 2), types=("INT5", "INT5"), pe=2),
+    "tiles_maximum_bits": lambda: tiles("MaxPool", 6, (4, 4), (2, 2), types=("BIPOLAR", "BIPOLAR"), pe=3),
+    "grouped": lambda: grouped(16, 48, 16, 4, types=("INT4", "INT4", "INT11")),
+    "grouped_part": lambda: grouped(8, 4, 2, 2, types=("INT4", "INT3", "INT12"), ram_style="block"),
+    "grouped_unsigned": lambda: grouped(6, 12, 3, 6, types=("UINT5", "UINT2", "UINT12"), taps=4),
     "global_pool": lambda: global_pool(8, 16, 4, ("INT4", "INT10")),
     "global_pool_one_group": lambda: global_pool(3, 4, 4, ("UINT5", "UINT9")),
     "widen": lambda: width(9, 4, 36, "INT4"),

@@ -18,11 +18,13 @@ from tests.hw.rtl import (
     test_channel_pad,
     test_dsp_mvu,
     test_global_acc_pool,
+    test_grouped_mvu,
     test_label_select,
     test_residual_join,
     test_stream_add,
     test_stream_concat,
     test_stream_duplicate,
+    test_tile_pool,
     test_width_converter,
     test_window_pool,
     test_xnor_mvu,
@@ -117,6 +119,26 @@ PLANTS = {
         "CountWidth'(WindowBeats - 32'd1)", "CountWidth'(WindowBeats)",
         "more beats than a window has",
     ),
+    "a tile too wide": Plant(
+        "tile_pool", test_tile_pool.CASES[4], "tile_pool",
+        "assign tile_end  = x_q == XBits'(KernelWidth - 32'd1);", "assign tile_end  = x_q == XBits'(KernelWidth);",
+        "more pixels than a window has",
+    ),
+    "a result overwritten": Plant(
+        "tile_pool", test_tile_pool.CASES[2], "tile_pool",
+        "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold",
+    ),
+    "a sum too long": Plant(
+        "grouped_mvu", test_grouped_mvu.CASES[0], "grouped_mvu",
+        "assign last         = beat_q == BeatBits'(Beats - 1);", "assign last         = beat_q == BeatBits'(Beats);",
+        "more beats than a pixel has",
+    ),
+    "a sum overwritten": Plant(
+        "grouped_mvu", test_grouped_mvu.CASES[0], "grouped_mvu",
+        "assign enable = ready || !done;", "assign enable = 1'b1;",
+        "beat lost, more are taken than the cell can hold",
+    ),
     "two turns": Plant(
         "stream_concat", test_stream_concat.CASES[0], "stream_concat",
         "if (done) turn_q <= {", "if (done) turn_q <= turn_q | {",
@@ -167,6 +189,8 @@ def test_an_assertion_stops_it(
     monkeypatch.chdir(tmp_path)
     for number, fold in enumerate(test_xnor_mvu.FOLDS):
         Path(f"weights_{number}.hex").write_text(test_xnor_mvu.rom_lines(fold))
+    for number in range(len(test_grouped_mvu.SHAPES)):
+        Path(f"grouped_{number}.hex").write_text(test_grouped_mvu.rom_lines(number))
     for number in range(len(test_residual_join.SHAPES)):
         Path(f"rows_{number}.hex").write_text(test_residual_join.rom_lines(number))
     plant = PLANTS[name]

@@ -160,8 +160,8 @@ def test_target_must_be_positive(converted: Converted, target: int) -> None:
 
 
 def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
-    wanted = {"ConvolutionInputGenerator_5": {"SIMD": 4}, "MVAU_9": {"SIMD": 9}}
-    with pytest.raises(FoldingError, match="4 elements a beat and MVAU_9 takes 9"):
+    wanted = {"GroupedMVAU_rtl_0": {"SIMD": 1}, "Thresholding_3": {"PE": 2}}
+    with pytest.raises(FoldingError, match="3 elements a beat and Thresholding_3 takes 2"):
         folded(converted, folding=wanted)
 
 
