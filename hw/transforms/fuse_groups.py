@@ -71,7 +71,7 @@ def compact(weights: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
 
 def _insert(model: Any, node: Any, windows: Any, weights: npt.NDArray[Any], groups: int) -> None:
     generator, product = getHWCustomOp(windows), getHWCustomOp(node)
-    generator.set_nodeattr("depthwise", 1)
+    generator.set_nodeattr("depthwise", 1)  # from here on the two are folded alike
     datatype = product.get_input_datatype(1)
     grouped = helper.make_node(
         "GroupedMVAU_rtl",
@@ -82,7 +82,7 @@ def _insert(model: Any, node: Any, windows: Any, weights: npt.NDArray[Any], grou
         doc_string=node.doc_string,
         NumChannels=int(generator.get_nodeattr("IFMChannels")),
         numInputVectors=model.get_tensor_shape(node.output[0])[:-1],
-        SIMD=1,
+        SIMD=int(generator.get_nodeattr("SIMD")),
         Taps=math.prod(generator.get_nodeattr("ConvKernelDim")),
         Groups=groups,
         MH=weights.shape[1],

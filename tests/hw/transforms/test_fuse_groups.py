@@ -59,11 +59,20 @@ def test_the_sums_are_the_same(channels: int, outputs: int, groups: int) -> None
     assert [node.op_type for node in fused.graph.node] == ["ConvolutionInputGenerator", "GroupedMVAU_rtl"]
     assert getHWCustomOp(fused.graph.node[1]).get_nodeattr("Groups") == groups
     np.testing.assert_array_equal(execute_onnx(fused, {"x": picture})["y"], expected)
-    for node in fused.graph.node:
-        getHWCustomOp(node).set_nodeattr("SIMD", 2)
-    special = specialise(fused, PART)
-    getHWCustomOp(special.graph.node[0]).set_nodeattr("exec_mode", "cppsim")
-    np.testing.assert_array_equal(execute_onnx(special, {"x": picture})["y"], expected)
+    assert {getHWCustomOp(node).get_nodeattr("SIMD") for node in fused.graph.node} == {1}
+    for simd in (1, 2):
+        for node in fused.graph.node:
+            getHWCustomOp(node).set_nodeattr("SIMD", simd)
+        special = specialise(fused, PART)
+        getHWCustomOp(special.graph.node[0]).set_nodeattr("exec_mode", "cppsim")
+        np.testing.assert_array_equal(execute_onnx(special, {"x": picture})["y"], expected)
+
+
+def test_both_are_folded_alike() -> None:
+    model = convolution(masked(4, 12, 4))
+    getHWCustomOp(model.graph.node[0]).set_nodeattr("SIMD", 4)
+    fused, _ = FuseGroupedProducts().apply(model)
+    assert [getHWCustomOp(node).get_nodeattr("SIMD") for node in fused.graph.node] == [4, 4]
 
 
 def test_one_weight_between_groups_makes_it_dense() -> None:
