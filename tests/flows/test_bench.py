@@ -124,16 +124,28 @@ def test_bad_input_gets_one_line(bench: Stub) -> None:
 
 
 def test_every_target_of_the_project_is_there() -> None:
+    def build(name: str) -> list[tuple[str, str, str, float]]:
+        return [(name, "wall_seconds", "<=", 1200), (name, "peak_memory_mb", "<=", 8000)]
+
     targets = [(name, t.figure, t.sense, t.limit) for name, bench in BENCHES.items() for t in bench.targets]
     assert targets == [
-        ("resnet20", "fps", ">=", 5000),
-        ("resnet20", "lut_share", "<=", 0.8),
-        ("resnet20", "bram36_share", "<=", 1),
-        ("resnet20", "dsp_share", "<=", 1),
-        ("resnet20", "simulated_cycles_per_second", ">=", 100_000),
-        ("resnet20", "wall_seconds", "<=", 1200),
-        ("resnet20", "peak_memory_mb", "<=", 8000),
+        ("resnet20", "interval_cycles", "<=", 2500),
+        ("resnet20", "latency_cycles", "<=", 10_000),
+        ("resnet20", "lut", "<=", 37_200),
+        ("resnet20", "bram36", "<=", 125),
+        ("resnet20", "dsp", "<=", 205),
+        ("resnet20", "simulated_cycles_per_second", ">=", 60_000),
+        *build("resnet20"),
+        ("resnet20_10000", "interval_cycles", "<=", 10_000),
+        ("resnet20_10000", "lut", "<=", 22_000),
+        *build("resnet20_10000"),
+        ("resnet20_20000", "interval_cycles", "<=", 5000),
+        *build("resnet20_20000"),
+        ("resnet20_max", "lut_share", "<=", 0.85),
+        *build("resnet20_max"),
         ("tiny", "wall_seconds", "<=", 240),
+        ("tiny_100", "interval_cycles", "<=", 1_000_000),
+        ("tiny_100", "lut", "<=", 3000),
         ("cppsim", "images_per_second", ">=", 2000),
         ("cppsim", "peak_memory_mb", "<=", 500),
         ("cppsim", "compile_seconds", "<=", 20),
