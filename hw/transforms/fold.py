@@ -191,7 +191,8 @@ class _Problem:
         single = self._single_change(choice)
         limits = [max(self.floor, int(cycles / gain)) for gain in GAINS]
         others = [self.choose(limit) for limit in dict.fromkeys(limits) if limit < cycles]
-        for other in [*filter(None, [single]), *others]:
+        fastest = {slowest(other): other for other in [*others, *filter(None, [single])]}
+        for other in (fastest[limit] for limit in sorted(fastest, reverse=True)):
             changed = tuple(name for name in choice if other[name] != choice[name])
             total = self.total(other)
             more = Cost(*(new - old for new, old in zip(total, cost, strict=True)))
@@ -277,10 +278,10 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int | None, r
 def _reasons(problem: _Problem, target: int | None, reachable: int, excess: list[str]) -> str:
     """Why no fewer cycles a frame than ``reachable``, or not even these, were taken."""
     reasons = []
-    if target is None or reachable > target:
+    wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
+    if (target is None and not wanted) or (target is not None and reachable > target):
         *_, limiting = next(site[0] for site in problem.sites if _fastest(site) == reachable)
         reasons.append(f"{limiting} needs at least {reachable} however it is folded")
-    wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
     if wanted and not excess:
         reasons.append(f"{reachable} would take {', '.join(wanted)}")
     if excess:

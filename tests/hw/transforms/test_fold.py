@@ -119,6 +119,7 @@ def test_without_a_budget_the_slowest_node_binds(converted: Converted) -> None:
 
 def test_what_is_faster_can_be_had(converted: Converted, result: FoldResult) -> None:
     assert result.binds == "the target"
+    assert [step.cycles for step in result.faster] == sorted({step.cycles for step in result.faster}, reverse=True)
     for step in result.faster:
         again = folded(converted, target=step.cycles, budget=Budget(10**9, 10**6, 10**6))
         assert max(again.cycles.values()) <= step.cycles < max(result.cycles.values())
