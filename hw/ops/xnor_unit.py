@@ -32,7 +32,7 @@ MOST_WORDS = 16
 """From which on a memory of the weights costs less."""
 SHARED_LUTS = ((15, 0.8), (13, 0.95), (25, 1.05), (40, 1.14))
 """LUTs of one, two, ... neurons that share counts, and those a position."""
-FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 1.91))
+FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 2.0))
 """Words, and LUTs a position and neuron of a word. All these are fitted to what Yosys makes of random weights."""
 
 Weights = npt.NDArray[np.bool_]
