@@ -32,7 +32,7 @@ MOST_WORDS = 16
 """From which on a memory of the weights costs less."""
 SHARED_LUTS = ((15, 0.8), (13, 0.95), (25, 1.05), (40, 1.14))
 """LUTs of one, two, ... neurons that share counts, and those a position."""
-FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 1.91))
+FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 2.0))
 """Words, and LUTs a position and neuron of a word. All these are fitted to what Yosys makes of random weights."""
 
 Weights = npt.NDArray[np.bool_]
@@ -287,32 +287,36 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
     words, pe, mw = weights.shape
     groups = -(-mw // GROUP)
     # Of the positions beyond MW the bits are 0, and so never agree. Words that are never asked for repeat others.
-    padded = np.ones((1 << _bits(words - 1), pe, GROUP * groups), np.bool_)
-    padded[..., :mw] = weights[np.arange(len(padded)) % words]
-    carry, odd = _tables(padded.reshape(-1, pe, GROUP, groups))
+    depth = 1 << _bits(words - 1)
+    padded = np.ones((pe, depth, GROUP * groups), np.bool_)
+    padded[..., :mw] = weights[np.arange(depth) % words].transpose(1, 0, 2)
+    odd = np.logical_xor.reduce(~padded.reshape(pe, depth, GROUP, groups), axis=2)
     latency = [f"  localparam int unsigned Latency = popcount_pkg::xnor_latency({mw});"]
     # Six inputs are one table; of more, the parity of the vector's bits can be shared, and a synthesiser does what
     # the brackets suggest.
+    odd_word = f"Odd[p*{depth} + 32'(word)]"
     alone = GROUP + _bits(words - 1) <= LUT_INPUTS
-    parity = "bits[2][g] ^ (bits[1][g] ^ (bits[0][g] ^ %s))" if alone else "(bits[2][g] ^ bits[1][g] ^ bits[0][g]) ^ %s"
+    parity = "bits[2] ^ (bits[1] ^ (bits[0] ^ %s))" if alone else "(bits[2] ^ bits[1] ^ bits[0]) ^ %s"
+    # All groups at once: a simulator does on words what a synthesiser makes tables of, group by group.
     lines = [
         "",
         f"  // ---- Group g of {groups} holds positions g, g + {groups} and g + {2 * groups} of the vector.",
+        f"  typedef logic [{GROUP - 1}:0][{groups - 1}:0] groups_t;",
         "",
-        f"  // Its carry bit, of {{the group's bits, word}}: [neuron * {groups} + group].",
-        *_constant("Carry", carry),
+        f"  // Of neuron p of word w: [p * {depth} + w].",
+        *_constant("groups_t Weights", padded),
         "",
-        "  // Its sum bit, for a group of an even number of ones, of the word.",
-        *_constant("Odd", odd),
+        "  // Whether a group of no ones agrees in an odd number of positions.",
+        *_constant(f"logic [{groups - 1}:0] Odd", odd),
         "",
-        f"  logic [{GROUP - 1}:0][{groups - 1}:0] bits;",
+        "  groups_t bits;",
         f"  logic [{pe - 1}:0][{groups - 1}:0] sums, carries;",
         f"  assign bits = {GROUP * groups}'(a);",
         f"  for (genvar p = 0; p < {pe}; p++) begin : gen_neuron",
-        f"    for (genvar g = 0; g < {groups}; g++) begin : gen_group",
-        f"      assign carries[p][g] = Carry[p*{groups}+g][{{bits[2][g], bits[1][g], bits[0][g], word}}];",
-        f"      assign sums[p][g]    = {parity % f'Odd[p*{groups}+g][word]'};",
-        "    end",
+        "    groups_t agree;",
+        f"    assign agree      = bits ~^ Weights[p*{depth} + 32'(word)];",
+        "    assign carries[p] = (agree[0] & agree[1]) | (agree[2] & (agree[0] | agree[1]));",
+        f"    assign sums[p]    = {parity % odd_word};",
         "  end",
         f"  popcount_groups #(.N({mw}), .PE({pe})) i_groups (",
         "    .clk_i(ap_clk), .en_i(en), .sums_i(sums), .carries_i(carries), .counts_o(counts)",
@@ -321,28 +325,12 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
     return latency, lines
 
 
-def _tables(weights: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return carry and sum bits (PE, groups, entries) of weights (words, PE, GROUP, groups).
-
-    A synthesiser makes the fewest look-up tables of a carry whose address has the number of the word below.
-    """
-    values = (np.arange(1 << GROUP)[:, None, None] >> np.arange(GROUP)[:, None]) & 1
-    agreeing = (weights[:, :, None] == values).sum(axis=3)
-    _, pe, _, groups = agreeing.shape
-    carry = (agreeing > GROUP // 2).transpose(1, 3, 2, 0).reshape(pe, groups, -1)
-    return carry, np.logical_xor.reduce(~weights, axis=2).transpose(1, 2, 0)
-
-
-def _constant(name: str, tables: npt.NDArray[np.bool_]) -> list[str]:
-    """Return a table of tables (PE, groups, entries), the neurons one after the other."""
-    pe, groups, entries = tables.shape
-    digits = -(-entries // 4)
-    lines = [f"  localparam logic [{entries - 1}:0] {name} [{pe * groups}] = '{{"]
-    for neuron, of_neuron in enumerate(tables):
-        lines.append(f"    // neuron {neuron} of a word")
-        values = [f"{entries}'h{_number(table):0{digits}x}" for table in of_neuron]
-        lines += [f"    {', '.join(row)}," for row in _batched(values, max(1, 90 // (digits + 6)))]
-    return [*lines[:-1], lines[-1].removesuffix(","), "  };"]
+def _constant(declared: str, rows: npt.NDArray[np.bool_]) -> list[str]:
+    """Return an array (PE, words, bits), the neurons one after the other."""
+    pe, words, bits = rows.shape
+    numbers = [f"{bits}'h{_number(row):0{-(-bits // 4)}x}" for row in rows.reshape(pe * words, bits)]
+    return [f"  localparam {declared} [{pe * words}] = '{{", *(f"    {number}," for number in numbers[:-1]),
+            f"    {numbers[-1]}", "  };"]  # fmt: skip
 
 
 def _number(bits: npt.NDArray[np.bool_]) -> int:

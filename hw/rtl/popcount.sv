@@ -52,12 +52,21 @@ module popcount #(
 
     half_t part [2];
     word_t count_q;
-    popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_lower (
-      .clk_i, .en_i, .bits_i(half_t'(bits_i) & Lower), .count_o(part[0])
-    );
-    popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_upper (
-      .clk_i, .en_i, .bits_i(half_t'(bits_i >> Half) & Upper), .count_o(part[1])
-    );
+    if (Lanes == 1 && 2 * Inner <= 64) begin : gen_abreast
+      // Both halves in one of a simulator's words, the upper one perhaps with a zero more.
+      popcount #(.N(Half), .Lanes(2), .Stride(Inner)) i_halves (
+        .clk_i, .en_i,
+        .bits_i ({half_t'(bits_i >> Half) & Upper, half_t'(bits_i) & Lower}),
+        .count_o({part[1], part[0]})
+      );
+    end else begin : gen_apart
+      popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_lower (
+        .clk_i, .en_i, .bits_i(half_t'(bits_i) & Lower), .count_o(part[0])
+      );
+      popcount #(.N(Half), .Lanes(Lanes), .Stride(Inner)) i_upper (
+        .clk_i, .en_i, .bits_i(half_t'(bits_i >> Half) & Upper), .count_o(part[1])
+      );
+    end
 
     for (genvar l = 0; l < Lanes; l++) begin : gen_lane
       always_ff @(posedge clk_i) begin
