@@ -15,6 +15,7 @@ from flows.config import BuildConfig
 from flows.errors import UserError
 from flows.report.summary import Summary
 from flows.steps.golden import load_golden
+from hw.design.design import Design, DesignNode
 from tests.flows import finished
 from tests.flows.command import ROOT, build
 
@@ -99,11 +100,13 @@ def test_a_second_build_comes_from_the_cache(tiny_build: Path) -> None:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("node", "memory"), [("XnorMVAU_rtl_0", "*.hex"), ("Thresholding_rtl_0", "*_threshs_*.dat")])
-def test_a_changed_memory_is_found_at_its_node(node: str, memory: str, tiny_build: Path, tmp_path: Path) -> None:
-    """A bit of each weight, all thresholds of each stage: so much that an image is sure to meet one."""
+@pytest.mark.parametrize(("op", "memory"), [("XnorMVAU_rtl", "*.hex"), ("Thresholding_rtl", "*_threshs_*.dat")])
+def test_a_changed_memory_is_found_at_its_node(op: str, memory: str, tiny_build: Path, tmp_path: Path) -> None:
+    """A bit of each weight, all thresholds of each stage: so much that an image is sure to meet one.
+
+    The node is the first of its kind that has a memory; weights can also be a part of the RTL.
+    """
     from hw import finn_env
-    from hw.design.design import Design
     from hw.rtlsim.nodes import check_nodes
     from hw.transforms.verify import tensors
 
@@ -111,9 +114,10 @@ def test_a_changed_memory_is_found_at_its_node(node: str, memory: str, tiny_buil
     context = finished.context(tiny_build, "simulate", tmp_path)
     shutil.copytree(tiny_build / "07_design" / "design", tmp_path / "design")
     design = Design.load(tmp_path / "design")
-    text = "".join(path.read_text() for path in design.sources(design.node(node).module))
-    changed = [path for path in design.rtl.glob(f"rom/{memory}") if path.name[:8] in text]
-    assert changed
+    roms = list(design.rtl.glob(f"rom/{memory}"))
+    node, changed = next(
+        (found.name, some) for found in design.nodes if found.op == op and (some := _memories(design, found, roms))
+    )
     for rom in changed:
         words = rom.read_text().split()
         flipped = (f"{int(word, 16) ^ 1:0{len(word)}x}" if rom.suffix == ".hex" else "0" * len(word) for word in words)
@@ -121,6 +125,12 @@ def test_a_changed_memory_is_found_at_its_node(node: str, memory: str, tiny_buil
     image = load_golden(context).images[0]
     wrong = [found.node for found in check_nodes(design, tensors(context.model("design"), image)) if found.difference]
     assert wrong == [node]
+
+
+def _memories(design: Design, node: DesignNode, roms: list[Path]) -> list[Path]:
+    """Those of the ROMs that a node reads."""
+    text = "".join(path.read_text() for path in design.sources(node.module))
+    return [path for path in roms if path.name[:8] in text]
 
 
 @pytest.mark.parametrize(
