@@ -177,13 +177,10 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
             return self._table_cost(self._step_bits())
         pe, beats = self.number("PE"), self.number("NumChannels") // self.number("PE")
         bits = self._factor_bits() + self._offset_bits()
-        lane: float = self.in_bits(1) + self.out_bits()
-        if self.text("ram_style") == "block":
-            return Cost(lut=pe * lane + 9, dsp=pe) + rom(pe * bits, beats, block=True)
-        # Two words or fewer are wires, which the residual's adder takes in; of few words many bits are alike.
-        lane -= 2.5 if beats <= 2 else 0
-        of_bit = 0.0 if beats <= 4 else min(beats / 13, 1.0) if beats < LUT_RAM_DEPTH else 2.3
-        return Cost(lut=pe * (lane + bits * of_bit) + 9, dsp=pe)
+        block = self.text("ram_style") == "block"
+        # Two words or fewer are wires, which the residual's adder takes in.
+        lane = self.in_bits(1) + self.out_bits() - (0 if block or beats > 2 else 2.5)
+        return Cost(lut=pe * lane + 9, dsp=pe) + rom(pe * bits, beats, block=block)
 
     def _table_cost(self, step_bits: int) -> Cost:
         """Of the form that looks up, with 2**step_bits counts a word; one step is the carry into the adder."""

@@ -166,6 +166,7 @@ def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
 
 
 def test_costs_of_memories() -> None:
+    assert rom(8, 4, block=False) == Cost() and 0 < rom(8, 8, block=False).lut < 8
     assert rom(8, 64, block=False) == Cost(lut=8)
     assert rom(8, 65, block=False) == Cost(lut=16)
     assert rom(72, 512, block=True) == Cost(bram36=1)
