@@ -49,9 +49,13 @@ class Budget(Cost):
 
 
 def rom(width: int, depth: int, *, block: bool) -> Cost:
-    """A memory of ``depth`` words that is only read, in LUTs or in block RAM."""
+    """A memory of ``depth`` words that is only read, in LUTs or in block RAM.
+
+    Of few words many bits are alike, of four or fewer all but a dozen.
+    """
     if not block:
-        return Cost(lut=width * math.ceil(depth / LUT_RAM_DEPTH))
+        of_bit = 0 if depth <= 4 else min(depth / 13, math.ceil(depth / LUT_RAM_DEPTH))
+        return Cost(lut=width * of_bit)
     halves = min(math.ceil(width / bits) * math.ceil(depth / words) for words, bits in BRAM18_SHAPES)
     return Cost(bram36=halves / 2)
 

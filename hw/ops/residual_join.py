@@ -14,15 +14,21 @@ from typing_extensions import override
 from hw.ops.cell_op import Cell, Cost, Emitter, Node
 from hw.ops.channel_op import ChannelOp
 from hw.ops.cost import LUT_RAM_DEPTH, rom
-from hw.ops.operator import LUTS_OR_BLOCK_RAM
+from hw.ops.operator import LUTS_OR_BLOCK_RAM, Settings
 from hw.ops.wrapper import quoted
 
 ROWS_FILE = "rows.hex"
+TABLE_FILES = "table_"
+"""What the names of a table's files begin with; then comes the number of a pair of lanes."""
+MOST_STEP_BITS = 2
+FORMS: tuple[Settings, ...] = ({"form": "line"}, {"form": "table"})
 Ints = npt.NDArray[np.int64]
 
 
 class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
     """clip((Factors * count + Offsets + (residual << Shift)) >> Shift), and whether it is at least 0.
+
+    The hardware computes it, in a DSP block a lane, or looks up what it comes to without the residual: attribute form.
 
     Input 0 are the counts (..., NumChannels), unsigned, input 1 the residual, signed. Output 0 is signed, output 1,
     which may be absent, BINARY. Factors (0 or more) and Offsets have one number per channel;
@@ -31,7 +37,7 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     label, role = "residual join", "join"
     divides = (("PE", "NumChannels"),)
-    memories = LUTS_OR_BLOCK_RAM
+    memories = tuple({**form, **memory} for form in FORMS for memory in LUTS_OR_BLOCK_RAM)
 
     @override
     def get_nodeattr_types(self) -> dict[str, Any]:
@@ -41,6 +47,7 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
             "Factors": ("ints", True, []),
             "Offsets": ("ints", True, []),
             "Shift": ("i", True, 0),
+            "form": ("s", False, "line", {"line", "table"}),
             "ram_style": ("s", False, "auto", {"auto", "block", "distributed"}),
         }
         return {**super().get_nodeattr_types(), **own}
@@ -110,10 +117,37 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
         largest = max(int(self.offsets().max()), int(~self.offsets().min()))
         return 1 + max(largest.bit_length(), self.number("Shift"))
 
+    def _levels(self, counts: Ints) -> Ints:
+        """(channels, counts): the lines, clipped to where no residual can bring them back into the sum's range."""
+        residual, total = self.get_input_datatype(1), self.get_output_datatype()
+        lowest, highest = int(total.min() - residual.max()), int(total.max() - residual.min())
+        lines: Ints = (self.factors()[:, None] * counts + self.offsets()[:, None]) >> self.number("Shift")
+        return lines.clip(lowest, highest)
+
+    def _level_bits(self) -> int:
+        """Of the table's levels; with a residual at least those of a sum."""
+        ends = self._levels(np.array([0, (1 << self.in_bits(0)) - 1]))
+        return max(1 + int(max(ends.max(), ~ends.min())).bit_length(), self.out_bits() - 1)
+
+    def _step_bits(self) -> int:
+        """The logarithm of the counts a word of the table, of which each must be within a step of the one before."""
+        most = MOST_STEP_BITS if self.factors().max() <= 1 << self.number("Shift") else 0
+        choices = range(min(most, self.in_bits(0) - 1) + 1)
+        return min(choices, key=lambda bits: (self._table_memory(bits).bram36, self._table_cost(bits).lut))
+
     @override
     def write_memories(self, model: Any, directory: Path) -> None:
-        lines = rows(self.factors(), self.offsets(), self._factor_bits(), self._offset_bits(), self.number("PE"))
-        (directory / ROWS_FILE).write_text("\n".join(lines) + "\n")
+        if self.text("form") == "line":
+            lines = rows(self.factors(), self.offsets(), self._factor_bits(), self._offset_bits(), self.number("PE"))
+            (directory / ROWS_FILE).write_text("\n".join(lines) + "\n")
+            return
+        pe, counts = self.number("PE"), np.arange(1 << self.in_bits(0))
+        words = table_words(self._levels(counts), self._step_bits(), self._level_bits()).reshape(
+            -1, pe, len(counts) >> self._step_bits()
+        )
+        for first in range(0, pe, 2):
+            lanes = [f"{word:x}\n" for word in words[:, first : first + 2].ravel()]
+            (directory / f"{TABLE_FILES}{first // 2}.hex").write_text("".join(lanes))
 
     @override
     def cell(self) -> Cell:
@@ -123,25 +157,44 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
             "CountWidth": self.in_bits(0),
             "ResidualWidth": self.in_bits(1),
             "SumWidth": self.out_bits(),
-            "FactorWidth": self._factor_bits(),
-            "OffsetWidth": self._offset_bits(),
-            "Shift": self.number("Shift"),
-            "InitFile": quoted(str(Path(self.text("code_gen_dir_ipgen")) / ROWS_FILE)),
             "RamStyle": quoted(self.text("ram_style")),
         }
+        if self.text("form") == "line":
+            widths = {"FactorWidth": self._factor_bits(), "OffsetWidth": self._offset_bits()}
+            parameters |= {**widths, "Shift": self.number("Shift")}
+            file = ROWS_FILE
+        else:
+            parameters |= {"Table": "1'b1", "LevelWidth": self._level_bits(), "StepBits": self._step_bits()}
+            file = TABLE_FILES
+        parameters["InitFile"] = quoted(str(Path(self.text("code_gen_dir_ipgen")) / file))
         unread = {"out1_V_TDATA": "", "out1_V_TVALID": "", "out1_V_TREADY": "1'b1"}
         return Cell("residual_join", parameters, tied={} if len(self.onnx_node.output) == 2 else unread)
 
     @override
     def cost(self, part: str) -> Cost:
-        """The residual's adder and the clip per element, handshakes, and the memory of the constants."""
+        """The residual's adder and the clip per element, handshakes, and the memory of constants or table."""
+        if self.text("form") == "table":
+            return self._table_cost(self._step_bits())
         pe, beats = self.number("PE"), self.number("NumChannels") // self.number("PE")
         bits = self._factor_bits() + self._offset_bits()
         block = self.text("ram_style") == "block"
-        memory = rom(pe * bits, beats, block=block)
-        if not block:  # two words or fewer are wires, and of few words many bits are alike
-            memory = Cost(lut=pe * bits * (0 if beats <= 2 else 0.85 if beats < LUT_RAM_DEPTH else 1.9))
-        return Cost(lut=pe * (self.in_bits(1) + self.out_bits()) + 9, dsp=pe) + memory
+        # Two words or fewer are wires, which the residual's adder takes in.
+        lane = self.in_bits(1) + self.out_bits() - (0 if block or beats > 2 else 2.5)
+        return Cost(lut=pe * lane + 9, dsp=pe) + rom(pe * bits, beats, block=block)
+
+    def _table_cost(self, step_bits: int) -> Cost:
+        """Of the form that looks up, with 2**step_bits counts a word; one step is the carry into the adder."""
+        adders = (2 if step_bits > 1 else 1) * (max(self._level_bits(), self.in_bits(1)) + 1)
+        lane = adders + step_bits + self.out_bits() - 1
+        return Cost(lut=self.number("PE") * lane + 9) + self._table_memory(step_bits)
+
+    def _table_memory(self, step_bits: int) -> Cost:
+        pe, words = self.number("PE"), self.number("NumChannels") // self.number("PE") << self.in_bits(0) - step_bits
+        width = self._level_bits() + (1 << step_bits) - 1
+        if self.text("ram_style") != "block":
+            return Cost(lut=1.25 * pe * width * words / LUT_RAM_DEPTH)
+        pair, single = (rom(width, lanes * words, block=True).bram36 for lanes in (2, 1))
+        return Cost(bram36=pe // 2 * pair + pe % 2 * single)
 
     @override
     @staticmethod
@@ -160,3 +213,17 @@ def rows(factors: Ints, offsets: Ints, factor_bits: int, offset_bits: int, pe: i
     beats = [pairs[first : first + pe] for first in range(0, len(pairs), pe)]
     width = factor_bits + offset_bits
     return [f"{sum(pair << lane * width for lane, pair in enumerate(beat)):x}" for beat in beats]
+
+
+def table_words(levels: Ints, step_bits: int, level_bits: int) -> Ints:
+    """ROM contents, a word for 2**step_bits counts: above the level of the first, whether each other's is one higher.
+
+    Args:
+        levels: (channels, counts).
+        step_bits: where it is not 0, a level is that of the count before or one more.
+        level_bits: of a level, signed.
+    """
+    parts = levels.reshape(len(levels), -1, 1 << step_bits)
+    steps = np.diff(parts, axis=-1) << level_bits + np.arange(parts.shape[-1] - 1)
+    words: Ints = parts[..., 0] % (1 << level_bits) + steps.sum(axis=-1)
+    return words

@@ -24,7 +24,9 @@ FIFOS = 0.1
 MISFIT = 1.0
 """Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
 MAX_SWEEPS = 20
-MAX_WEIGHINGS = 4
+WEIGHINGS = 12
+LEAST_WEIGHT = 1e-3
+"""Of a resource that is free as yet, which must not be squandered."""
 GAINS = (1.25, 1.5, 2.0)
 """Times the frame rate of the folding taken, for which ``FoldResult.faster`` says what they would cost."""
 
@@ -155,16 +157,17 @@ class _Problem:
     def choose(self, limit: int) -> Choice:
         """The cheapest folding with at most ``limit`` cycles a node.
 
-        Unlike resources are compared by their share of the budget. What a first folding uses most of counts most
-        in the next: so constants move into block RAM when LUTs get scarce, and back.
+        Unlike resources are compared by their share of the budget, times weights: those of all but what a folding uses
+        most of fall for the next, the more the less it uses of them. So constants move into block RAM as far as LUTs
+        are scarcer. The weights come to rest where resources that can replace each other are equally scarce.
         """
         weights: Shares = (1.0,) * len(RESOURCES)
         choices = []
-        for _ in range(MAX_WEIGHINGS):
+        for _ in range(WEIGHINGS):
             choices.append(self._descend(limit, weights))
             shares = self.total(choices[-1]).shares(self.budget)
-            # Half the old weight: what is far from scarce would otherwise be squandered in the next round.
-            weights = tuple((w + share / max(shares)) / 2 for w, share in zip(weights, shares, strict=True))
+            scarcity = [w * share / max(shares) for w, share in zip(weights, shares, strict=True)]
+            weights = tuple(max(each / max(scarcity), LEAST_WEIGHT) for each in scarcity)
         return min(choices, key=lambda choice: max(self.total(choice).shares(self.budget)))
 
     def _descend(self, limit: int, weights: Shares) -> Choice:

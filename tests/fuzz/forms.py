@@ -47,7 +47,7 @@ def _window(op: Any) -> list[str]:
 def _join(op: Any) -> list[str]:
     sign = "with" if len(op.onnx_node.output) == 2 else "without"
     bits = int(op.get_input_datatype(1).bitwidth())
-    return [f"{sign} sign", f"residual of {bits} bits", f"constants {op.get_nodeattr('ram_style')}"]
+    return [f"{sign} sign", f"residual of {bits} bits", f"{op.get_nodeattr('form')}, {op.get_nodeattr('ram_style')}"]
 
 
 _DESCRIBE: dict[str, Form] = {

