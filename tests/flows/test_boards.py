@@ -64,7 +64,7 @@ def test_table(tmp_path: Path) -> None:
         assert board.part in row
         assert str(board.resources.lut) in row
     assert text.count("fits: 62 % LUT") == 2
-    assert "10000, resnet20 10000" in text
+    assert "10000, resnet20 40000" in text
 
 
 def test_command(tmp_path: Path) -> None:
