@@ -71,7 +71,7 @@ def _node(model: ModelWrapper, node: NodeProto, module: str) -> DesignNode:
         layer=node.doc_string,
         module=module,
         cycles=int(op.get_exp_cycles()),
-        folding={name: int(op.get_nodeattr(name)) for name in FOLDING if name in known},
+        folding={name: int(op.get_nodeattr(name)) for name in FOLDING if name in known and op.get_nodeattr(name)},
         inputs=tuple(name for name in node.input if model.get_initializer(name) is None),
         outputs=tuple(node.output),
     )
