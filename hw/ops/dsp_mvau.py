@@ -95,7 +95,7 @@ class DspMVAU_rtl(ChannelOp):  # noqa: N801  FINN's naming
             "AccWidth": self.out_bits(),
             "Chains": len(chains),
             "Order": packed([k for chain in chains for k in chain], 16),
-            "Weights": weight_literal(self.weights(), 8),
+            "Weights": packed(self.weights().T.ravel().tolist(), 8),
         }
         return Cell("dsp_mvu", parameters)
 
@@ -156,9 +156,3 @@ def _spread(low: Ints, sizes: list[int]) -> list[list[int]]:
         chains[best].append(k)
         loads[best] += low[k]
     return [sorted(chain) for chain in chains]
-
-
-def weight_literal(weights: Ints, bits: int) -> str:
-    """A packed parameter of (inputs, outputs) weights, those of output 0 in the lowest bits, input 0 first."""
-    whole = sum(int(weight) % (1 << bits) << k * bits for k, weight in enumerate(weights.T.ravel()))
-    return f"{weights.size * bits}'h{whole:x}"

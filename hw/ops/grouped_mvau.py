@@ -18,7 +18,7 @@ from hw.ops.channel_op import ChannelOp
 from hw.ops.cost import rom
 from hw.ops.interleaved import IM2COL, check_interleaving, is_im2col
 from hw.ops.operator import LUTS_OR_BLOCK_RAM, Folding
-from hw.ops.wrapper import quoted
+from hw.ops.wrapper import joined, quoted
 
 WEIGHT_FILE = "weights.hex"
 SMALL_PRODUCT = 8
@@ -82,11 +82,6 @@ class GroupedMVAU_rtl(ChannelOp):  # noqa: N801  FINN's naming
     def _outputs(self) -> int:
         """Outputs of the groups in a beat."""
         return self.number("MH") // self.number("Groups") * (self.number("SIMD") // self._terms())
-
-    @override
-    def infer_node_datatype(self, model: Any) -> None:
-        self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
-        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
 
     @override
     def get_input_datatype(self, ind: int = 0) -> BaseDataType:
@@ -210,5 +205,4 @@ def weight_words(weights: Ints, simd: int, bits: int) -> list[str]:
     # A word for each part of the groups, or for each number of them, and tap: outputs outside, channels inside.
     parts = weights.reshape(taps, wide // terms, terms, groups * terms // simd, simd // terms, fan)
     beats = parts.transpose(3, 1, 0, 4, 5, 2).reshape(taps * wide * groups // simd, -1)
-    mask = (1 << bits) - 1
-    return [f"{sum((int(w) & mask) << place * bits for place, w in enumerate(beat)):x}" for beat in beats]
+    return [f"{joined(beat, bits):x}" for beat in beats]

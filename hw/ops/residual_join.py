@@ -15,7 +15,7 @@ from hw.ops.cell_op import Cell, Cost, Emitter, Node
 from hw.ops.channel_op import ChannelOp
 from hw.ops.cost import LUT_RAM_DEPTH, rom
 from hw.ops.operator import LUTS_OR_BLOCK_RAM, Settings
-from hw.ops.wrapper import quoted
+from hw.ops.wrapper import joined, quoted
 
 ROWS_FILE = "rows.hex"
 TABLE_FILES = "table_"
@@ -211,8 +211,7 @@ def rows(factors: Ints, offsets: Ints, factor_bits: int, offset_bits: int, pe: i
     """ROM contents as hexadecimal words, one per beat: ``pe`` times an offset above a factor, element 0 lowest."""
     pairs = [int(f) | int(o) % (1 << offset_bits) << factor_bits for f, o in zip(factors, offsets, strict=True)]
     beats = [pairs[first : first + pe] for first in range(0, len(pairs), pe)]
-    width = factor_bits + offset_bits
-    return [f"{sum(pair << lane * width for lane, pair in enumerate(beat)):x}" for beat in beats]
+    return [f"{joined(beat, factor_bits + offset_bits):x}" for beat in beats]
 
 
 def table_words(levels: Ints, step_bits: int, level_bits: int) -> Ints:

@@ -42,11 +42,6 @@ class TilePool_rtl(ChannelOp):  # noqa: N801  FINN's naming
             raise self.refuse("its picture does not hold a window")
         check_pool(self)
 
-    def infer_node_datatype(self, model: Any) -> None:
-        """The output's type is what its shift was made for."""
-        self.set_nodeattr("inputDataType", model.get_tensor_datatype(self.onnx_node.input[0]).name)
-        model.set_tensor_datatype(self.onnx_node.output[0], self.get_output_datatype())
-
     @override
     def get_output_datatype(self, ind: int = 0) -> BaseDataType:
         return DataType[self.text("outputDataType")]

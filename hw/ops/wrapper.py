@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
@@ -43,9 +43,14 @@ def bundle(elements: Sequence[str]) -> str:
     return "{" + ", ".join(reversed(elements)) + "}"
 
 
+def joined(values: Iterable[int], bits: int) -> int:
+    """Numbers beside each other in ``bits`` bits each, two's complement, element 0 in the least significant bits."""
+    return sum(int(value) % (1 << bits) << place * bits for place, value in enumerate(values))
+
+
 def packed(values: Sequence[int], bits: int) -> str:
     """A packed array parameter of ``bits`` bits an element, element 0 in the least significant bits."""
-    return bundle([f"{bits}'d{value}" for value in values])
+    return f"{len(values) * bits}'h{joined(values, bits):x}"
 
 
 def low_bits(stream: str, bits: int) -> str:

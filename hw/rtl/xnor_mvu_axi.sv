@@ -227,47 +227,33 @@ module xnor_mvu_axi #(
   );
 
   // ---- Output register. out0_V_TREADY reaches the enable through a flip-flop only.
-  logic                out_valid_q, load;
-  logic [OutWidth-1:0] out_q;
+  logic                out_valid, load;
+  logic [OutWidth-1:0] out;
   assign load          = enable && core_valid;
-  assign out0_V_TVALID = out_valid_q;
-  assign out0_V_TDATA  = $bits(out0_V_TDATA)'(out_q);
+  assign out0_V_TVALID = out_valid;
+  assign out0_V_TDATA  = $bits(out0_V_TDATA)'(out);
 
   if (SF == 1) begin : gen_skid
     // A result every cycle: the one that finds the register taken waits in a second one.
-    logic                skid_valid_q;
-    logic [OutWidth-1:0] skid_q;
-    logic                taken, unused;
+    logic unused;
     assign unused = core_soon;
-    assign taken  = !out_valid_q || out0_V_TREADY;
-    assign enable = !skid_valid_q;
-
-    always_ff @(posedge ap_clk) begin
-      if (!ap_rst_n) begin
-        out_valid_q  <= 1'b0;
-        skid_valid_q <= 1'b0;
-      end else begin
-        if (taken) out_valid_q <= skid_valid_q || core_valid;
-        skid_valid_q <= !taken && (skid_valid_q || load);
-      end
-    end
-    always_ff @(posedge ap_clk) begin
-      if (taken) out_q <= skid_valid_q ? skid_q : core_counts;
-      if (enable) skid_q <= core_counts;
-    end
-
-`ifndef SYNTHESIS
-    always_ff @(posedge ap_clk) begin
-      if (ap_rst_n && skid_valid_q) begin
-        assert_skid_order : assert (out_valid_q)
-        else $error("%m: a result waits while the one before it is lost");
-      end
-    end
-`endif
+    stream_skid #(.Width(OutWidth)) i_out (
+      .clk_i   (ap_clk),
+      .rst_ni  (ap_rst_n),
+      .data_i  (core_counts),
+      .valid_i (core_valid),
+      .enable_o(enable),
+      .data_o  (out),
+      .valid_o (out_valid),
+      .ready_i (out0_V_TREADY)
+    );
   end else begin : gen_hold
     // Results are at least two cycles apart: stop one cycle before one that finds no room.
-    logic enable_q, out_valid_d, core_valid_d;
+    logic                enable_q, out_valid_q, out_valid_d, core_valid_d;
+    logic [OutWidth-1:0] out_q;
     assign enable       = enable_q;
+    assign out          = out_q;
+    assign out_valid    = out_valid_q;
     assign out_valid_d  = load || (out_valid_q && !out0_V_TREADY);
     assign core_valid_d = enable ? core_soon : core_valid;
 
@@ -299,14 +285,14 @@ module xnor_mvu_axi #(
       else $error("%m: the weights end within a neuron");
     end
     if (ap_rst_n && load) begin
-      assert_no_overrun : assert (SF == 1 || !out_valid_q || out0_V_TREADY)
+      assert_no_overrun : assert (SF == 1 || !out_valid || out0_V_TREADY)
       else $error("%m: result lost");
     end
   end
   stream_monitor #(.Width(OutWidth)) i_monitor (
     .clk_i  (ap_clk),
     .rst_ni (ap_rst_n),
-    .data_i (out_q),
+    .data_i (out),
     .valid_i(out0_V_TVALID),
     .ready_i(out0_V_TREADY)
   );

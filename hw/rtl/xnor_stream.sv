@@ -78,35 +78,21 @@ module xnor_stream #(
   end
   assign valid = valid_q[Latency];
 
-  // ---- Output register, and a second one for the result that finds it taken: so out0_V_TREADY
-  // reaches the enable through a flip-flop only.
-  logic                out_valid_q, skid_valid_q, taken;
-  logic [OutWidth-1:0] out_q, skid_q;
-  assign taken         = !out_valid_q || out0_V_TREADY;
-  assign enable        = !skid_valid_q;
-  assign out0_V_TVALID = out_valid_q;
-  assign out0_V_TDATA  = $bits(out0_V_TDATA)'(out_q);
-
-  always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n) begin
-      out_valid_q  <= 1'b0;
-      skid_valid_q <= 1'b0;
-    end else begin
-      if (taken) out_valid_q <= skid_valid_q || valid;
-      skid_valid_q <= !taken && (skid_valid_q || valid);
-    end
-  end
-  always_ff @(posedge ap_clk) begin
-    if (taken) out_q <= skid_valid_q ? skid_q : counts_i;
-    if (enable) skid_q <= counts_i;
-  end
+  logic [OutWidth-1:0] out;
+  stream_skid #(.Width(OutWidth)) i_out (
+    .clk_i   (ap_clk),
+    .rst_ni  (ap_rst_n),
+    .data_i  (counts_i),
+    .valid_i (valid),
+    .enable_o(enable),
+    .data_o  (out),
+    .valid_o (out0_V_TVALID),
+    .ready_i (out0_V_TREADY)
+  );
+  assign out0_V_TDATA = $bits(out0_V_TDATA)'(out);
 
 `ifndef SYNTHESIS
   always_ff @(posedge ap_clk) begin
-    if (ap_rst_n && skid_valid_q) begin
-      assert_skid_order : assert (out_valid_q)
-      else $error("%m: a result waits while the one before it is lost");
-    end
     if (ap_rst_n && valid) begin
       for (int p = 0; p < int'(PE); p++) begin
         assert_count_range : assert (32'(counts_i[p*AccWidth+:AccWidth]) <= MW)
@@ -117,7 +103,7 @@ module xnor_stream #(
   stream_monitor #(.Width(OutWidth)) i_monitor (
     .clk_i  (ap_clk),
     .rst_ni (ap_rst_n),
-    .data_i (out_q),
+    .data_i (out),
     .valid_i(out0_V_TVALID),
     .ready_i(out0_V_TREADY)
   );

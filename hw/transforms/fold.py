@@ -267,14 +267,13 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int | None, r
     met = not excess and (target is None or cycles[bottleneck] <= target)
     used = f"about {round(cost.lut)} LUT, {math.ceil(cost.bram36)} BRAM36, {math.ceil(cost.dsp)} DSP"
     taken = f"{cycles[bottleneck]} cycles a frame, set by {bottleneck}"
-    reasons = _reasons(problem, target, reachable, excess)
-    if target is None and met:
-        message = f"the fastest that fits: {taken}; {used}; {reasons}"
-    elif met:
-        message = f"{taken}, of {target} allowed; {used}"
+    if met and target is not None:
+        binds, message = "the target", f"{taken}, of {target} allowed; {used}"
     else:
-        message = f"{target or 'fewer'} cycles a frame are out of reach: {reasons}. Taken: {taken}; {used}"
-    binds = "the target" if met and target is not None else reasons
+        binds = _reasons(problem, target, reachable, excess)
+        message = f"{target or 'fewer'} cycles a frame are out of reach: {binds}. Taken: {taken}; {used}"
+        if met:
+            message = f"the fastest that fits: {taken}; {used}; {binds}"
     return FoldResult(model, cycles, bottleneck, met, message, cost, binds, tuple(problem.faster(choice)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw.ops.dsp_mvau import chains_of, weight_literal
+from hw.ops.dsp_mvau import chains_of
 from hw.ops.wrapper import packed
 from hw.rtl import sources
 from hw.rtlsim.compile import build
@@ -107,7 +107,7 @@ def case(number: int, shape: Shape) -> Case:
             "AccWidth": width,
             "Chains": len(chains),
             "Order": packed(order, 16),
-            "Weights": weight_literal(weights, 8),
+            "Weights": packed(weights.T.ravel().tolist(), 8),
         },
         inputs=[Stream(pack(vectors, shape.bits, rng), cycle + shape.nf - 1)],
         outputs=[Stream(pack(sums.reshape(-1, shape.pe), width), np.arange(VECTORS * shape.nf) + latency)],
@@ -180,8 +180,8 @@ WIDE = {"MW": 5, "Order": "80'h00040003000200010000", "AccWidth": 20}
         ({"WeightWidth": 9}, "WeightWidth 1 .. 8"),
         ({"AccWidth": 32}, "AccWidth must be at most 31"),
         ({"Weights": "32'h7f7f7f7f", "AccWidth": 16}, "AccWidth must hold every sum"),
-        ({**WIDE, "Weights": weight_literal(np.full((5, 2), 127), 8)}, "more Chains are needed"),
-        ({"Weights": weight_literal(np.array([[-128, -1], [0, 0]]), 8)}, "must not be the most negative"),
+        ({**WIDE, "Weights": packed([127] * 10, 8)}, "more Chains are needed"),
+        ({"Weights": packed([-128, 0, -1, 0], 8)}, "must not be the most negative"),
     ],
 )
 def test_bad_parameters(parameters: dict[str, int | str], message: str) -> None:

@@ -19,6 +19,7 @@ CELLS = (
     "xnor_mvu",
     "xnor_stream",
     "stream_register",
+    "stream_skid",
     "stream_duplicate",
     "stream_concat",
     "stream_add",
