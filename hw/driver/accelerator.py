@@ -525,7 +525,7 @@ class Accelerator:
             if place is not None:
                 place.flush()
                 return place
-            np.copyto(target.reshape(values.shape), values)
+            _copy(values, target.reshape(values.shape))
         else:
             folded = (len(values), *self.ishape_folded(ind)[1:])
             self.pack_input(np.ascontiguousarray(values).reshape(folded), ind, target)
@@ -565,6 +565,15 @@ class Accelerator:
             raise
         self._waited_s += time.perf_counter() - began
         self._running = False
+
+
+def _copy(values: Array, target: Array) -> None:
+    """Channels last into a buffer; planes one by one: numpy alone goes pixel by pixel, four times as slowly."""
+    if values.flags.c_contiguous:
+        np.copyto(target, values)
+        return
+    for channel in range(values.shape[-1]):
+        np.copyto(target[..., channel], values[..., channel])
 
 
 def _positive(name: str, value: Any) -> int:

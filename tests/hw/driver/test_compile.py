@@ -19,6 +19,7 @@ COMPILER = """\
 #!{python}
 import pathlib, sys
 print("program.cpp:1: warning: noise")
+pathlib.Path(sys.argv[-1]).write_text("half")
 if "-refuse" in sys.argv:
     print("program.cpp:7: error: no such kernel")
     sys.exit(1)
