@@ -169,7 +169,7 @@ def _unfilter(raw: Bytes, unit: int) -> Bytes:
     """Undo PNG's filters, modulo 256: each row begins with the number of its own, `unit` bytes are a pixel."""
     rows = np.zeros((len(raw) + 1, raw.shape[1] - 1 + unit), np.uint8)
     for index, row in enumerate(raw):
-        kind, values, above, out = row[0], row[1:], rows[index], rows[index + 1]
+        kind, values, above, out = int(row[0]), row[1:], rows[index], rows[index + 1]
         if kind == 0:
             out[unit:] = values
         elif kind == 1:
@@ -177,19 +177,21 @@ def _unfilter(raw: Bytes, unit: int) -> Bytes:
         elif kind == 2:
             out[unit:] = values + above[unit:]
         elif kind in (3, 4):
-            for at in range(unit, len(out)):
-                left, up, corner = int(out[at - unit]), int(above[at]), int(above[at - unit])
+            made = [0] * unit  # it grows as `left` is read; Python's integers: numpy's are slow one by one
+            for left, value, up, corner in zip(made, values.tolist(), above[unit:].tolist(), above.tolist()):
                 guess = (left + up) // 2 if kind == 3 else _paeth(left, up, corner)
-                out[at] = (int(values[at - unit]) + guess) & 255
+                made.append((value + guess) & 255)
+            out[:] = made
         else:
             raise ValueError("filter")
     return rows[1:, unit:]
 
 
 def _paeth(left: int, up: int, corner: int) -> int:
-    estimate = left + up - corner
-    distances = (abs(estimate - left), abs(estimate - up), abs(estimate - corner))
-    return (left, up, corner)[distances.index(min(distances))]
+    to_left, to_up, to_corner = abs(up - corner), abs(left - corner), abs(left + up - 2 * corner)
+    if to_left <= to_up and to_left <= to_corner:
+        return left
+    return up if to_up <= to_corner else corner
 
 
 def _with_pillow(path: Path) -> Bytes:
