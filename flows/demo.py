@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 OLDEST = (3, 8)
-NUMPY = "numpy>=1.21"
+NUMPY = "numpy>=1.17"
 ENGINES = ("cppsim", "rtlsim")
 ROOT = Path(__file__).resolve().parent.parent
 
