@@ -18,16 +18,17 @@ class Designed(StepResult):
 def run(context: Context) -> Designed:
     """Size the FIFOs; the result is the design that is simulated, synthesised and packaged."""
     from hw import finn_env
-    from hw.design.fifos import Prices
+    from hw.design.fifos import Prices, spare_block_rams
     from hw.rtlsim.depths import FifoError, size_fifos
 
     scratch = context.folder / "scratch"
     finn_env.setup(scratch)
-    have = context.board.resources
-    prices = Prices(context.board.part, have.lut / max(2 * have.bram36, 1))
+    have, model = context.board.resources, context.model("specialise")
+    spare = spare_block_rams(model, context.board.part, context.board.left["bram36"])
+    prices = Prices(context.board.part, have.lut / max(2 * have.bram36, 1), spare)
     try:
         sized = size_fifos(
-            context.model("specialise"),
+            model,
             prices,
             context.clock_ns,
             context.folder / FOLDER,

@@ -25,7 +25,7 @@ from hw.streams.sim import Beats
 FILE = "design.json"
 FORMAT = 1
 TOP_MODULE = "finn_design_wrapper"
-FIFO = "StreamingFIFO_rtl"
+FIFO = "StreamFIFO_rtl"
 
 
 class _Record(BaseModel):

@@ -16,18 +16,23 @@ from qonnx.custom_op.registry import getCustomOp
 from hw.design.design import FIFO, End
 from hw.design.stitch import edges
 from hw.design.top import gauge_depth
-from hw.ops.cell_op import CellOp
+from hw.ops.cell_op import RTL_DOMAIN, CellOp
+from hw.ops.registry import describe
+from hw.ops.stream_fifo import SHALLOWEST, queue
 from hw.ops.width_converter import KINDS as CONVERTERS
 from hw.transforms.specialise import SpecialiseOwn
 
-_RTL_DOMAIN = "finn.custom_op.fpgadataflow.rtl"
-_SHALLOW = 33
-"""Depth up to which FINN builds a FIFO of shift registers."""
+_FLIP_FLOP = 0.5
+"""Its price in LUTs: a slice has two for each."""
+_PLACEABLE = 0.9
+"""Share of the block RAMs up to which they are filled for the sake of LUTs."""
+_WORTH = 50.0
+"""LUTs that a FIFO has to save with a block RAM of 18 kbit, even where nothing else needs that."""
 
 
 @dataclass(frozen=True)
 class Rung:
-    """A depth worth considering, with its cost in LUTs (a BRAM18 counts as its share of the chip)."""
+    """A depth worth considering, with its price."""
 
     depth: int
     ram_style: str
@@ -36,14 +41,21 @@ class Rung:
 
 @dataclass(frozen=True)
 class Prices:
-    """What FIFOs cost on a part, of which a BRAM18 is worth so many LUTs: as many as there are for each."""
+    """What FIFOs cost on a part, in LUTs: other resources at as many as there are for each.
+
+    Attributes:
+        part: the FPGA.
+        luts_per_bram18: the price of a block RAM of 18 kbit.
+        spare: block RAMs of 18 kbit that the design leaves free: those FIFOs get them that save most LUTs.
+    """
 
     part: str
     luts_per_bram18: float
+    spare: int = 0
 
     def ladder(self, stream: End) -> tuple[Rung, ...]:
-        """Return the depths that fill what they occupy: the most depth for each cost, 0 first."""
-        return _ladder(self, stream.width, gauge_depth(stream))
+        """Return the depths that fill what they occupy: the most depth for each price, 0 first."""
+        return _ladder(self, stream.bits, gauge_depth(stream))
 
     def at_least(self, stream: End, beats: int) -> Rung:
         """Return the cheapest rung that holds `beats`; the deepest one where none does."""
@@ -51,24 +63,45 @@ class Prices:
         return next((rung for rung in ladder if rung.depth >= beats), ladder[-1])
 
     def price(self, width: int, depth: int, ram_style: str) -> float:
-        """Return the cost of a FIFO in LUTs."""
-        stream = {"folded_shape": [1, 1, width], "normal_shape": [1, width], "dataType": "BINARY"}
-        node = helper.make_node(FIFO, ["in"], ["out"], domain=_RTL_DOMAIN, depth=depth, ram_style=ram_style, **stream)
-        cost = getCustomOp(node).get_fifo_cost(self.part)
-        return float(cost.lut + self.luts_per_bram18 * cost.bram)
+        """Return the price of a FIFO."""
+        cost = queue(width, depth, ram_style)
+        flip_flops = width * {"registers": depth, "srl": 1, "block": 0}[ram_style]  # block RAM has some
+        return cost.lut + _FLIP_FLOP * flip_flops + 2 * cost.bram36 * self.luts_per_bram18
+
+    def forms(self, queues: Mapping[str, tuple[End, int]]) -> dict[str, tuple[int, str]]:
+        """Return depth and memory of FIFOs that hold as many beats on these streams."""
+        found = {name: (depth, self.at_least(stream, depth).ram_style) for name, (stream, depth) in queues.items()}
+        spare, moves = float(self.spare), []
+        for name, (depth, style) in found.items():
+            width = queues[name][0].bits
+            block = (1 << (depth - 1).bit_length(), "block")  # a power of two, see stream_fifo.sv
+            now, then = queue(width, depth, style), queue(width, *block)
+            spare -= 2 * now.bram36
+            if style != "block":
+                moves.append(((now.lut - then.lut) / (2 * then.bram36), 2 * then.bram36, name, block))
+        for saved, brams, name, block in sorted(moves, reverse=True):
+            if saved >= _WORTH and brams <= spare:
+                found[name] = block
+                spare -= brams
+        return found
+
+
+def spare_block_rams(model: ModelWrapper, part: str, bram36: int) -> int:
+    """Return the block RAMs of 18 kbit that a graph leaves of `bram36`, of which a tenth stays for the placer."""
+    used = sum(describe(getCustomOp(node)).cost(part).bram36 for node in model.graph.node)
+    return max(0, int(2 * (_PLACEABLE * bram36 - used)))
 
 
 @cache
 def _ladder(prices: Prices, width: int, deepest: int) -> tuple[Rung, ...]:
     powers = [2**exponent for exponent in range(6, deepest.bit_length() + 1)]
-    # one beat more than the memory: the output register
-    depths = [5, 17, _SHALLOW, *sorted({size + 1 for power in powers for size in (power, power + power // 2)})]
-    rungs = [Rung(0, "auto", 0.0)]
-    for depth in depths:
-        styles = ("auto",) if depth <= _SHALLOW else ("distributed", "block")
-        choices = (Rung(depth, style, prices.price(width, depth, style)) for style in styles)
-        best = min(choices, key=lambda rung: rung.luts)
-        if len(rungs) > 1 and best.luts <= rungs[-1].luts:
+    shifts = [17, *range(33, 514, 32)]  # one beat more than the memory: the output register
+    depths = {2, 3, *shifts, *powers, *(power + power // 2 for power in powers)}
+    rungs = [Rung(0, "registers", 0.0)]
+    for depth in sorted(depths):
+        forms = [style for style, least in SHALLOWEST.items() if least <= depth]
+        best = min((Rung(depth, form, prices.price(width, depth, form)) for form in forms), key=lambda rung: rung.luts)
+        while len(rungs) > 1 and best.luts <= rungs[-1].luts:
             rungs.pop()
         rungs.append(best)
     return tuple(rungs)
@@ -90,13 +123,13 @@ def insert_width_converters(model: ModelWrapper, part: str) -> ModelWrapper:
 
 
 def insert_fifos(model: ModelWrapper, depths: Mapping[str, int], prices: Prices) -> ModelWrapper:
-    """Put a FIFO of ``depths[tensor]`` beats (2 or more) on each tensor named; the model is not changed."""
+    """Put a FIFO that holds ``depths[tensor]`` beats on each tensor named; the model is not changed."""
     result = ModelWrapper(model.model, make_deepcopy=True)
     graph = result.graph
     known = {edge.tensor: edge for edge in edges(result)}
-    for number, (tensor, depth) in enumerate(depths.items()):
+    forms = prices.forms({tensor: (known[tensor].stream, depth) for tensor, depth in depths.items()})
+    for number, (tensor, (depth, style)) in enumerate(forms.items()):
         edge = known[tensor]
-        style = prices.at_least(edge.stream, depth).ram_style if depth > _SHALLOW else "auto"
         node = _fifo(edge.stream, depth, style, tensor, f"{FIFO}_{number}")
         position = len(graph.node)
         if edge.sink is None:
@@ -121,7 +154,7 @@ def _fifo(stream: End, depth: int, ram_style: str, tensor: str, name: str) -> No
         [tensor],
         [f"{tensor}_fifo"],
         name=name,
-        domain=_RTL_DOMAIN,
+        domain=RTL_DOMAIN,
         backend="fpgadataflow",
         depth=depth,
         folded_shape=list(stream.folded_shape),

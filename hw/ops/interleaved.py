@@ -25,7 +25,7 @@ def is_im2col(tensor: str, graph: Any) -> bool:
 def check_interleaving(reader: CellOp, model: Any, folding: str) -> None:
     """Refuse a window generator that does not interleave as many channels as the attribute ``folding`` says."""
     source = model.find_producer(reader.onnx_node.input[0])
-    while source is not None and source.op_type.startswith(("StreamingFIFO", *CONVERTERS)):
+    while source is not None and source.op_type.startswith(("StreamingFIFO", "StreamFIFO", *CONVERTERS)):
         source = model.find_producer(source.input[0])
     if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
         generator, wanted = getHWCustomOp(source), reader.number(folding)

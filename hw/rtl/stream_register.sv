@@ -3,7 +3,7 @@
 // One register in a valid/ready stream.
 //
 // Latency 1 cycle, one beat a cycle. ready_o depends on ready_i through one gate; valid_o and
-// data_o come straight from flip-flops. Width flip-flops and no data LUT: FINN's stream FIFOs cut
+// data_o come straight from flip-flops. Width flip-flops and no data LUT: the stream FIFOs cut
 // the ready chain, so a second (skid) entry in every cell would only double the area.
 
 `default_nettype none

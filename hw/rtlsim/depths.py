@@ -9,8 +9,8 @@ is safe:
 2. The source throttled to that interval, its beats spread evenly: each gauge's highest level is enough for
    the target, and far less than what a source at full speed piles up in front of the slowest node.
 3. Gauges that a beat only passes become wires, as many as keep the target; the others shrink step by step,
-   the costly ones first.
-4. FINN's FIFOs of these depths are built and simulated.
+   the costly ones first, and beats wait in front of a node rather than behind it where that costs less.
+4. FIFOs of these depths are built and simulated.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ from hw.streams.sim import StallError
 
 _log = logging.getLogger(__name__)
 _ATTEMPTS = 3
+_LEFT = 3
+"""Rungs that are tried for a gauge whose beats wait in front of its source; one that has few of them takes turns."""
 _PASSING = 2  # a level that a gauge reaches when nothing waits in it
 FRAMES = 5
 """Of a trial; the design must be in its steady state before the last two."""
@@ -174,7 +176,7 @@ def size_fifos(
         progress: called with a line now and then.
 
     Raises:
-        FifoError: the design dead-locks even with FIFOs of several frames, or FINN's FIFOs miss the target.
+        FifoError: the design dead-locks even with FIFOs of several frames, or its FIFOs miss the target.
         DesignError: the nodes do not fit together.
     """
     progress("HDL of every node")
@@ -191,7 +193,7 @@ def size_fifos(
         interval = _interval(design, frames)
         if interval <= search.target:
             return Sized(sized, design, search.trials)
-        _log.warning("attempt %d: FINN's FIFOs give %s cycles a frame, not %d", attempt, interval, search.target)
+        _log.warning("attempt %d: the FIFOs give %s cycles a frame, not %d", attempt, interval, search.target)
         limits = [search.next_step(index, limit) for index, limit in enumerate(limits)]
     raise FifoError(f"{_ATTEMPTS} choices of depths stay above {search.target} cycles a frame")
 
@@ -218,12 +220,13 @@ class _Search:
 
     def smallest(self) -> list[int]:
         """Return capacities, each that of a FIFO worth building or 0."""
-        limits = [self._rung(index, peak).depth for index, peak in enumerate(self._peaks)]
+        # a gauge takes nothing while it is full
+        limits = [self._rung(index, peak + 1).depth for index, peak in enumerate(self._peaks)]
         if not self._holds(limits):
             raise FifoError(f"the levels of a throttled run are too low for {self.target} cycles a frame")
         limits = self._drop(limits, [index for index, peak in enumerate(self._peaks) if peak <= _PASSING])
         for index in sorted(range(len(limits)), key=lambda i: -self._rung(i, limits[i]).luts):
-            limits = self._shrink(limits, index)
+            limits = self._moved(self._shrink(limits, index), index)
         _log.info("%d trials for %d edges", self.trials, len(limits))
         return limits
 
@@ -251,6 +254,24 @@ class _Search:
             return limits
         middle = len(group) // 2
         return self._drop(self._drop(limits, group[:middle]), group[middle:])
+
+    def _moved(self, limits: list[int], index: int) -> list[int]:
+        """Let beats wait in front of a gauge's source if that costs less: a window is wider than its pixels."""
+        source = self._gauged.edges[index].source
+        sinks = [edge.sink.node if edge.sink else "" for edge in self._gauged.edges]
+        if not limits[index] or source is None or sinks.count(source.node) != 1:
+            return limits
+        before = sinks.index(source.node)
+        if self._streams[before].bits >= self._streams[index].bits:
+            return limits
+        price = self._rung(index, limits[index]).luts + self._rung(before, limits[before]).luts
+        for left in self._prices.ladder(self._streams[index])[:_LEFT]:
+            moved = list(limits)
+            wider = [r.depth for r in self._prices.ladder(self._streams[before]) if r.luts + left.luts < price]
+            moved[index], moved[before] = left.depth, max(wider, default=0)
+            if left.depth < limits[index] and moved[before] > limits[before] and self._holds(moved):
+                return self._shrink(moved, before)
+        return limits
 
     def _shrink(self, limits: list[int], index: int) -> list[int]:
         """Lower one gauge by as many steps as possible: one, two more, four more, while the target holds."""

@@ -20,7 +20,7 @@ from hw.transforms.fold_options import Choice, Edge, FoldingError, Site, Wanted,
 __all__ = ["Budget", "FoldResult", "FoldingError", "fold"]
 
 FIFOS = 0.1
-"""Share of the other nodes' LUTs that FIFOs add (resnet20: 0.10, tiny: 0.14); only simulation knows them."""
+"""Share of the other nodes' LUTs allowed for FIFOs (resnet20 takes 0.04 in the end); only simulation knows them."""
 MISFIT = 1.0
 """Charge for neighbours whose widths are no multiple of each other, as a share of the device: never worth it."""
 MAX_SWEEPS = 20

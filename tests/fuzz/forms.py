@@ -56,5 +56,5 @@ _DESCRIBE: dict[str, Form] = {
     "BinaryWindow_rtl": _window,
     "ResidualJoin_rtl": _join,
     "ConvolutionInputGenerator_rtl": lambda op: ["parallel" if op.get_nodeattr("parallel_window") else "in turn"],
-    "StreamingFIFO_rtl": lambda op: [f"of {op.get_nodeattr('impl_style')}, memory {op.get_nodeattr('ram_style')}"],
+    "StreamFIFO_rtl": lambda op: [f"in {op.get_nodeattr('ram_style')}"],
 }

@@ -327,7 +327,21 @@ def width(channels: int, in_width: int, out_width: int, datatype: str) -> ModelW
     )
 
 
+def queue(depth: int, ram_style: str) -> ModelWrapper:
+    """A queue of beats of three elements."""
+    register()
+    shape = (1, 4, 4, 6)
+    tensors = {"in": (shape, "INT3")}, {"out": (shape, "INT3")}
+    folded = {"folded_shape": [1, 4, 4, 2, 3], "normal_shape": list(shape), "dataType": "INT3"}
+    model = one_node("StreamFIFO_rtl", *tensors, depth=depth, ram_style=ram_style, **folded)
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
+
+
 CASES: dict[str, Callable[[], ModelWrapper]] = {
+    "queue_registers": lambda: queue(3, "registers"),
+    "queue_shift": lambda: queue(17, "srl"),
+    "queue_block": lambda: queue(64, "block"),
     "xnor_folded": lambda: binary(144, 16, 4, 36, [1, 3, 3]),
     "xnor_one_bit": lambda: binary(18, 6, 1, 1, [2]),
     "xnor_unfolded": lambda: binary(27, 8, 8, 27, [5]),

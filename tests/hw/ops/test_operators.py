@@ -20,6 +20,7 @@ from hw.errors import UnsupportedNodeError
 from hw.ops.operator import Operator
 from hw.ops.registry import kind_of, kinds, own_operators
 from hw.ops.stream_add import StreamAdd_rtl
+from hw.ops.stream_fifo import queue
 from hw.ops.xnor_mvau import WEIGHT_FILE, weight_words
 from hw.rtlsim import xsi
 from hw.transforms.specialise import specialise
@@ -174,6 +175,20 @@ def test_all_that_a_folding_must_divide_is_checked() -> None:
     pad.set_nodeattr("PE", 4)
     with pytest.raises(UnsupportedNodeError, match="PE = 4 does not divide Offset = 2"):
         pad.validate()
+
+
+def test_a_queue_has_a_least_depth() -> None:
+    with pytest.raises(UnsupportedNodeError, match="depth = 3; a queue in block has 4 or more"):
+        operator(nodes.queue(3, "block")).validate()
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "style", "luts"),
+    [(32, 97, "srl", 114), (8, 385, "srl", 123), (16, 33, "srl", 31), (32, 128, "block", 14), (8, 512, "block", 18)],
+)
+def test_a_queue_costs_what_it_does(width: int, depth: int, style: str, luts: int) -> None:
+    """Luts: what Yosys 0.70 makes of it."""
+    assert queue(width, depth, style).lut == pytest.approx(luts, abs=5)
 
 
 @pytest.mark.parametrize("case", nodes.CASES)

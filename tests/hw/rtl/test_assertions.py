@@ -24,6 +24,7 @@ from tests.hw.rtl import (
     test_stream_add,
     test_stream_concat,
     test_stream_duplicate,
+    test_stream_fifo,
     test_tile_pool,
     test_width_converter,
     test_window_pool,
@@ -138,6 +139,21 @@ PLANTS = {
         "grouped_mvu", test_grouped_mvu.CASES[0], "grouped_mvu",
         "assign enable = ready || !done;", "assign enable = 1'b1;",
         "beat lost, more are taken than the cell can hold",
+    ),
+    "a queue overrun": Plant(
+        "stream_fifo", test_stream_fifo.CASES[3], "stream_fifo",
+        "assign in0_V_TREADY = oldest_q != (Bits + 1)'(Places - 1);", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold|output beat before",
+    ),
+    "a ring overrun": Plant(
+        "stream_fifo", test_stream_fifo.CASES[6], "stream_fifo",
+        "assign in0_V_TREADY = write_q != behind_q;", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold|output beat before",
+    ),
+    "a ring read too early": Plant(
+        "stream_fifo", test_stream_fifo.CASES[7], "stream_fifo",
+        "assign filled       = write_q != read_q;", "assign filled       = 1'b1;",
+        "output beat before the input beats that it needs",
     ),
     "two turns": Plant(
         "stream_concat", test_stream_concat.CASES[0], "stream_concat",

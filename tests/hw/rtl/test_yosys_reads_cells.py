@@ -20,6 +20,7 @@ CELLS = (
     "xnor_stream",
     "stream_register",
     "stream_skid",
+    "stream_fifo",
     "stream_duplicate",
     "stream_concat",
     "stream_add",

@@ -120,7 +120,7 @@ def test_dead_lock_is_found_and_named(gauged: GaugedDesign) -> None:
 
 
 def test_gauges_and_fifos_agree(gauged: GaugedDesign, sized: Sized, tmp_path: Path) -> None:
-    """FINN's FIFO of the depth that is just enough runs; one beat less dead-locks."""
+    """A FIFO of the depth that is just enough runs; one beat less dead-locks."""
     running = fewest(gauged, 1e9)
     _, depths = remove_fifos(sized.model)
     frames = random_frames(residual(), 3)

@@ -57,14 +57,6 @@ def test_weights_belong_to_their_node(model: ModelWrapper, design: Design, found
     assert resources.lutram * 64 + resources.bram36 * 36 * 1024 >= weight_bits
 
 
-def test_counters_that_only_watch_a_fifo_are_gone(model: ModelWrapper, found: dict[str, Resources]) -> None:
-    """A FIFO of 2 keeps valid, ready and pointer; its two occupancy counters would be 3 bits each on top."""
-    small = next(n.name for n in model.graph.node if n.op_type == "StreamingFIFO_rtl" and n.input[0] == "in")
-    width = getCustomOp(model.get_node_from_name(small)).get_instream_width_padded()
-    assert found[small].ff <= width + 5
-    assert found[small].lutram == width
-
-
 def test_the_sum_bounds_the_flat_design(design: Design, found: dict[str, Resources], folder: Path) -> None:
     module = Module(design.top, tuple(design.sources()), folder=design.rtl)
     flat = synthesise_all({"flat": module}, cache_dir=folder / "cache")["flat"]
