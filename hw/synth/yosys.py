@@ -225,7 +225,9 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
         # read_slang marks each as the top, of which a design can have only one
         "setattr -mod -unset top *",
         "proc",
-        f"techmap -map {_MAPS.name}",
+        # a table of constants is no chain of registers; each of its bits would be mapped by passes of its own
+        f"techmap -map {_MAPS.name} w:* %co1:+$bmux[A] t:$bmux %i",
+        "bmuxmap",
         "opt_clean",
         "scratchpad -set abc9.verify false",
         f"{flow} -run prepare:map_memory",
