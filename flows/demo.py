@@ -20,7 +20,7 @@ from pathlib import Path
 from flows.guard import guarded
 
 OLDEST = (3, 8)
-NUMPY = "numpy>=1.21"
+NUMPY = "numpy>=1.17"
 ENGINES = ("cppsim", "rtlsim")
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -79,7 +79,7 @@ def check(config: BuildConfig, board: Board) -> None:
         raise UserError(
             f"--bitfile: {'; '.join(missing)}",
             f"install Vivado with Vitis HLS{vitis} ({VERSIONS}), source its settings64.sh{xrt}, and let FINN_DEPS name "
-            f"a folder with the repository {HEADERS}; or leave --bitfile out",
+            f"a folder with the repository {HEADERS} (docs/board.md says from where); or leave --bitfile out",
         )
 
 

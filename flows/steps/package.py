@@ -27,6 +27,7 @@ from hw.driver.standin import REFERENCE_MHZ
 PICTURES = 10
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "4_device.ipynb"
+SETUP = ROOT / "hw" / "deploy" / "setup.py"
 
 README = """\
 {network} for {board} ({part}), {clock_mhz:g} MHz, build {build_id}
@@ -36,18 +37,24 @@ On the board, in this folder:
     python3 -m driver --validate                   # EXACT, or the first integer that differs
     python3 -m driver --classify images/*.png
     python3 -m driver --throughput
+    python3 -m driver --accuracy FILE.npz          # of arrays called images and labels
+
+--json gives the answer to a program, --scores the best scores of each picture, --help the rest. `pip install .` takes
+the package in as the module {module}: `python3 -m {module}.driver --validate` then runs
+anywhere, and `pynq get-notebooks {module}` copies its notebook.
 
 On a PC, with numpy and nothing else, the same against the simulated accelerator: put IR2NET_DEVICE=cppsim (fast) or
-IR2NET_DEVICE=rtlsim (cycle by cycle) in front.
+IR2NET_DEVICE=rtlsim (cycle by cycle) in front. `python3 -m driver --make-standin` compiles cppsim where the package
+has it for other machines only, say on the board; that takes g++.
 
-driver/        Python 3.8 or later, numpy and pynq
+driver/        Python 3.8 or later, numpy 1.17 or later, and pynq
 notebooks/     the same in Jupyter, with pictures
 settings.json  shapes, types, folding, clock, and the sha256 of every file here; do not edit it
 golden.npz     images, and the integers that the accelerator must give for them
 images/        some of these images as pictures
 rtl/           the whole accelerator; top module {top}; simulate or synthesise it with rtl/ as working folder
 vivado/        scripts that synthesise rtl/ on its own and package it as an IP, and a README of the commands
-standin/       the accelerator compiled for PCs; not used on the board
+standin/       the accelerator compiled for PCs, and as C++; not needed on the board
 
 {bitfile}
 """
@@ -82,10 +89,13 @@ def run(context: Context) -> StepResult:
     _write_vectors(golden, deploy)
     (deploy / "notebooks").mkdir()
     shutil.copy(NOTEBOOK, deploy / "notebooks")
+    shutil.copy(SETUP, deploy)
     engines = _add_standin(context, deploy / "standin", facts["build_id"], design)
-    (deploy / "README").write_text(README.format(**facts, bitfile=BITFILE))
+    module = "ir2net_{network}_{board}".format(**facts).replace("-", "_")
+    (deploy / "README").write_text(README.format(**facts, module=module, bitfile=BITFILE))
     settings: dict[str, Any] = facts | {
         "format": FORMAT,
+        "module": module,
         "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
         "scale": context.result(Converted).scale,
         "classes": list(golden.classes),
@@ -158,6 +168,6 @@ STEP = Step(
     run,
     options=("network", "verify", "images"),
     needs=("export", "convert", "verify", "design"),
-    reads=(NOTEBOOK, ROOT / "hw" / "driver", ROOT / "hw" / "streams"),
+    reads=(NOTEBOOK, SETUP, ROOT / "hw" / "driver", ROOT / "hw" / "streams"),
     compiles=lambda config: not {"cppsim", "rtlsim"}.isdisjoint(config.verify),
 )

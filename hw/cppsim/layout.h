@@ -12,6 +12,9 @@
 
 namespace cppsim {
 
+// Constants come as a file, and flags are packed by a product: both take the machine's first byte for the lowest.
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "this program is for little-endian machines");
+
 using Word = std::uint64_t;
 constexpr std::size_t kWordBits = 64;
 

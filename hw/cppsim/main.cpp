@@ -67,7 +67,7 @@ Array read_npy(const std::string& path, const std::string& descriptor, std::size
   std::istringstream extents(entry(header, "shape", ')').substr(1));
   for (std::size_t extent; extents >> extent; extents.ignore(1)) {
     array.shape.push_back(extent);
-    if (extent != 0 && count > (std::size_t{1} << 40) / extent) throw std::runtime_error("is too large");
+    if (extent != 0 && count > SIZE_MAX / element / extent) throw std::runtime_error("is too large");
     count *= extent;
   }
   array.data.assign(std::istreambuf_iterator<char>(file), {});

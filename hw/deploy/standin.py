@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Libraries for the driver's stand-in: the design compiled, to run on any PC of this machine's kind."""
+"""Libraries for the driver's stand-in: the design compiled for any PC of this machine's kind, and cppsim's code."""
 
 from __future__ import annotations
 
@@ -8,22 +8,25 @@ import platform
 import shutil
 from pathlib import Path
 
-from hw.cppsim.compile import FLAGS
+from hw.cppsim.compile import COMMANDS, LIBRARY
 from hw.cxx import cxx, run
 from hw.design.design import Design
+from hw.driver.standin.compile import PROGRAM
 from hw.driver.standin.engine import library
 from hw.rtlsim.compile import build
 
 HERE = Path(__file__).parents[1]
 DESIGN = "design.json"
-# what every PC of the last ten years has, popcounts among it; not the machine's own: the package travels
+FLAGS = [word for word in COMMANDS[LIBRARY][0] if not word.startswith("-march")]
+"""Of a library for any machine: packages travel."""
+# what every PC of the last ten years has, popcounts among it
 MACHINES = {"x86_64": ("-march=x86-64-v2",)}
 
 
 def write_design(folder: Path, build_id: str) -> None:
-    """The record that names the design behind the libraries."""
+    """The record that names the design behind the libraries, and how its program is compiled."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / DESIGN).write_text(json.dumps({"build_id": build_id}))
+    (folder / DESIGN).write_text(json.dumps({"build_id": build_id, "compile": FLAGS}))
 
 
 def add_rtlsim(folder: Path, design: Design) -> None:
@@ -32,10 +35,12 @@ def add_rtlsim(folder: Path, design: Design) -> None:
 
 
 def add_cppsim(folder: Path, program: Path) -> None:
-    """Compile the program of hw/cppsim in `program`; raises CompileError."""
+    """Take in the program of hw/cppsim in `program`, and compile it; raises CompileError."""
     target = folder.resolve() / library("cppsim")
-    flags = [flag for flag in FLAGS if not flag.startswith("-march")] + [*MACHINES.get(platform.machine(), ())]
-    command = [cxx(), *flags, "-shared", "-s", "program.cpp", "-o", target]
+    (folder / PROGRAM).mkdir()
+    for path in [program / "program.cpp", *program.glob("*.h")]:
+        shutil.copyfile(path, folder / PROGRAM / path.name)
+    command = [cxx(), *FLAGS, *MACHINES.get(platform.machine(), ()), "-o", target]
     log = target.with_suffix(".log")
     run("g++ refuses cppsim for the package", command, program, log)
     log.unlink()

@@ -77,7 +77,7 @@ def read(folder: Path) -> dict[str, Any]:
     path = folder / FILE
     try:
         content = json.loads(path.read_text())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise PackageError(f"{path} is not there: {folder} is no package of the build") from None
     except ValueError as error:
         raise PackageError(f"{path} is damaged ({error}): unpack the package again") from error

@@ -11,12 +11,17 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-Beats = npt.NDArray[np.uint8]
-Cycles = npt.NDArray[np.int64]
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    Beats = npt.NDArray[np.uint8]
+    Cycles = npt.NDArray[np.int64]
+else:
+    Beats = Cycles = np.ndarray  # the numpy of older boards has no numpy.typing
 
 _CLOCKS = ("ap_clk", "clk_i", "clk", "aclk")
 _RESETS = ("ap_rst_n", "rst_ni", "rst_n", "aresetn")

@@ -241,13 +241,24 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
         "bmuxmap",
         "opt_clean",
         "scratchpad -set abc9.verify false",
-        f"{flow} -run prepare:map_memory",
+        *_to_memories(flow, family),
         # Vivado takes names of attributes in any letter case, memory_libmap does not
         "attrmap -tocase ram_style",
         # nor does it have distributed RAM for what is never written: a distributed ROM is logic
         'attrmap -map ram_style="distributed" ram_style="logic" t:$mem_v2 r:WR_PORTS=0 %i',
         *_map_memory(flow, family),
         f"tee -q -o {_CELLS} stat -json",
+    ]
+
+
+def _to_memories(flow: str, family: Family) -> list[str]:
+    """To before memories. Yosys puts adders into DSP blocks of the 7 series only; UltraScale's have them as well."""
+    if family != "xcup":
+        return [f"{flow} -run prepare:map_memory"]
+    return [
+        f"{flow} -run prepare:map_dsp",
+        "synth_xilinx -family xc7 -run map_dsp:coarse",
+        f"{flow} -run coarse:map_memory",
     ]
 
 

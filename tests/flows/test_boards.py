@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from flows.boards import print_boards, read_reports, verdict
 from flows.report.summary import Summary
 from hw.boards.board import available, load
-from tests.flows.command import build
+from tests.flows.command import ROOT, build
 from tests.flows.report.conftest import EXAMPLE
 
 SMALL = {"lut": 26600, "ff": 100, "bram36": 10.5, "dsp": 22}
@@ -71,3 +73,25 @@ def test_command(tmp_path: Path) -> None:
     result = build("--list-boards", "--output-dir", tmp_path / "any")
     assert result.returncode == 0
     assert "there is no report in" in " ".join((result.stdout + result.stderr).split())
+
+
+def test_the_guide_names_what_finn_takes_from_elsewhere() -> None:
+    known = yaml.safe_load((files("finn.interface") / "external_dependencies.yaml").read_text())
+    guide = (ROOT / "docs" / "board.md").read_text()
+    headers = known["git_deps"]["finn-hlslib"]
+    assert f"git clone {headers['url']}\n    git -C finn-hlslib checkout {headers['commit']}\n" in guide
+    sources = known["boardfile_deps"] | known["direct_download_deps"]
+    rows = {"zcu102": "| zcu102, zcu104 | Vivado's own | | |", "zcu104": "| zcu102, zcu104 | Vivado's own | | |"}
+    for name, key in [
+        ("pynq-z1", "pynq-z1"),
+        ("pynq-z2", "pynq-z2"),
+        ("ultra96-v2", "avnet-bdf"),
+        ("kv260", "kv260-som-bdf"),
+        ("rfsoc2x2", "xil-bdf"),
+        ("aup-zu3", "aupzu3-8gb-bdf"),
+    ]:
+        source = {"commit": "a zip file", "subdirectory": "."} | sources[key]
+        folder = "all" if source["subdirectory"] == "." else source["subdirectory"]
+        rows[name] = f"| {name} | <{source['url']}> | {source['commit']} | {folder} |"
+    assert set(rows) == {board.name for board in available() if board.shell == "zynq-iodma"}
+    assert set(rows.values()) <= set(guide.splitlines())

@@ -19,12 +19,12 @@ import numpy as np
 
 from ..errors import DeviceError, PackageError
 from ..settings import Settings
+from .compile import FOLDER
 from .engine import open_engine
 from .faults import Faults
 from .iodma import Dmas, Iodma, Kernel
 from .memory import Buffer, Memory
 
-FOLDER = "standin"
 REFERENCE_MHZ = 100.0
 _FIRST_IP = 0xA0000000
 _IP_RANGE = 0x1000

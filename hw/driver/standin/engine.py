@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     Bytes = npt.NDArray[np.uint8]
 
 
+REMEDY = {
+    "cppsim": "compile it here with `python -m driver --make-standin`",
+    "rtlsim": "build the package on this machine, with --verify rtlsim",
+}
+"""What to do where an engine has no library for this machine."""
+
+
 def library(engine: str) -> str:
     """File name of an engine's library on this machine."""
     return f"{engine}-{platform.machine()}.so"
@@ -33,14 +40,12 @@ def open_engine(name: str, folder: Path, shapes: dict[str, Any]) -> Any:
     if not path.is_file():
         found = sorted(other.name for other in folder.glob("*.so"))
         raise DeviceError(
-            "{} is not there (there is {}): build the package on this machine, with --verify {}".format(
-                path, ", ".join(found) or "no library", name
-            )
+            "{} is not there (there is {}): {}".format(path, ", ".join(found) or "no library", REMEDY[name])
         )
     try:
         return {"rtlsim": RtlEngine, "cppsim": CppEngine}[name](path, folder, shapes)
     except OSError as error:
-        raise DeviceError(f"{path} cannot be loaded here ({error}): build the package on this machine") from error
+        raise DeviceError(f"{path} cannot be loaded here ({error}): {REMEDY[name]}") from error
 
 
 class RtlEngine:

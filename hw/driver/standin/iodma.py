@@ -62,6 +62,8 @@ class Iodma:
                 self._dmas.started()
             return
         self._register(offset)
+        if not isinstance(value, int):
+            raise ValueError("Data type must be int or bytes.")  # as pynq does, also for numpy's integers
         if not 0 <= value < 1 << 32:
             raise DeviceError(f"{self.name}: {value:#x} does not fit the register at {offset:#x}")
         self._registers[offset] = value

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -77,6 +79,47 @@ def test_a_truncated_package(package: Path, tmp_path: Path) -> None:
     found = driver(package, "--validate", "--package", str(other), IR2NET_DEVICE="cppsim")
     assert found.returncode == 1
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.timeout(1500)
+def test_the_standin_is_made_where_it_runs(package: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    shutil.copytree(package, board)
+    content = driver_settings.read(board)
+    for library in (board / "standin").glob("cppsim-*.so"):  # of another kind of machine
+        del content["files"][f"standin/{library.name}"]
+        library.unlink()
+    driver_settings.write(board, content)
+    found = driver(board, "--validate", IR2NET_DEVICE="cppsim")
+    assert "compile it here with `python -m driver --make-standin`" in found.stderr
+    made = driver(board, "--make-standin")
+    assert (made.returncode, made.stdout[:5], made.stderr) == (0, "made ", "")
+    assert driver(board, "--validate", IR2NET_DEVICE="cppsim").stdout == "EXACT: 4 images, 40 integers\n"
+
+
+@pytest.mark.timeout(1500)
+def test_pip_takes_it_in(package: Path, tmp_path: Path) -> None:
+    source, root = tmp_path / "source", tmp_path / "root"
+    shutil.copytree(package, source)
+    (source / "accelerator.bit").write_text("added")
+    # what pip does on a board, with neither wheel nor network
+    command = [sys.executable, "setup.py", "-q", "install", "--single-version-externally-managed"]
+    command += ["--record", str(tmp_path / "record"), "--root", str(root), "--install-lib", "/site"]
+    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    installed = root / "site" / "ir2net_tiny_pynq_z2"
+    assert (installed / "accelerator.bit").is_file()
+    lists = [path.read_text() for path in installed.parent.glob("*.egg-info/entry_points.txt")]
+    assert lists == ["[pynq.notebooks]\nir2net_tiny_pynq_z2 = ir2net_tiny_pynq_z2.notebooks\n"]
+    environment = {**os.environ, "PYTHONPATH": str(installed.parent), "IR2NET_DEVICE": "cppsim"}
+    home = tmp_path / "pynq-notebooks" / installed.name  # where `pynq get-notebooks` puts them
+    shutil.copytree(installed / "notebooks", home)
+    (cell,) = (cell for cell in json.loads((home / "4_device.ipynb").read_text())["cells"] if "known" in str(cell))
+    for code in (["-m", f"{installed.name}.driver", "--validate"], ["-c", "".join(cell["source"])]):
+        done = subprocess.run(
+            [sys.executable, *code], cwd=home, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.stdout in ("EXACT: 4 images, 40 integers\n", "ir2net_tiny_pynq_z2 on cppsim\n"), done.stderr
 
 
 @pytest.mark.timeout(1500)

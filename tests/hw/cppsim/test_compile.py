@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from hw.transforms.verify import execute
 from tests.hw.cppsim.graphs import FINN_CASES, images
 
 ROOT = Path(__file__).parents[3]
+KERNELS = sorted((ROOT / "hw" / "cppsim").glob("*.h"))
 SMALL = """#include "api.h"
 std::size_t cppsim_tensors() { return 0; }
 """
@@ -43,6 +45,15 @@ def small(program: Path, tmp_path: Path) -> Path:
 def own(program: Path, tmp_path: Path) -> Path:
     """A copy of the classifier's program that may be changed."""
     return Path(shutil.copytree(program, tmp_path / "program"))
+
+
+@pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.name)
+def test_any_machine_can_compile_it(path: Path) -> None:
+    """Boards are ARM: standard headers and own ones, no intrinsics or other names of an instruction set."""
+    text = path.read_text()
+    included = re.findall(r"#include [<\"]([^>\"]+)", text)
+    assert {name for name in included if name.endswith(".h")} <= {other.name for other in KERNELS}
+    assert not re.search(r"_mm\d*_|__m\d+|__builtin_(ia32|arm|neon)|__int128|\basm\b", text)
 
 
 def test_the_same_program_is_compiled_once(small: Path, tmp_path: Path) -> None:

@@ -215,8 +215,55 @@ def test_golden_vectors_that_are_none(package: Path, tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"none\.npz: No such file"):
             accelerator.validate(tmp_path / "none.npz")
         for name in ("one.npy", "other.npz", "cut.npz"):
-            with pytest.raises(InputError, match=f"{name} does not hold golden vectors"):
+            with pytest.raises(InputError, match=f"{name} is no npz file with arrays called images and outputs"):
                 accelerator.validate(tmp_path / name)
+        np.savez(tmp_path / "short.npz", images=IMAGES, outputs=expected(IMAGES)[:, :2])
+        with pytest.raises(InputError, match=r"expected are \(5, 2\), the accelerator gives \(5, 3\)"):
+            accelerator.validate(tmp_path / "short.npz")
+
+
+@pytest.mark.parametrize("scale", [SCALE, None])
+def test_accuracy(tmp_path: Path, scale: float | None) -> None:
+    labels = expected(IMAGES).argmax(axis=1) if scale else expected(IMAGES)[:, 0]
+    labels[1] += 1
+    file = tmp_path / "some.npz"
+    np.savez(file, images=IMAGES, labels=labels.astype(np.uint16 if scale else np.int32))
+    with Accelerator(packages.write(tmp_path / "package", scale=scale), batch_size=2) as accelerator:
+        assert accelerator.accuracy(file) == (4, 5)
+        for wrong in (labels[:4], labels[:, None]):
+            np.savez(file, images=IMAGES, labels=wrong)
+            with pytest.raises(InputError, match=r"some.npz has labels of shape .* for images of shape \(5, 3, 4, 4\)"):
+                accelerator.accuracy(file)
+        np.savez(file, images=IMAGES[:0], labels=labels[:0])
+        with pytest.raises(InputError, match=r"some.npz has labels of shape \(0,\)"):
+            accelerator.accuracy(file)
+        np.savez(file, images=np.array([object()]), labels=labels)  # would take pickle
+        with pytest.raises(InputError, match=r"some.npz is no npz file with arrays called images and labels"):
+            accelerator.accuracy(file)
+
+
+@pytest.mark.parametrize("platform", ["zynq-iodma", "alveo"])
+def test_counts_of_numpy_are_counts(tmp_path: Path, platform: str) -> None:
+    with Accelerator(packages.write(tmp_path / "package", platform=platform), np.int64(5)) as accelerator:
+        accelerator.copy_input_data_to_device(accelerator.pack_input(accelerator.fold_input(NHWC)))
+        accelerator.execute_on_buffers(batch_size=np.int64(2))  # type: ignore[arg-type]
+        assert accelerator.obuf_packed_device[0].shape[0] == 5
+        for size in (0, np.uint8(0), 2.0):
+            with pytest.raises(InputError, match="batch_size must be a positive integer, not"):
+                accelerator.execute_on_buffers(batch_size=size)  # type: ignore[arg-type]
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))  # it does not think that it is running
+
+
+def test_execute_takes_arrays_and_says_so(package: Path) -> None:
+    with Accelerator(package, batch_size=5) as accelerator:
+        for given in (NHWC, [NHWC], (NHWC,)):
+            assert np.array_equal(accelerator.execute(given), expected(IMAGES))
+        for other in ("images", None, (NHWC.tolist(),)):
+            with pytest.raises(InputError, match=r"input 0 must be a numpy array, not (str|NoneType|list)"):
+                accelerator.execute(other)
+        with pytest.raises(InputError, match="5 arrays for 1 inputs"):
+            accelerator.execute(NHWC.tolist())
+        assert np.array_equal(accelerator.run(IMAGES), expected(IMAGES))
 
 
 def test_throughput(package: Path) -> None:
@@ -318,7 +365,7 @@ def test_batches_that_do_not_fit(package: Path) -> None:
             accelerator.execute_on_buffers(batch_size=3)
         with pytest.raises(InputError, match=r"input 0 must be \(2, 4, 4, 3\), not \(5, 4, 4, 3\)"):
             accelerator.execute(NHWC)
-        for size in (0, 2.5, "two"):
+        for size in (0, -1, 2.5, "two"):
             with pytest.raises(InputError, match=f"positive integer, not {size!r}"):
                 accelerator.batch_size = size  # type: ignore[assignment]
         with pytest.raises(InputError, match="2 arrays for 1 inputs"):

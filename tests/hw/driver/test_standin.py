@@ -68,6 +68,8 @@ def test_registers(device: Device) -> None:
     assert device.overlay.odma0.read(0x1C) == 1
     with pytest.raises(DeviceError, match="idma0 has no register at 0x18"):
         device.overlay.idma0.write(0x18, 1)
+    with pytest.raises(ValueError, match="Data type must be int or bytes"):  # of pynq
+        device.overlay.idma0.write(0x1C, np.int64(2))
 
 
 def test_a_forgotten_flush_or_invalidate_shows(device: Device) -> None:

@@ -23,6 +23,15 @@ module {name} (input logic [5:0] a, output logic y);
   assign y = &a;
 endmodule
 """
+MACC = """\
+module {name} (input logic clk, en, input logic signed [17:0] a, b, input logic [47:0] c, output logic [47:0] p);
+  logic signed [35:0] m;
+  always_ff @(posedge clk) if (en) begin
+    m <= a * b;
+    p <= 48'(m) + c;
+  end
+endmodule
+"""
 ROM = """\
 module {name} (input logic clk, input logic [{high}:0] a, output logic [7:0] q);
   (* {attribute} *) logic [7:0] rom [2**($left(a)+1)];
@@ -105,8 +114,8 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
     assert (found["block"].bram36, found["block"].lutram) == (0.5, 0)
 
 
-def test_memories_of_ultrascale_plus(tmp_path: Path, cache: Path) -> None:
-    """Of each depth that a LUT RAM can have, and one that is deeper than a RAM512X1S."""
+def test_memories_and_blocks_of_ultrascale_plus(tmp_path: Path, cache: Path) -> None:
+    """Of each depth that a LUT RAM can have, one that is deeper than a RAM512X1S, and what goes into a DSP block."""
     modules = {}
     for bits in (6, 8, 9, 10):
         text = (
@@ -116,7 +125,9 @@ def test_memories_of_ultrascale_plus(tmp_path: Path, cache: Path) -> None:
         )
         modules[str(bits)] = Module(f"ram{bits}", (source(tmp_path, text, f"ram{bits}"),))
     modules["block"] = Module("rom_large", (rom(tmp_path, "rom_large", bits=10, attribute='RAM_STYLE = "block"'),))
+    modules["multiply and add"] = Module("macc", (source(tmp_path, MACC, "macc"),))
     found = yosys.synthesise_all(modules, "xcup", cache_dir=cache)
+    assert found["multiply and add"] == Resources(dsp=1)
     assert [found[bits].lutram for bits in ("6", "8", "9", "10")] == [4, 16, 32, 64]
     assert found["block"] == Resources(bram36=0.5)
 
