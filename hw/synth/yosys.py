@@ -45,7 +45,7 @@ _MEMORIES: Mapping[Family, tuple[str, tuple[str, ...]]] = {
     ),
 }
 """For memory_libmap, and the mappings of what it finds."""
-_BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
+_BATCH = 8  # modules: enough to spread the 3 s that a process needs for the libraries; more cost each other time
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
 # of Yosys has no threads.
 _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-override --ignore-assertions"
