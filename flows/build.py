@@ -27,6 +27,7 @@ try:
 
     from flows.config import BuildConfig, load_config
     from flows.errors import FlowError, Interrupted, UserError
+    from flows.guard import STOPPING, guarded
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
 except KeyboardInterrupt:
@@ -141,10 +142,16 @@ def _alone(folder: Path) -> Any:
 
 
 def main() -> None:
-    """Entry point: one clear line and the exit code for every failure."""
+    """Entry point."""
+    guarded(_main)
+
+
+def _main() -> None:
+    """One clear line and the exit code for every failure."""
     # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
-    signal.signal(signal.SIGINT, _interrupt)
+    for number in STOPPING:
+        signal.signal(number, _interrupt)
     failure: FlowError | None = None
     try:
         app(standalone_mode=False)
@@ -155,7 +162,8 @@ def main() -> None:
     except BaseException:
         if not _interrupted.is_set():
             raise
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # pressed twice, it shall not cut the line below
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)  # it shall not cut the line below
     # asked here, because typer swallows the KeyboardInterrupt, and modules that were half imported raise anything
     if _interrupted.is_set() and not isinstance(failure, Interrupted):
         failure = Interrupted("interrupted; the same command goes on from the last finished step")
@@ -166,6 +174,8 @@ def main() -> None:
 
 def _interrupt(*_: object) -> None:
     """End the tools and worker processes too: a signal to this process alone does not reach them."""
+    if _interrupted.is_set():
+        return  # from the terminal and from the guard, or pressed twice
     _interrupted.set()
     threading.Thread(target=_end_children, daemon=True).start()
     raise KeyboardInterrupt

@@ -17,6 +17,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from flows.guard import guarded
+
 OLDEST = (3, 8)
 NUMPY = "numpy>=1.17"
 ENGINES = ("cppsim", "rtlsim")
@@ -93,4 +95,4 @@ def pythons() -> Iterator[tuple[tuple[int, ...], Path]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    guarded(lambda: sys.exit(main()))

@@ -14,6 +14,7 @@ from rich.console import Console
 from flows.bench.measure import BENCHES, ROOT, Bench
 from flows.bench.results import Machine, Result, Results, commit, tools
 from flows.errors import UserError
+from flows.guard import guarded
 from flows.pipeline import Skipped
 from hw.errors import ToolFailure
 
@@ -72,4 +73,4 @@ def run(bench: Bench, folder: Path, version: str | None) -> Result:
 
 
 if __name__ == "__main__":
-    app()
+    guarded(app)

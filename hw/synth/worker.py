@@ -1,19 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a Yosys script in a process of its own: ``python worker.py script.ys``, in the folder of the script.
 
-The process gives its memory back when it ends, and takes nothing with it when Yosys aborts.
+The process gives its memory back when it ends, and takes nothing with it when Yosys aborts. It ends with whoever
+started it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import signal
 import sys
 from pathlib import Path
+
+_PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 def main(arguments: list[str]) -> int:
     """Run the script named by the only argument; the process ends with Yosys' status."""
     (script,) = arguments
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         from pyosys import libyosys
     except ImportError:

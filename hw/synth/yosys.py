@@ -34,7 +34,18 @@ _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
 _LUTRAMS = "lutrams.txt"
 _CELLS = "cells.json"
-_BATCH = 24  # modules: enough to make little of the 5 s that a process needs for the libraries
+_MEMORIES: Mapping[Family, tuple[str, tuple[str, ...]]] = {
+    "xc7": (
+        "-lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt -D HAS_CASCADE -no-auto-huge",
+        ("lutrams_xc5v_map.v", "brams_xc6v_map.v"),
+    ),
+    "xcup": (
+        f"-lib {_LUTRAMS} -lib +/xilinx/brams_xc4v.txt -lib +/xilinx/urams.txt -D HAS_ADDRCE",
+        ("lutrams_xc5v_map.v", "brams_xcu_map.v", "urams_map.v"),
+    ),
+}
+"""For memory_libmap, and the mappings of what it finds."""
+_BATCH = 8  # modules: enough to spread the 3 s that a process needs for the libraries; more cost each other time
 # FINN's sources use names before declaring them and override parameters that are not there; the WebAssembly build
 # of Yosys has no threads.
 _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-override --ignore-assertions"
@@ -225,7 +236,9 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
         # read_slang marks each as the top, of which a design can have only one
         "setattr -mod -unset top *",
         "proc",
-        f"techmap -map {_MAPS.name}",
+        # a table of constants is no chain of registers; each of its bits would be mapped by passes of its own
+        f"techmap -map {_MAPS.name} w:* %co1:+$bmux[A] t:$bmux %i",
+        "bmuxmap",
         "opt_clean",
         "scratchpad -set abc9.verify false",
         *_to_memories(flow, family),
@@ -250,13 +263,12 @@ def _to_memories(flow: str, family: Family) -> list[str]:
 
 
 def _map_memory(flow: str, family: Family) -> list[str]:
-    """From memories to the end; for UltraScale+ what synth_xilinx runs there, with a corrected library."""
-    if family != "xcup":
-        return [f"{flow} -run map_memory:check"]
-    libraries = f"-lib {_LUTRAMS} -lib +/xilinx/brams_xc4v.txt -lib +/xilinx/urams.txt"
-    maps = ("lutrams_xc5v_map.v", "brams_xcu_map.v", "urams_map.v")
+    """From memories to the end, what synth_xilinx runs there; for UltraScale+ with a corrected library."""
+    libraries, maps = _MEMORIES[family]
     return [
-        f"memory_libmap -logic-cost-rom 0.015625 {libraries} -D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP -D HAS_ADDRCE",
+        f"memory_libmap -logic-cost-rom 0.015625 {libraries} -D HAS_SIZE_36 -D HAS_MIXWIDTH_SDP",
+        # Nothing depends on the contents of a block RAM any more, and each that differs costs a mapping of its own.
+        "setparam -set INIT 36864'bx t:$__XILINX_BLOCKRAM_*",
         *(f"techmap -map +/xilinx/{name}" for name in maps),
         f"{flow} -run map_ffram:check",
     ]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Ctrl-C in the middle of a step: one line, no process and no half-made file left, and the next call goes on."""
+"""A build that is ended in the middle of a step: one line, no process and no half-made file left; the next goes on."""
 
 from __future__ import annotations
 
@@ -34,6 +34,12 @@ def waiting_tools(build: psutil.Process) -> list[psutil.Process]:
         time.sleep(0.1)
 
 
+def still_there(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended, after some time."""
+    _, alive = psutil.wait_procs([process for process in processes if process.is_running()], timeout=20)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("whole_group", [True, False], ids=["terminal", "kill"])
 def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None:
@@ -49,8 +55,7 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None
     (line,) = [line for line in said.splitlines() if line.startswith("error:")]
     assert line == "error: interrupted in step 'slow'; the same command goes on from there"
     assert "Traceback" not in said
-    _, alive = psutil.wait_procs([child for child in children if child.is_running()], timeout=10)
-    assert [child for child in alive if child.status() != psutil.STATUS_ZOMBIE] == []
+    assert still_there(children) == []
     assert sorted(path.name for path in output.iterdir()) == [".lock", "01_fast", "logs"]
 
     waits.unlink()
@@ -62,6 +67,27 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None
         ["slow", "done"],
         ["report", "done"],
     ]
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("end_guard", [True, False], ids=["guard", "build"])
+def test_whatever_ends_a_build_ends_its_tools(tmp_path: Path, number: signal.Signals, end_guard: bool) -> None:
+    """SIGKILL of the build is what it meets when memory runs out."""
+    waits = tmp_path / "waits"
+    waits.touch()
+    (tmp_path / "weights").touch()
+    guard = start(waits, tmp_path / "out")
+    children = waiting_tools(psutil.Process(guard.pid))
+    (build,) = psutil.Process(guard.pid).children()
+    os.kill(guard.pid if end_guard else build.pid, number)
+    assert still_there(children) == []
+    _, said = guard.communicate(timeout=60)
+    if number != signal.SIGKILL:
+        assert (guard.returncode, "interrupted in step 'slow'" in said) == (1, True)
+    elif not end_guard:
+        assert guard.returncode == 2
+        assert "error: ended by SIGKILL" in said
 
 
 @pytest.mark.parametrize("consequence", ["raise", "raise RecursionError"], ids=["swallowed by typer", "half imported"])

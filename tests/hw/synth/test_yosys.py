@@ -40,6 +40,14 @@ module {name} (input logic clk, input logic [{high}:0] a, output logic [7:0] q);
 endmodule
 """
 
+TABLE = """\
+module {name} (input logic [5:0] a, output logic [7:0] q);
+  localparam logic [7:0] Table [64] = '{{{words}}};
+  assign q = Table[a];
+endmodule
+"""
+WORDS = ", ".join(f"8'd{i**3 % 251}" for i in range(64))
+
 
 def source(folder: Path, text: str, name: str, **values: object) -> Path:
     path = folder / f"{name}.sv"
@@ -82,6 +90,7 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
         "rom in logic": Module("rom_small", (rom(tmp_path, "rom_small", attribute='ram_style = "distributed"'),)),
         "rom in bram": Module("rom_large", (rom(tmp_path, "rom_large", bits=10, attribute='RAM_STYLE = "block"'),)),
         "constant": Module("zeros", (rom(tmp_path, "zeros", step=0),)),
+        "table": Module("table_of", (source(tmp_path, TABLE, "table_of", words=WORDS),)),
         "shift": fifo(tmp_path, 32),
         "distributed": fifo(tmp_path, 64, "distributed"),
         "block": fifo(tmp_path, 64, "block"),
@@ -89,7 +98,7 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
     calls: list[tuple[int, int]] = []
     found = yosys.synthesise_all(modules, cache_dir=cache, progress=lambda done, total: calls.append((done, total)))
     assert list(found) == list(modules)
-    assert calls == [(0, 10), (10, 10)]
+    assert calls == [(0, 11), (11, 11)]
     assert found["register"] == Resources(ff=8)
     assert found["wide"] == Resources(ff=13)
     assert found["gate"] == found["same gate"] == Resources(lut=1)
@@ -97,6 +106,7 @@ def test_modules_of_one_batch(tmp_path: Path, cache: Path) -> None:
     assert 6 <= found["rom in logic"].lut <= 8
     assert found["rom in logic"].bram36 == 0
     assert found["rom in bram"] == Resources(bram36=0.5)
+    assert found["table"] == Resources(lut=8)  # neither a memory nor a chain
     # eight bits of a FIFO in eight shift registers: the point of shift_taps.v
     assert found["shift"].lutram == 8
     assert found["shift"].ff < 24
