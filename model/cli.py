@@ -11,7 +11,9 @@ from rich.console import Console
 
 from model.errors import ModelError
 
-DataDir = Annotated[Path | None, typer.Option(help="folder of the data set; default: IR2NET_DATA")]
+DataDir = Annotated[Path | None, typer.Option(help="folder of the data set, or .npz; default: IR2NET_DATA")]
+NetworkSource = Annotated[str, typer.Option(help="a name, or a file NAME.yaml")]
+SkipDamaged = Annotated[bool, typer.Option("--skip-damaged", help="leave pictures out that cannot be read")]
 Download = Annotated[bool, typer.Option("--download", help="fetch CIFAR-10 from the Hugging Face hub")]
 Epochs = Annotated[float | None, typer.Option(help="stretch the recipe to this many epochs")]
 RecipeSource = Annotated[str | None, typer.Option(help="recipe: a YAML file, or the name of a shipped one")]

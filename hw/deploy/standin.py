@@ -35,7 +35,7 @@ def add_cppsim(folder: Path, program: Path) -> None:
     """Compile the program of hw/cppsim in `program`; raises CompileError."""
     target = folder.resolve() / library("cppsim")
     flags = [flag for flag in FLAGS if not flag.startswith("-march")] + [*MACHINES.get(platform.machine(), ())]
-    command = [cxx(), *flags, "-shared", "-s", "program.cpp", "-o", target]
+    command = [*cxx(), *flags, "-shared", "-s", "program.cpp", "-o", target]
     log = target.with_suffix(".log")
     run("g++ refuses cppsim for the package", command, program, log)
     log.unlink()
