@@ -129,7 +129,7 @@ class Pictures:
         if len(picks) == len(self):
             return self
         return Pictures(
-            f"{self.dataset} without {len(self) - len(picks)} damaged pictures",
+            f"{self.dataset} ({len(self) - len(picks)} damaged left out)",
             self.labels[picks],
             lambda index: self.encoded(picks[index]),
             lambda index: self.name(picks[index]),

@@ -36,6 +36,8 @@ def own_files(source: Path, split: Split) -> list[Path]:
     """Return the files that a split is read from; none where this is no data set of one's own."""
     if source.is_file():
         return [source] if source.suffix == NPZ else []
+    if not source.is_dir():
+        raise DataError(f"no such data folder: {source}")
     return [file for place in class_folders(_place(source, split)[0]) for file in picture_files(place)]
 
 

@@ -74,7 +74,7 @@ def test_a_damaged_picture_is_named_and_can_be_left_out(left: int, pets: Path) -
         load_images(spec, "test", pets)
     found = load_data(spec, "test", pets, skip_damaged=True)
     assert found.labels is not None and found.labels.tolist() == [0, 0, 1, 2, 2]
-    assert found.dataset == "val without 1 damaged pictures"
+    assert found.dataset == "pets (1 damaged left out)"
 
 
 def test_pictures_of_the_right_size_are_left_as_they_are(tmp_path: Path) -> None:
@@ -135,5 +135,6 @@ def test_what_is_no_data_of_ones_own_leaves_the_network_as_it_is(
     monkeypatch.setenv("IR2NET_DATA", str(write_folder(tmp_path / "pets")))
     assert fitted("tiny", None) == network_spec("tiny")  # its digits are at hand; data are given or not
     (tmp_path / "test.parquet").touch()
-    for source in (tmp_path, tmp_path / "nowhere"):
-        assert fitted("resnet20", source) == network_spec("resnet20")
+    assert fitted("resnet20", tmp_path) == network_spec("resnet20")
+    with pytest.raises(DataError, match="no such data folder"):
+        fitted("resnet20", tmp_path / "nowhere")
