@@ -40,10 +40,9 @@ def test_uv_is_given_them_and_keeps_its_own(tmp_path: Path) -> None:
     (tmp_path / "pip").mkdir()
     (tmp_path / "pip" / "__init__.py").touch()
     (tmp_path / "pip" / "__main__.py").write_text("print(\":env:.index-url='a'\\nglobal.find-links='/b'\")\n")
-    done = subprocess.run(
-        [tmp_path / "python", ROOT / "flows" / "uv.py", "pip"],
-        env=os.environ | {"PYTHONPATH": str(tmp_path), "UV_FIND_LINKS": "/own"}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(tmp_path), "UV_FIND_LINKS": "/own"}
+    command = [tmp_path / "python", ROOT / "flows" / "uv.py", "pip"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "pip a /own\n"
 
 
