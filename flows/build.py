@@ -27,6 +27,7 @@ try:
 
     from flows.config import BuildConfig, load_config
     from flows.errors import FlowError, Interrupted, UserError
+    from model.cli import name_the_user
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
 except KeyboardInterrupt:
@@ -175,6 +176,7 @@ def main() -> None:
     # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     signal.signal(signal.SIGINT, _interrupt)
+    name_the_user()
     failure: FlowError | None = None
     try:
         app(standalone_mode=False)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the command lines of this package share."""
 
+import getpass
+import os
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -20,6 +22,14 @@ RecipeSource = Annotated[str | None, typer.Option(help="recipe: a YAML file, or 
 Threads = Annotated[int | None, typer.Option(min=1, help="processor threads")]
 
 
+def name_the_user() -> None:
+    """Give the user of a container a name, where there is none: torch's caches are called by it."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        os.environ["USER"] = str(os.getuid())
+
+
 def run(command: Callable[..., None]) -> None:
     """Run a command line; a ModelError or Ctrl-C becomes one line on standard error and exit code 1."""
 
@@ -31,6 +41,7 @@ def run(command: Callable[..., None]) -> None:
         except KeyboardInterrupt as error:
             raise ModelError("interrupted") from error
 
+    name_the_user()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(interruptible)
     try:

@@ -161,7 +161,7 @@ def test_bad_input_gets_one_line_and_exit_1(tmp_path: Path, arguments: list[str]
     ("options", "message"),
     [
         ({"data_dir": "."}, "nothing is in"),
-        ({"network": "resnet20", "data_dir": "."}, r"no test\*\.parquet in"),
+        ({"network": "resnet20", "data_dir": "."}, "no CIFAR-10 in"),
         ({"network": "resnet20", "data_dir": "nowhere"}, "no such data folder"),
         ({"target_fps": 1e9}, "leaves no clock cycle for a frame; lower --target-fps"),
         ({"target_fps": float("inf")}, "leaves no clock cycle"),

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command lines: one clear line for a user's error, and a run that survives an interruption."""
 
+import getpass
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +16,7 @@ from PIL import Image
 
 from model import evaluate, train
 from model.checkpoint import load_checkpoint, shipped_checkpoint
-from model.cli import run
+from model.cli import name_the_user, run
 from model.data import Part, load_images
 from model.errors import CheckpointError
 from model.networks.transfer import to_hardware
@@ -328,3 +330,11 @@ def test_a_network_of_the_registry_is_fitted_to_ones_own_data(tmp_path: Path, co
     assert (network.spec.size, network.spec.classes) == (24, 3)
     assert card.spec == network.spec
     assert (card.images, card.test_images) == (72, 18)
+
+
+def test_a_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
+    name_the_user()
+    assert getpass.getuser() == "4000000"
