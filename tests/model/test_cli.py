@@ -2,7 +2,6 @@
 """The command lines: one clear line for a user's error, and a run that survives an interruption."""
 
 import getpass
-import os
 import signal
 import subprocess
 import sys
