@@ -38,15 +38,15 @@ bench-train: $(READY)   ## measures training steps, writes bench/train.json
 $(READY): requirements.lock pyproject.toml | tools
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.5,<1"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python flows/uv.py pip install --quiet --python $(BIN)/python -r requirements.lock
+	$(BIN)/python flows/uv.py pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
 tools:
 	@sh flows/check_tools.sh $(PYTHON)
 
 lock: $(READY)   ## after a change of the dependencies
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --extra dev --no-header --output-file requirements.lock pyproject.toml
+	$(BIN)/python flows/uv.py pip compile --quiet --python-version 3.11 --extra dev --no-header --output-file requirements.lock pyproject.toml
 
 clean:
 	rm -rf build

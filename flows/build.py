@@ -28,6 +28,7 @@ try:
     from flows.config import BuildConfig, load_config
     from flows.errors import FlowError, Interrupted, UserError
     from flows.guard import STOPPING, guarded
+    from model.cli import name_the_user
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
 except KeyboardInterrupt:
@@ -41,8 +42,10 @@ _interrupted = threading.Event()
 
 @app.command()
 def build(  # noqa: PLR0917 - typer turns the parameters into options
-    network: Annotated[str | None, typer.Option(help="resnet20 (CIFAR-10) or tiny (digits).")] = None,
-    board: Annotated[str | None, typer.Option(help="A name that --list-boards prints.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="resnet20 (CIFAR-10), tiny (digits), or NAME.yaml of your own.")
+    ] = None,
+    board: Annotated[str | None, typer.Option(help="A name that --list-boards prints, or a .yaml of your own.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
     target_fps: Annotated[
         str | None, typer.Option(help="Frames a second to fold for, or max; default: the board's.")
@@ -52,7 +55,11 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     images: Annotated[int | None, typer.Option(help="Images compared on every graph.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames back to back in the whole-design simulation.")] = None,
     verify: Annotated[str | None, typer.Option(help="Rungs that run: python,cppsim,rtlsim, and cppsim-hls.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Data set; default: IR2NET_DATA.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of the data set, or .npz; default: IR2NET_DATA.")
+    ] = None,
+    download: Annotated[bool | None, typer.Option("--download", help="Fetch CIFAR-10 from the hub.")] = None,
+    skip_damaged: Annotated[bool | None, typer.Option("--skip-damaged", help="Leave unreadable pictures out.")] = None,
     share: Annotated[float | None, typer.Option(help="Share of the LUTs left by shell and DMAs to fold into.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
     label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
@@ -81,6 +88,7 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
     from hw.boards.board import BoardFileError, UnknownBoard, load
     from model.errors import ModelError
 
+    _places(config.output)
     try:
         board = load(config.board)
         checkpoint = _inputs(config)
@@ -117,13 +125,36 @@ def _list_boards(builds: Path) -> None:
 def _inputs(config: BuildConfig) -> Path:
     """The checkpoint, which is read, and the data folder, which is looked into, before anything is written."""
     from model.checkpoint import load_checkpoint, shipped_checkpoint
-    from model.data import check_folder
+    from model.data import data_files
 
-    path = config.checkpoint or shipped_checkpoint(config.network)
-    load_checkpoint(path, config.network, "hardware")
+    source = config.network_file or config.network
+    path = config.checkpoint or shipped_checkpoint(source)
+    network, _ = load_checkpoint(path, source, "hardware")
     if config.data_dir is not None:
-        check_folder(config.network, config.data_dir)
+        data_files(network.spec, "test", config.data_dir)
     return path
+
+
+def _places(output: Path) -> None:
+    """Make the cache's folder, the same for processes that work elsewhere; refuse a path that no tool can be told."""
+    from hw import cache
+
+    try:
+        home = cache.root()
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(home, os.W_OK):
+            raise PermissionError(13, "Permission denied", str(home))
+    except (OSError, RuntimeError) as error:
+        raise UserError(
+            f"there is no cache: {error}", f"let {cache.FOLDER} name a folder that can be written"
+        ) from error
+    if cache.FOLDER in os.environ:
+        os.environ[cache.FOLDER] = str(home)
+    for place in (output, home, Path(__file__)):
+        if set(str(place)) & set('"\\\n'):
+            raise UserError(
+                f"Verilog cannot name files in {place}", "choose a path without double quotes and backslashes"
+            )
 
 
 def _alone(folder: Path) -> Any:
@@ -152,6 +183,7 @@ def _main() -> None:
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     for number in STOPPING:
         signal.signal(number, _interrupt)
+    name_the_user()
     failure: FlowError | None = None
     try:
         app(standalone_mode=False)

@@ -9,11 +9,24 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from flows.errors import UserError
 
 Engine = Literal["python", "cppsim", "cppsim-hls", "rtlsim"]
+Place = Annotated[
+    Path, BeforeValidator(lambda value: os.path.expanduser(value) if isinstance(value, str | Path) else value)  # noqa: PTH111
+]
+"""A path; `~` is the home folder, also where no shell has said so."""
 
 
 class BuildConfig(BaseModel):
@@ -21,9 +34,10 @@ class BuildConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    network: str = Field("resnet20", description="name in the registry of model.networks")
-    checkpoint: Path | None = Field(None, description=".safetensors with its card; default: the shipped one")
-    board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
+    network: str = Field("resnet20", description="name in the registry of model.networks, or a .yaml of one's own")
+    checkpoint: Place | None = Field(None, description=".safetensors with its card; default: the shipped one")
+    network_file: Place | None = Field(None, description="of a network of one's own: what --network names, a .yaml")
+    board: str = Field("pynq-z2", description="name or alias of a file in hw/boards, or a .yaml of one's own")
     target_fps: Annotated[float, Field(gt=0)] | Literal["max"] | None = Field(
         None, description="frames per second to fold for, or max: the fastest that fits; default: the board's"
     )
@@ -34,11 +48,22 @@ class BuildConfig(BaseModel):
     images: int = Field(4, ge=1, le=10000, description="images compared on every graph")
     frames: int = Field(3, ge=2, le=1000, description="frames back to back in the whole-design simulation")
     verify: tuple[Engine, ...] = Field(("python", "cppsim", "rtlsim"), description="rungs of the ladder that run")
-    data_dir: Path | None = Field(None, description="folder of the data set; default: IR2NET_DATA")
-    output_dir: Path | None = Field(None, description="default: build/NETWORK-BOARD")
+    data_dir: Place | None = Field(None, description="folder of the data set, or .npz; default: IR2NET_DATA")
+    download: bool = Field(False, description="fetch CIFAR-10 from the Hugging Face hub")
+    skip_damaged: bool = Field(False, description="leave pictures out that cannot be read")
+    output_dir: Place | None = Field(None, description="default: build/NETWORK-BOARD")
     bitfile: bool = Field(False, description="make the bitfile with Vivado (and Vitis for Alveo)")
     allow_overfit: bool = Field(False, description="report a design that does not fit instead of failing")
     workers: int = Field(2, ge=1, le=64, description="processes for simulation and synthesis")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_file(cls, options: Any) -> Any:
+        """A network of one's own is called like its file."""
+        network = str(options.get("network", ""))
+        if not network.endswith((".yaml", ".yml")):
+            return options
+        return options | {"network": Path(network).stem, "network_file": network}
 
     @field_validator("verify", mode="before")
     @classmethod
@@ -61,7 +86,7 @@ class BuildConfig(BaseModel):
     @property
     def output(self) -> Path:
         """Absolute output folder."""
-        return (self.output_dir or Path("build") / f"{self.network}-{self.board}").resolve()
+        return (self.output_dir or Path("build") / f"{self.network}-{Path(self.board).stem}").resolve()
 
 
 def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:

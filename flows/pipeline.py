@@ -62,6 +62,8 @@ class Step:
     needs: tuple[str, ...] = ()
     reads: tuple[Path, ...] = ()
     """Files and folders that it reads, besides the code that its module imports."""
+    given: Callable[[Context], Sequence[Path]] = lambda context: ()
+    """The user's files that it reads, besides the checkpoint: their content counts, and not where they are."""
     always: bool = False
     """Run in every build: its result is about the build itself."""
     compiles: Callable[[BuildConfig], bool] = lambda config: False
@@ -167,7 +169,11 @@ def file_digests(folder: Path) -> dict[str, str]:
 def _read(paths: Sequence[Path]) -> list[str]:
     """Digests of files, and of all files in folders."""
     files = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
-    return [f"{file.name} {file_digest(file)}" for file in files if file.is_file() and "__pycache__" not in file.parts]
+    return [
+        f"{file.parent.name}/{file.name} {file_digest(file)}"
+        for file in files
+        if file.is_file() and "__pycache__" not in file.parts
+    ]
 
 
 class Pipeline:
@@ -308,6 +314,7 @@ class Pipeline:
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},
             "sources": [code_digest(step.run.__module__), *_read(step.reads)],
+            "given": _read(step.given(self.context)),
         }
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
         self._keys[step.name] = key

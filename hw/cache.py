@@ -37,7 +37,7 @@ Maker = Callable[[Path, Path], None]
 def root() -> Path:
     """Return the folder of the cache."""
     configured = os.environ.get(FOLDER)
-    return Path(configured).resolve() if configured else Path.home() / ".cache" / "ir2net"
+    return Path(configured or "~/.cache/ir2net").expanduser().resolve()
 
 
 def key_of(*parts: str | bytes) -> str:

@@ -18,14 +18,15 @@ class CompileError(ToolFailure):
     """Something that does not compile. `log` holds the command lines and all that the tools printed."""
 
 
-def cxx() -> str:
-    """Return the name of the C++ compiler, what CXX says or g++."""
-    return os.environ.get("CXX", "g++")
+def cxx() -> list[str]:
+    """Return the words that call the C++ compiler, those of CXX ("ccache g++") or g++."""
+    named = os.environ.get("CXX", "").strip() or "g++"
+    return [named] if shutil.which(named) else named.split()
 
 
 def compiler() -> str | None:
-    """Return the path of the C++ compiler; None where it is not installed."""
-    return shutil.which(cxx())
+    """Return the path of the C++ compiler, or of what calls it; None where it is not installed."""
+    return shutil.which(cxx()[0])
 
 
 @cache
@@ -33,7 +34,7 @@ def identity(*flags: str) -> str:
     """Return the compiler's version, and what `flags` such as -march=native stand for here; empty without one."""
     if compiler() is None:
         return ""
-    command = [cxx(), *flags, "-E", "-v", "-x", "c++", os.devnull]
+    command = [*cxx(), *flags, "-E", "-v", "-x", "c++", os.devnull]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = (line for line in done.stderr.splitlines() if "version" in line or "-march=" in line or "-dumpbase" in line)
     return "\n".join(lines)

@@ -6,6 +6,7 @@ NAME.safetensors goes with NAME.card.json. Nothing is unpickled.
 
 import hashlib
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from model.errors import CheckpointError, first_problem
-from model.networks import Network, Precision, Recovery, create_network, network_spec
+from model.networks import NETWORKS, Network, NetworkSpec, Precision, Recovery, create_network, network_spec
 from model.networks.quantizers import Formats
 
 CHECKPOINT_DIR = Path(__file__).parent / "checkpoints"
@@ -31,6 +32,8 @@ class Card(BaseModel):
     precision: Precision = "hardware"
     # information recovery; null: the network's own
     recovery: Recovery | None = None
+    # shape; null: that of the registry
+    spec: NetworkSpec | None = None
     # integer formats of hardware precision; null: the default ones
     formats: Formats | None = None
     # name of the data set it was trained on, and the number of its images
@@ -50,9 +53,14 @@ class Card(BaseModel):
     date: str
 
 
-def shipped_checkpoint(network: str) -> Path:
-    """Return the path of the checkpoint that comes with the package; it may not exist for every network."""
-    return CHECKPOINT_DIR / f"{network_spec(network).name}{SUFFIX}"
+def shipped_checkpoint(network: str | Path) -> Path:
+    """Return the path of the checkpoint that comes with the package; raises CheckpointError where there is none."""
+    path = CHECKPOINT_DIR / f"{network_spec(network).name}{SUFFIX}"
+    if not path.is_file():
+        raise CheckpointError(
+            f"no weights come with {network}: train it (python -m model.train), and give --checkpoint"
+        )
+    return path
 
 
 def card_path(path: Path) -> Path:
@@ -71,6 +79,7 @@ def save_checkpoint(path: Path, network: Network, card: Card) -> Card:
         "network": network.spec.name,
         "precision": network.precision,
         "recovery": network.recovery,
+        "spec": None if network.spec == NETWORKS.get(network.spec.name) else network.spec,
         "formats": network.formats,
         "sha256": hashlib.sha256(data).hexdigest(),
     }
@@ -115,7 +124,9 @@ def load_card(path: Path) -> Card:
         raise CheckpointError(f"damaged card {card_file}: {first_problem(error)}") from error
 
 
-def load_checkpoint(path: Path, network: str | None = None, precision: Precision | None = None) -> tuple[Network, Card]:
+def load_checkpoint(
+    path: Path, network: str | Path | NetworkSpec | None = None, precision: Precision | None = None
+) -> tuple[Network, Card]:
     """Read a checkpoint into a light network in evaluation mode.
 
     Checks the weights against the card's sha256 and, where `network` or `precision` is given, that it is a
@@ -126,8 +137,8 @@ def load_checkpoint(path: Path, network: str | None = None, precision: Precision
     except OSError as error:
         raise CheckpointError(f"cannot read the checkpoint {path}: {error.strerror}") from error
     card = load_card(path)
-    if network is not None and card.network != network_spec(network).name:
-        raise CheckpointError(f"{path} is a checkpoint of {card.network}, not of {network}")
+    if network is not None:
+        _check_shape(path, card, network)
     if precision is not None and card.precision != precision:
         raise CheckpointError(f"{path} is a checkpoint of {card.precision} precision, not of {precision} precision")
     digest = hashlib.sha256(data).hexdigest()
@@ -135,12 +146,29 @@ def load_checkpoint(path: Path, network: str | None = None, precision: Precision
         raise CheckpointError(
             f"damaged checkpoint {path}: sha256 is {digest[:12]}..., its card says {card.sha256[:12]}..."
         )
-    result = create_network(card.network, precision=card.precision, recovery=card.recovery, formats=card.formats)
+    result = create_network(
+        card.spec or card.network, precision=card.precision, recovery=card.recovery, formats=card.formats
+    )
     try:
         load_weights(result, load(data), path, result.spec.name)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file: {error}") from error
     return result.eval(), card
+
+
+def _check_shape(path: Path, card: Card, network: str | Path | NetworkSpec) -> None:
+    """Raise CheckpointError for weights of another network; those of a network by name may have data of one's own."""
+    spec = network_spec(network)
+    if card.network != spec.name:
+        raise CheckpointError(f"{path} is a checkpoint of {card.network}, not of {spec.name}")
+    if card.spec is None or spec.name in NETWORKS:
+        return
+    found = vars(card.spec)
+    for field, value in vars(replace(spec, names=card.spec.names)).items():
+        if found[field] != value:
+            raise CheckpointError(
+                f"{path} is not of the network {spec.name}: its {field} is {found[field]}, not {value}"
+            )
 
 
 def load_weights(
@@ -159,5 +187,10 @@ def load_weights(
             raise CheckpointError(
                 f"{path} does not fit {name}: tensor {key} is {found.get(key, 'missing')}, "
                 f"expected {wanted.get(key, 'none')}"
+            )
+    for key, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise CheckpointError(
+                f"{path} holds no weights to use: in tensor {key} are values that are no finite numbers"
             )
     network.load_state_dict(tensors, strict=counters)

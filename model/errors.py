@@ -12,6 +12,14 @@ class UnknownNetworkError(ModelError):
     """The registry has no network of that name."""
 
 
+class NetworkFileError(ModelError):
+    """The file of a network is missing, malformed, or describes one that cannot be."""
+
+
+class SizeError(ModelError):
+    """A network cannot take pictures of this size."""
+
+
 class FormatError(ModelError):
     """The integer formats of a network do not fit each other."""
 

@@ -11,10 +11,10 @@ import torch
 import typer
 
 from model.checkpoint import SUFFIX, Card, check_name, load_checkpoint
-from model.cli import DataDir, Download, Epochs, RecipeSource, Threads, run
-from model.data import DataSet, Images, Part, load_data
+from model.cli import DataDir, Download, Epochs, NetworkSource, RecipeSource, SkipDamaged, Threads, run
+from model.data import DataSet, Images, Part, fitted, load_data
 from model.errors import TrainingError
-from model.networks import Network, Precision, Recovery, create_network
+from model.networks import Network, NetworkSpec, Precision, Recovery, create_network
 from model.networks.transfer import to_hardware
 from model.training.distributed import joined_world
 from model.training.job import Job
@@ -28,7 +28,7 @@ from model.training.teachers import load_teacher
 
 def main(
     *,
-    network: Annotated[str, typer.Option(help="network to train")] = "tiny",
+    network: NetworkSource = "tiny",
     precision: Annotated[Precision, typer.Option(help="the paper's numbers, or the hardware's integers")] = "hardware",
     recovery: Annotated[Recovery | None, typer.Option(help="information recovery; default: the network's own")] = None,
     output: Annotated[Path | None, typer.Option(help="checkpoint to write; default: runs/NETWORK.safetensors")] = None,
@@ -37,6 +37,7 @@ def main(
     seed: Annotated[int, typer.Option(min=0, help="everything random follows from it")] = 0,
     data_dir: DataDir = None,
     download: Download = False,
+    skip_damaged: SkipDamaged = False,
     init: Annotated[
         Path | None, typer.Option(help="checkpoint whose weights to start from; the paper's move to hardware precision")
     ] = None,
@@ -56,16 +57,19 @@ def main(
     ] = False,
 ) -> None:
     """Train a network and write its checkpoint and card."""
-    plan = load_recipe(network, recipe, precision)
+    spec = fitted(network, data_dir)
+    plan = load_recipe(spec, recipe, precision)
     plan = plan if epochs is None else plan.scaled(epochs)
-    files = _files(output or Path("runs") / f"{network}{SUFFIX}", resume, restart)
+    files = _files(output or Path("runs") / f"{spec.name}{SUFFIX}", resume, restart)
     if tensorboard:
         require_tensorboard()
     if threads is not None:
         torch.set_num_threads(threads)
-    model, start = _start(network, precision, recovery, seed, init)
+    model, start = _start(spec, precision, recovery, seed, init)
     targets = Targets(None if teacher is None else load_teacher(teacher, plan.teacher, model.spec.classes))
-    train, test = (load_data(network, split, data_dir, download=download) for split in ("train", "test"))
+    train, test = (
+        load_data(spec, split, data_dir, download=download, skip_damaged=skip_damaged) for split in ("train", "test")
+    )
     train, watched = (train, test) if leave_out is None else _parted(train, Part.read(leave_out))
     given = [("--recipe", recipe), ("--init", init), ("--teacher", teacher)]
     options = [(option, Path(value).name) for option, value in given if value is not None]
@@ -93,12 +97,14 @@ def _files(output: Path, resume: bool, restart: bool) -> RunFiles:
 
 
 def _start(
-    name: str, precision: Precision, recovery: Recovery | None, seed: int, init: Path | None
+    spec: NetworkSpec, precision: Precision, recovery: Recovery | None, seed: int, init: Path | None
 ) -> tuple[Network, Card | None]:
     """Return a fresh network, or that of a checkpoint with its card; weights of the paper's precision move."""
     if init is None:
-        return create_network(name, precision=precision, recovery=recovery, seed=seed), None
-    network, card = load_checkpoint(init, name)
+        return create_network(spec, precision=precision, recovery=recovery, seed=seed), None
+    network, card = load_checkpoint(init, spec)
+    if network.spec != spec:
+        raise TrainingError(f"{init} is of {network.spec.name} for other data: for other classes or another size")
     if (network.precision, precision) == ("paper", "hardware"):
         network = to_hardware(network)
     if network.precision != precision:

@@ -21,7 +21,7 @@ from rich.table import Table
 from flows.errors import UserError
 from flows.pipeline import TOOLS
 from flows.report.summary import Strict
-from hw.cxx import compiler
+from hw.cxx import compiler, cxx
 
 Figure = bool | int | float | str | dict[str, float] | None
 
@@ -118,8 +118,7 @@ class Results(RootModel[dict[str, Result]]):
 def tools() -> dict[str, str]:
     """Versions of what the figures depend on."""
     found = {"python": platform.python_version()} | {name: version(name) for name in TOOLS}
-    path = compiler()
-    return found if path is None else found | {"g++": _output(path, "-dumpfullversion") or "unknown"}
+    return found if compiler() is None else found | {"g++": _output(*cxx(), "-dumpfullversion") or "unknown"}
 
 
 def commit(root: Path) -> str | None:

@@ -6,6 +6,7 @@ This is the last step that knows of model/: test images, their labels and the na
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.config import BuildConfig
@@ -16,6 +17,7 @@ from hw.cache import file_digest
 
 if TYPE_CHECKING:
     from model.data import Images
+    from model.networks import NetworkSpec
     from model.networks.ties import TieReport
 
 
@@ -36,18 +38,18 @@ def run(context: Context) -> Exported:
 
     config = context.config
     try:
-        data = _images(config)
+        network, card = load_checkpoint(context.checkpoint, config.network_file or config.network, "hardware")
+        data = _images(config, network.spec)
         context.status(f"{len(data)} images: {data.dataset}")
-        network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
         with context.comparing("export", "qonnx", min(config.images, len(data))):
-            classes = class_names(config.network)
+            classes = class_names(network.spec)
             export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
     except ExportError as error:
         raise ToolError(str(error)) from error
     except ModelError as error:
         raise UserError(str(error)) from error
     return Exported(
-        warning=_warning(separate_ties(network)),  # nobody needs the network that it moves any more
+        warning="; ".join([*_stand_ins(data), *_warnings(separate_ties(network))]) or None,  # nobody needs it any more
         dataset=data.dataset,
         checkpoint=Checkpoint(
             sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
@@ -55,29 +57,45 @@ def run(context: Context) -> Exported:
     )
 
 
-def _images(config: BuildConfig) -> Images:
+def _images(config: BuildConfig, spec: NetworkSpec) -> Images:
     """All test images where the data set is at hand, sample photographs elsewhere."""
     from model.data import load_images, sample_images
     from model.errors import ModelError
 
     try:
-        return load_images(config.network, "test", config.data_dir)
+        return load_images(spec, "test", config.data_dir, download=config.download, skip_damaged=config.skip_damaged)
     except ModelError:
-        if config.data_dir is not None:
+        if config.data_dir is not None or config.download:
             raise
-        return sample_images(config.network, config.images)
+        return sample_images(spec, config.images)
 
 
-def _warning(ties: TieReport) -> str | None:
+def _given(context: Context) -> list[Path]:
+    """The card, and the files of the test images."""
+    from model.checkpoint import card_path, load_card
+    from model.data import data_files
+
+    card, folder = load_card(context.checkpoint), context.config.data_dir
+    files = [] if folder is None else data_files(card.spec or card.network, "test", folder)
+    return [card_path(context.checkpoint), *files]
+
+
+def _stand_ins(data: Images) -> list[str]:
+    if data.labels is not None:
+        return []
+    return [f"the images are {data.dataset}; --data-dir (CIFAR-10: or --download) takes those of the data set"]
+
+
+def _warnings(ties: TieReport) -> list[str]:
     """One line about channels in which rounding decides: images that are not compared could differ there."""
     channels = ties.moved + ties.unresolved
     if not channels:
-        return None
+        return []
     cure = "train on" if ties.unresolved else "finish the weights with model.ties.separate_ties"
-    return (
+    return [
         f"in {channels} channels a sum can lie within float rounding of a batch-norm threshold, "
         f"so that hardware and training may differ on other images; {cure}"
-    )
+    ]
 
 
-STEP = Step("export", run, Exported, options=("network", "images", "data_dir"))
+STEP = Step("export", run, Exported, options=("network", "images", "download", "skip_damaged"), given=_given)

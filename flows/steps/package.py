@@ -25,6 +25,8 @@ from hw.driver.settings import FORMAT, write
 from hw.driver.standin import REFERENCE_MHZ
 
 PICTURES = 10
+IMAGES = "some of these images as pictures"
+NO_IMAGES = "empty: for your pictures. Those of golden.npz are sample photographs, of none of the classes"
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "4_device.ipynb"
 SETUP = ROOT / "hw" / "deploy" / "setup.py"
@@ -51,7 +53,7 @@ driver/        Python 3.8 or later, numpy 1.17 or later, and pynq
 notebooks/     the same in Jupyter, with pictures
 settings.json  shapes, types, folding, clock, and the sha256 of every file here; do not edit it
 golden.npz     images, and the integers that the accelerator must give for them
-images/        some of these images as pictures
+images/        {images}
 rtl/           the whole accelerator; top module {top}; simulate or synthesise it with rtl/ as working folder
 vivado/        scripts that synthesise rtl/ on its own and package it as an IP, and a README of the commands
 standin/       the accelerator compiled for PCs, and as C++; not needed on the board
@@ -92,7 +94,8 @@ def run(context: Context) -> StepResult:
     shutil.copy(SETUP, deploy)
     engines = _add_standin(context, deploy / "standin", facts["build_id"], design)
     module = "ir2net_{network}_{board}".format(**facts).replace("-", "_")
-    (deploy / "README").write_text(README.format(**facts, module=module, bitfile=BITFILE))
+    images = NO_IMAGES if golden.labels is None else IMAGES
+    (deploy / "README").write_text(README.format(**facts, module=module, bitfile=BITFILE, images=images))
     settings: dict[str, Any] = facts | {
         "format": FORMAT,
         "module": module,
@@ -112,7 +115,7 @@ def run(context: Context) -> StepResult:
 
 
 def _write_vectors(golden: Golden, deploy: Path) -> None:
-    """golden.npz, and some of its images as pictures."""
+    """golden.npz, and some of its images as pictures, but none that a name of a class would be wrong for."""
     arrays: dict[str, Any] = {
         "images": golden.images,
         "outputs": golden.hardware.astype(np.int32),
@@ -122,7 +125,7 @@ def _write_vectors(golden: Golden, deploy: Path) -> None:
         arrays["labels"] = golden.labels
     np.savez_compressed(deploy / "golden.npz", **arrays)
     (deploy / "images").mkdir()
-    for index, image in enumerate(golden.images[:PICTURES]):
+    for index, image in enumerate(golden.images[: 0 if golden.labels is None else PICTURES]):
         pixels: NDArray[np.uint8] = image.transpose(1, 2, 0)
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(deploy / "images" / f"{index}.png")
 

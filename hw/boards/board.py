@@ -129,14 +129,28 @@ def available() -> list[Board]:
     return sorted({board.name: board for board in _boards(_FOLDER).values()}.values(), key=lambda board: board.name)
 
 
+def _own(path: Path, boards: dict[str, Board]) -> Board:
+    """The board of a file that lies elsewhere, under a name that no other one has."""
+    try:
+        board = read(path)
+    except OSError as error:
+        raise BoardFileError(f"{path}: cannot be read: {error.strerror}") from error
+    for name in map(str.lower, (board.name, *board.aliases)):
+        if boards.get(name, board) != board:
+            raise BoardFileError(f"{path}: the name {name!r} is taken by {boards[name].name}")
+    return board
+
+
 def load(name: str) -> Board:
-    """The board of a name or alias, upper and lower case alike.
+    """The board of a name or alias, upper and lower case alike, or of a file of one's own, which ends in .yaml.
 
     Raises:
         UnknownBoard: there is none; its message offers the closest names.
         BoardFileError: a board's file is wrong.
     """
     boards = _boards(_FOLDER)
+    if name.endswith((".yaml", ".yml")):
+        return _own(Path(name), boards)
     board = boards.get(name.strip().lower())
     if board is None:
         close = difflib.get_close_matches(name.strip().lower(), boards, n=3, cutoff=0.5)

@@ -41,7 +41,7 @@ def compile_program(folder: Path, target: str = LIBRARY, cache_dir: Path | None 
             shutil.copyfile(path, scratch / path.name)
         for words in COMMANDS[target]:
             output = [] if "-o" in words else ["-o", str(home / target)]
-            run("g++ refuses the program", [cxx(), *words, *output], scratch, log)
+            run("g++ refuses the program", [*cxx(), *words, *output], scratch, log)
 
     contents = [part for path in sources for part in (path.name, path.read_bytes())]
     key = key_of(target, str(COMMANDS), identity("-march=native"), *contents)

@@ -40,7 +40,7 @@ def add_cppsim(folder: Path, program: Path) -> None:
     (folder / PROGRAM).mkdir()
     for path in [program / "program.cpp", *program.glob("*.h")]:
         shutil.copyfile(path, folder / PROGRAM / path.name)
-    command = [cxx(), *FLAGS, *MACHINES.get(platform.machine(), ()), "-o", target]
+    command = [*cxx(), *FLAGS, *MACHINES.get(platform.machine(), ()), "-o", target]
     log = target.with_suffix(".log")
     run("g++ refuses cppsim for the package", command, program, log)
     log.unlink()

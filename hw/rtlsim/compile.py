@@ -96,13 +96,13 @@ def build(
 
 def _link(generated: Path, library: Path, room: Room, optimise: str, log: Path) -> None:
     """Compile the generated C++ and link it with what all libraries share."""
-    flags: Command = [*_CXX_FLAGS, *_includes(), "-include", _header(room, optimise), f"-I{generated}"]
+    flags: Command = [*_CXX_FLAGS, *_includes(), "-include", _header(room, optimise), f"-I{generated}", f"-I{STREAMS}"]
 
     def compile_unit(number: int, unit: tuple[str, str]) -> Path:
         level, text = unit
         source, compiled = generated / f"unit{number}.cc", generated / f"unit{number}.o"
         source.write_text(text)
-        command: Command = [cxx(), level, *flags, "-c", source, "-o", compiled]
+        command: Command = [*cxx(), level, *flags, "-c", source, "-o", compiled]
         run(f"g++ refuses the code generated for {library.stem}", command, generated, log)
         return compiled
 
@@ -112,7 +112,7 @@ def _link(generated: Path, library: Path, room: Room, optimise: str, log: Path) 
     with ThreadPoolExecutor(len(units)) as pool:
         objects = [*pool.map(compile_unit, range(len(units)), units), *runtime]
     # -Bsymbolic: every library has symbols of the same names, and has to use its own.
-    command: Command = [cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", library, *objects]
+    command: Command = [*cxx(), "-shared", "-s", "-Wl,-Bsymbolic", "-o", library, *objects]
     run(f"cannot link {library.stem}", command, generated, log)
 
 
@@ -147,7 +147,7 @@ def _glue(generated: Path) -> str:
         rows.append(f'      {{"{plain}", {int(high) - int(low) + 1}, {is_input}, &m_top.{name}}},')
     table = "\n".join(rows)
     return f"""#include "{_PREFIX}.h"
-#include "{STREAMS / "harness.h"}"
+#include "harness.h"
 class Top final : public Design {{
 public:
   explicit Top(VerilatedContext* context) : m_top{{context}} {{}}
@@ -171,7 +171,7 @@ def _object(room: Room, source: Path) -> Path:
 
     def make(folder: Path, log: Path) -> None:
         flags: Command = ["-O1", *_CXX_FLAGS, *_RUNTIME_FLAGS, *_includes()]
-        run(f"g++ refuses {source.name}", [cxx(), *flags, "-c", source, "-o", folder / "runtime.o"], folder, log)
+        run(f"g++ refuses {source.name}", [*cxx(), *flags, "-c", source, "-o", folder / "runtime.o"], folder, log)
 
     return room.get(key_of(_tool_identity(), source.read_bytes(), *_read_harness()), make) / "runtime.o"
 
@@ -186,7 +186,7 @@ def _header(room: Room, optimise: str) -> Path:
         header = folder / "runtime.h"
         header.write_text('#include "verilated.h"\n#include <memory>\n#include <vector>\n')
         flags: Command = [optimise, *_CXX_FLAGS, *_includes(), "-x", "c++-header"]
-        run("g++ refuses verilated.h", [cxx(), *flags, header, "-o", f"{header}.gch"], folder, log)
+        run("g++ refuses verilated.h", [*cxx(), *flags, header, "-o", f"{header}.gch"], folder, log)
 
     return room.get(key_of(_tool_identity(), "header", optimise), make) / "runtime.h"
 

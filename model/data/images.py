@@ -20,6 +20,7 @@ from model.errors import DataError
 
 Split = Literal["train", "test"]
 
+DAMAGED = " (--skip-damaged leaves such pictures out)"
 PARTS_SEED = 5
 """Of the order in which chance cuts a data set: cards name parts by their numbers, so it stays."""
 
@@ -53,13 +54,14 @@ class Part:
 class Images:
     """Images (n, channels, height, width) uint8, labels (n,) int64 where known, and the data set's name.
 
-    `left_out` is the part of the data set that is not among them.
+    `left_out` is the part of the data set that is not among them; `classes` are names, none where they are numbers.
     """
 
     dataset: str
     images: npt.NDArray[np.uint8]
     labels: npt.NDArray[np.int64] | None = None
     left_out: Part | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -80,7 +82,8 @@ class Images:
 
     def chosen(self, picks: npt.NDArray[Any], dataset: str) -> "Images":
         """Return the images of these numbers, or of this mask, as a data set of that name."""
-        return Images(dataset, self.images[picks], None if self.labels is None else self.labels[picks])
+        labels = None if self.labels is None else self.labels[picks]
+        return replace(self, dataset=dataset, images=self.images[picks], labels=labels)
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Pictures:
     """
 
     left_out: ClassVar[None] = None
+    classes: ClassVar[tuple[str, ...]] = ()
 
     dataset: str
     labels: npt.NDArray[np.int64]
@@ -102,13 +106,35 @@ class Pictures:
         """Return the number of pictures."""
         return len(self.labels)
 
-    def read(self, index: int) -> Tensor:
-        """Return a picture, (3, height, width) uint8; raises DataError."""
+    def read(self, index: int, channels: int = 3) -> Tensor:
+        """Return a picture, (channels, height, width) uint8, in colours or, of one channel, grey; raises DataError."""
         try:
-            picture = Image.open(io.BytesIO(self.encoded(index))).convert("RGB")
+            picture = Image.open(io.BytesIO(self.encoded(index))).convert("RGB" if channels == 3 else "L")
         except (UnidentifiedImageError, OSError, ValueError, TypeError) as error:
-            raise DataError(f"cannot read the picture {self.name(index)}: {error}") from error
-        return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+            raise DataError(f"cannot read the picture {self.name(index)}: {error}{DAMAGED}") from error
+        pixels = torch.from_numpy(np.array(picture))
+        return pixels.permute(2, 0, 1) if channels == 3 else pixels[None]
+
+    def without_damaged(self) -> "Pictures":
+        """Return the pictures that can be read, all of which are read for that; the name says how many cannot."""
+
+        def readable(index: int) -> bool:
+            try:
+                self.read(index)
+            except DataError:
+                return False
+            return True
+
+        picks = np.flatnonzero(list(self.pool.map(readable, range(len(self)))))
+        if len(picks) == len(self):
+            return self
+        return Pictures(
+            f"{self.dataset} ({len(self) - len(picks)} damaged left out)",
+            self.labels[picks],
+            lambda index: self.encoded(picks[index]),
+            lambda index: self.name(picks[index]),
+            self.pool,
+        )
 
     def views(self, picks: Sequence[int], size: int) -> Tensor:
         """Return the middles of the pictures of these numbers, (n, 3, size, size) uint8; raises DataError."""

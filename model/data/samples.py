@@ -32,12 +32,13 @@ def photo_patches(shape: tuple[int, int, int], count: int) -> npt.NDArray[np.uin
     channels, size, _ = shape
     photos = load_sample_images().images
     rng = np.random.default_rng(0)
-    side = size * PHOTO_WINDOW
+    window = max(1, min(PHOTO_WINDOW, min(photos[0].shape[:2]) // size))
+    side = size * window
     patches = np.empty((count, *shape), np.uint8)
     for index in range(count):
         photo = photos[index % len(photos)]
         top, left = (int(rng.integers(0, extent - side + 1)) for extent in photo.shape[:2])
-        window = photo[top : top + side, left : left + side]
-        blocks = window.reshape(size, PHOTO_WINDOW, size, PHOTO_WINDOW, -1).mean((1, 3))
+        cut = photo[top : top + side, left : left + side]
+        blocks = cut.reshape(size, window, size, window, -1).mean((1, 3))
         patches[index] = blocks.astype(np.uint8).transpose(2, 0, 1)[:channels]
     return patches

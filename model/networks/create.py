@@ -24,9 +24,9 @@ def create_network(
     """Build a network with fresh weights; the same seed gives the same weights.
 
     `recovery` is by default what the paper uses for the network. `formats` are the bit widths of hardware
-    precision. Raises UnknownNetworkError.
+    precision. Raises UnknownNetworkError, NetworkFileError or SizeError.
     """
-    spec = network_spec(name) if isinstance(name, str) else name
+    spec = network_spec(name)
     prelu = spec.family == "bireal"
     kit = hardware_kit(light, prelu, formats or Formats()) if precision == "hardware" else paper_kit(prelu)
     with torch.random.fork_rng(devices=[]):

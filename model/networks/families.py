@@ -11,7 +11,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 from typing_extensions import override
 
-from model.errors import DataError
+from model.errors import DataError, SizeError
 from model.networks import blocks
 from model.networks.blocks import QuantizedNorm, add_stages, as_norm, norm_between, stage_outputs
 from model.networks.kit import Kit, Precision
@@ -75,7 +75,13 @@ class Network(nn.Module):
     def _add_recovery(self, kit: Kit, widths: Sequence[int], pools: Sequence[int]) -> None:
         """Add the recovery of feature maps with `widths` channels; map i is `pools[i]` times the last one's size."""
         outputs = widths[-1]
-        if self.recovery == "none":
+        size, shrink, pooled = self.spec.size, self.spec.shrink, self.recovery != "none"
+        if size % shrink and (pooled or self.spec.family == "bireal" or size < shrink):
+            raise SizeError(
+                f"{self.spec.name} takes no pictures of {size} x {size}: it pools maps of all stages to one size, "
+                f"which goes with multiples of {shrink} (--recovery {self.recovery})"
+            )
+        if not pooled:
             return
         self.gather = GatherStages(kit, pools)
         if self.recovery == "compact":
@@ -109,7 +115,6 @@ class ResidualNetwork(Network):
         self.stem_pool: nn.Module = nn.Identity() if self.stem_stride == 1 else nn.MaxPool2d(3, stride=2, padding=1)
         add_stages(self, partial(blocks.BLOCKS[spec.family], kit), spec.widths, [spec.blocks] * len(spec.widths))
         shrink = [2**index for index in reversed(range(len(spec.widths)))]
-        self.shrink = shrink[0] * self.stem_stride**2
         self._add_recovery(kit, (first, *spec.widths), (shrink[0] * self.stem_stride, *shrink))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.bn2 = nn.BatchNorm1d(last)
@@ -132,7 +137,7 @@ class ResidualNetwork(Network):
         stem = (self.conv1, self.bn1, self.get_submodule(self.activation_name))
         yield norm_between(stem, formats, INPUT_SCALE, formats.stem_weight)
         yield from super().quantized_norms(formats)
-        pixels = (self.spec.size // self.shrink) ** 2
+        pixels = (-(-self.spec.size // self.spec.shrink)) ** 2  # a stride of 2 keeps the last of an odd number
         yield QuantizedNorm(self.bn2, formats.residual.scale / pixels, formats.head.thresholds)
 
 
@@ -159,9 +164,8 @@ class VggNetwork(Network):
             self.add_module(f"bn{index}", kit.norm(outputs, 0.5))
         self.pooling = nn.MaxPool2d(2)
         self.nonlinear = kit.activation(last)
-        shrink = 2 ** len(spec.widths)
-        self._add_recovery(kit, (first, last), (shrink, 1))
-        self.fc = kit.linear(last * (spec.size // shrink) ** 2, spec.classes)
+        self._add_recovery(kit, (first, last), (spec.shrink, 1))
+        self.fc = kit.linear(last * (spec.size // spec.shrink) ** 2, spec.classes)
 
     @override
     def stages(self, x: Tensor) -> list[Tensor]:

@@ -3,12 +3,20 @@
 
 import difflib
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from model.errors import UnknownNetworkError
+import yaml
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+
+from model.errors import NetworkFileError, UnknownNetworkError, first_problem
 
 Family = Literal["double", "basic", "bireal", "vgg"]
 Recovery = Literal["compact", "full", "none"]
+
+
+Positive = Annotated[int, Field(gt=0)]
+Dataset = Literal["cifar10", "digits", "imagenet", "own"]
 
 
 @dataclass(frozen=True)
@@ -16,20 +24,30 @@ class NetworkSpec:
     """The shape of a network: `blocks` blocks in each stage of `widths` channels.
 
     Every stage but the first halves the picture. `recovery` is what the paper uses for it, with `ratio` and
-    `group_width` those of compact recovery (see CompactRecovery).
+    `group_width` those of compact recovery (see CompactRecovery). `names` are those of the classes, where a data set
+    of one's own has some.
     """
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     name: str
     family: Family
-    channels: int
-    size: int
-    widths: tuple[int, ...]
-    blocks: int
-    classes: int
-    ratio: int
-    dataset: str
+    channels: Literal[1, 3]
+    size: Positive
+    widths: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    blocks: Positive
+    classes: Annotated[int, Field(gt=1)]
+    ratio: Positive
+    dataset: Dataset
     recovery: Recovery = "compact"
-    group_width: int = 1
+    group_width: Positive = 1
+    names: tuple[str, ...] = ()
+
+    @property
+    def shrink(self) -> int:
+        """How many times wider and higher the picture is than the last feature map."""
+        more = {"double": 0, "basic": 0, "bireal": 2, "vgg": 1}[self.family]
+        return 1 << (len(self.widths) - 1 + more)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -43,6 +61,8 @@ def _birealnet18(variant: str, ratio: int, recovery: Recovery = "compact", group
         dataset="imagenet", recovery=recovery, group_width=group_width,
     )  # fmt: skip
 
+
+FILE_ENDINGS = (".yaml", ".yml")
 
 NETWORKS = {
     spec.name: spec
@@ -59,10 +79,40 @@ NETWORKS = {
 }
 
 
-def network_spec(name: str) -> NetworkSpec:
-    """Return the network's shape; raises UnknownNetworkError with the closest names."""
-    if spec := NETWORKS.get(name):
+def network_spec(network: str | Path | NetworkSpec) -> NetworkSpec:
+    """Return the shape of a network: of a name, of a file NAME.yaml, or the one that is given.
+
+    Raises UnknownNetworkError with the closest names, or NetworkFileError.
+    """
+    if isinstance(network, NetworkSpec):
+        return network
+    if str(network).endswith(FILE_ENDINGS):
+        return _read(Path(network))
+    if spec := NETWORKS.get(str(network)):
         return spec
-    close = difflib.get_close_matches(name, NETWORKS, n=3)
+    close = difflib.get_close_matches(str(network), NETWORKS, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known networks: {', '.join(NETWORKS)}"
-    raise UnknownNetworkError(f"unknown network '{name}'; {hint}")
+    raise UnknownNetworkError(f"unknown network '{network}'; {hint}, or a file NAME.yaml")
+
+
+def _read(path: Path) -> NetworkSpec:
+    """Read a network of one's own: the fields of NetworkSpec but its name, which is the file's.
+
+    `like` names a network of the registry, whose other fields it has. Data are one's own unless it says others.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict) or "name" in content:
+            raise NetworkFileError(f"{path} is no network: write one 'field: value' a line; its name is the file's")
+        like = network_spec(str(content.pop("like"))) if "like" in content else None
+        fields = ({} if like is None else vars(like)) | {"dataset": "own"} | content | {"name": path.stem}
+        spec = TypeAdapter(NetworkSpec).validate_python(fields)
+    except OSError as error:
+        raise NetworkFileError(f"cannot read the network {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NetworkFileError(f"the network {path} is no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise NetworkFileError(f"the network {path} is wrong: {first_problem(error)}") from error
+    if spec.name in NETWORKS:
+        raise NetworkFileError(f"{path}: the name {spec.name} is taken; give the file another one")
+    return spec

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
 
 from model.errors import RecipeError, first_problem
-from model.networks import Precision, network_spec
+from model.networks import NETWORKS, NetworkSpec, Precision, network_spec
 from model.training.restriction import THRESHOLD
 
 RECIPE_DIR = Path(__file__).parent / "recipes"
@@ -120,19 +120,39 @@ class Recipe(_Part):
         phases = tuple(phase.model_copy(update={"epochs": phase.epochs * factor}) for phase in self.phases)
         return self.model_copy(update={"phases": phases})
 
+    def resized(self, size: int, spec: NetworkSpec) -> "Recipe":
+        """Return the recipe, made for pictures of `size`, with crops for a network's pictures."""
+        if size == spec.size:
+            return self
+        step = max(4, spec.shrink)
+        sizes = [
+            spec.size if phase.size == size else max(step, round(phase.size * spec.size / size / step) * step)
+            for phase in self.phases
+        ]
+        phases = tuple(phase.model_copy(update={"size": to}) for phase, to in zip(self.phases, sizes, strict=True))
+        return self.model_copy(update={"phases": phases})
+
     def digest(self) -> str:
         """Return a digest that differs where two recipes differ."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
-def load_recipe(network: str, source: Path | str | None = None, precision: Precision = "hardware") -> Recipe:
+def load_recipe(
+    network: str | NetworkSpec, source: Path | str | None = None, precision: Precision = "hardware"
+) -> Recipe:
     """Read a recipe: a file, or by its name one of those in recipes/, or by default the network's own.
+
+    A shipped recipe is for pictures of its network's size: for others its crops are as much larger or smaller.
 
     That is NAME.yaml for hardware precision and NAME-paper.yaml for the paper's, each in the other's place if
     there is only one; NAME is the network's or the family's. Raises RecipeError or UnknownNetworkError.
     """
     spec = network_spec(network)
     path = _default_path(spec.name, precision) if source is None else _given_path(source)
+    if source is None and not path.is_file():
+        raise RecipeError(
+            f"no recipe comes with {spec.name}: give one with --recipe, a file or a name such as resnet20"
+        )
     try:
         recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
     except OSError as error:
@@ -141,10 +161,17 @@ def load_recipe(network: str, source: Path | str | None = None, precision: Preci
         raise RecipeError(f"the recipe {path} is no YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:
         raise RecipeError(f"the recipe {path} is wrong: {first_problem(error)}") from error
-    if recipe.network not in (spec.name, _family(spec.name)):
+    if spec.name in NETWORKS and recipe.network not in (spec.name, _family(spec.name)):
         raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
-    if any(phase.size > spec.size for phase in recipe.phases):
-        raise RecipeError(f"the recipe {path} has crops larger than the pictures of {spec.name} ({spec.size})")
+    if path.parent == RECIPE_DIR and recipe.network in NETWORKS:
+        recipe = recipe.resized(NETWORKS[recipe.network].size, spec)
+    for phase in recipe.phases:
+        if phase.size > spec.size:
+            raise RecipeError(f"the recipe {path} has crops larger than the pictures of {spec.name} ({spec.size})")
+        if phase.size % spec.shrink and spec.recovery != "none":
+            raise RecipeError(
+                f"the recipe {path} has crops of {phase.size}, {spec.name} needs multiples of {spec.shrink}"
+            )
     return recipe.model_copy(update={"network": spec.name})
 
 

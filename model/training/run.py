@@ -12,7 +12,7 @@ from rich.console import Console
 from model.checkpoint import Card, save_checkpoint
 from model.data import DataSet
 from model.errors import ModelError, TrainingError
-from model.networks import Network
+from model.networks import NETWORKS, Network
 from model.networks.adjust import settle_weights
 from model.networks.ties import separate_ties
 from model.training.distributed import World
@@ -132,7 +132,8 @@ def finish(trainer: Trainer, output: Path, test: DataSet, options: Options = ())
 
 
 def _command(network: Network, job: Job, options: Options) -> str:
-    parts = ["python -m model.train --network", job.recipe.network]
+    name = network.spec.name
+    parts = ["python -m model.train --network", name if name in NETWORKS else f"{name}.yaml"]
     if network.precision != "hardware":
         parts += ["--precision", network.precision]
     if network.recovery != network.spec.recovery:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,7 @@ def test_bad_input_gets_one_line_and_exit_1(tmp_path: Path, arguments: list[str]
     ("options", "message"),
     [
         ({"data_dir": "."}, "nothing is in"),
-        ({"network": "resnet20", "data_dir": "."}, r"no test\*\.parquet in"),
+        ({"network": "resnet20", "data_dir": "."}, "no CIFAR-10 in"),
         ({"network": "resnet20", "data_dir": "nowhere"}, "no such data folder"),
         ({"target_fps": 1e9}, "leaves no clock cycle for a frame; lower --target-fps"),
         ({"target_fps": float("inf")}, "leaves no clock cycle"),
@@ -182,6 +183,29 @@ def test_a_missing_compiler_is_noticed_before_the_first_step(tmp_path: Path, mon
     with pytest.raises(UserError, match=r"step 'design' needs a C\+\+ compiler"):
         run(BuildConfig(network="tiny", output_dir=tmp_path / "out", verify=()))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b"])
+def test_a_path_that_verilog_cannot_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="choose a path without double quotes and backslashes"):
+        run(BuildConfig(network="tiny", output_dir=tmp_path / name))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written_names_its_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "home").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("IR2NET_CACHE", raising=False)
+    with pytest.raises(UserError, match="let IR2NET_CACHE name a folder that can be written"):
+        run(BuildConfig(network="tiny", output_dir=tmp_path / "out"))
+
+
+def test_a_relative_cache_is_one_folder_for_all_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IR2NET_CACHE", "my cache")
+    with pytest.raises(UserError, match="unknown board"):
+        run(BuildConfig(network="tiny", board="none", output_dir=tmp_path / "out"))
+    assert os.environ["IR2NET_CACHE"] == str(tmp_path / "my cache")
 
 
 def test_a_file_in_place_of_the_output_folder_is_kept(tmp_path: Path) -> None:

@@ -71,3 +71,18 @@ def test_bad_files_are_refused(tmp_path: Path, text: str) -> None:
 def test_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"absent\.yaml"):
         load_config(tmp_path / "absent.yaml", {})
+
+
+def test_home_is_home_in_a_file_and_in_a_flag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    file = write(tmp_path, "output_dir: ~/x\ndata_dir: ./~y\n")
+    config = load_config(file, {"checkpoint": Path("~/w.safetensors")})
+    assert config.output == tmp_path / "x"
+    assert config.data_dir == Path("~y")
+    assert config.checkpoint == tmp_path / "w.safetensors"
+
+
+def test_a_network_and_a_board_of_ones_own_are_called_like_their_files(tmp_path: Path) -> None:
+    config = load_config(None, {"network": f"{tmp_path}/net.yaml", "board": f"{tmp_path}/card.yaml"})
+    assert (config.network, config.network_file) == ("net", tmp_path / "net.yaml")
+    assert config.output == Path("build/net-card").resolve()

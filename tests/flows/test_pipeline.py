@@ -41,6 +41,7 @@ class Recorder:
         self.runs: list[str] = []
         self.fault: BaseException | None = None
         self.extra: dict[str, Any] = {}
+        self.given: list[Path] = []
 
     def first(self, context: Context) -> Value:
         self.runs.append("first")
@@ -63,7 +64,7 @@ class Recorder:
 
     def pipeline(self, images: int = 2) -> Pipeline:
         steps = [
-            Step("first", self.first, Value, options=("images",)),
+            Step("first", self.first, Value, options=("images",), given=lambda context: self.given),
             Step("second", self.second, Sum, needs=("first",), compiles=lambda config: config.images < 9),
         ]
         config = BuildConfig(images=images, output_dir=self.folder)
@@ -96,6 +97,28 @@ def test_second_build_comes_from_the_cache_with_its_results(recorder: Recorder) 
 def test_an_option_reruns_its_step_and_what_depends_on_it(recorder: Recorder) -> None:
     recorder.build()
     assert recorder.build(images=3).result(Sum).sum == 6
+
+
+def test_the_content_of_the_users_files_counts_not_their_place(recorder: Recorder, tmp_path: Path) -> None:
+    def files(place: str, *contents: str) -> list[Path]:
+        """Return a file of each class; they have the same name."""
+        paths = [tmp_path / place / f"class{number}" / "0.png" for number in range(len(contents))]
+        for path, content in zip(paths, contents, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        return paths
+
+    recorder.given = files("here", "cat", "dog")
+    assert statuses(recorder.build()) == ["done", "done"]
+    recorder.given = files("there", "cat", "dog")
+    assert statuses(recorder.build()) == ["cached", "cached"]
+    files("there", "cat", "owl")
+    assert statuses(recorder.build()) == ["done", "done"]
+    for paths in (recorder.given[:1], [*recorder.given[:1], tmp_path / "there" / "class2" / "0.png"]):
+        paths[-1].parent.mkdir(exist_ok=True)
+        paths[-1].write_text("owl" if len(paths) > 1 else "cat")
+        recorder.given = paths
+        assert statuses(recorder.build()) == ["done", "done"]
 
 
 @pytest.mark.parametrize("file", ["value", "inner/rom/weights"])

@@ -85,3 +85,22 @@ def test_shipped_tiny_reads_digits() -> None:
     assert result.images == card.test_images == 360
     assert result.top1 == card.top1
     assert result.top1 >= 0.95
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(value: float, saved: tuple[Path, Network]) -> None:
+    path, network = saved
+    with torch.no_grad():
+        network.get_parameter("linear.weight")[0, 0] = value
+    save_checkpoint(path, network, CARD)
+    with pytest.raises(CheckpointError, match=r"in tensor linear\.weight are values that are no finite numbers"):
+        load_checkpoint(path)
+
+
+def test_the_card_of_a_network_of_the_registry_has_no_shape(saved: tuple[Path, Network]) -> None:
+    assert load_card(saved[0]).spec is None
+
+
+def test_a_network_without_shipped_weights_says_so() -> None:
+    with pytest.raises(CheckpointError, match="no weights come with vgg_small: train it"):
+        shipped_checkpoint("vgg_small")

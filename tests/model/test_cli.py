@@ -1,23 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command lines: one clear line for a user's error, and a run that survives an interruption."""
 
+import getpass
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from model import evaluate, train
 from model.checkpoint import load_checkpoint, shipped_checkpoint
-from model.cli import run
+from model.cli import name_the_user, run
 from model.data import Part, load_images
+from model.errors import CheckpointError
 from model.networks.transfer import to_hardware
 from model.training import run as training_run
 from model.training.distributed import World
 from model.training.evaluation import accuracy
+from model.training.recipe import RECIPE_DIR
 from model.training.state import read_state
 from model.training.trainer import StepResult, Trainer
 
@@ -57,7 +62,7 @@ def command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         (("train", "--init", "{tiny}", "--network", "resnet20"), "is a checkpoint of tiny, not of resnet20"),
         (("train", "--teacher", "{tmp}/none.safetensors"), "cannot read the teacher's weights"),
         (("train", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
-        (("train", "--network", "resnet20", "--data-dir", "{tmp}"), "no train*.parquet"),
+        (("train", "--network", "resnet20", "--data-dir", "{tmp}"), "no CIFAR-10 in"),
         (("train", "--network", "birealnet18_B", "--teacher", "{tiny}"), "does not fit a ResNet-34"),
         (("evaluate", "--checkpoint", "{tmp}/x.safetensors"), "cannot read the checkpoint"),
         (("evaluate", "--network", "resnet21"), "did you mean resnet20"),
@@ -285,3 +290,50 @@ def test_whole_epochs_at_once_end_in_the_same_weights(command_line: CommandLine,
     for output, graphs in zip(outputs, ([], ["--graphs"]), strict=True):
         assert command_line("train", "--recipe", recipe, "--output", output, *graphs)[0] == 0
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_a_network_of_ones_own_learns_from_ones_own_pictures(tmp_path: Path, command_line: CommandLine) -> None:
+    """Its classes' names and its size go with the weights."""
+    for split in ("train", "test"):
+        for name in ("cat", "dog"):
+            (tmp_path / "pets" / split / name).mkdir(parents=True)
+            for index in range(8):
+                image = np.full((20, 20), 40 if name == "cat" else 200, np.uint8)
+                Image.fromarray(image).save(tmp_path / "pets" / split / name / f"{index}.png")
+    (tmp_path / "small.yaml").write_text("like: tiny\nwidths: [8, 16]\nblocks: 1\nsize: 20\nclasses: 2\n")
+    recipe = RECIPE_DIR / "tiny.yaml"
+    (tmp_path / "own.yaml").write_text(recipe.read_text().replace("batch_size: 64", "batch_size: 8"))
+    output, options = tmp_path / "small.safetensors", ("--network", tmp_path / "small.yaml", "--output")
+    assert "no recipe comes with small" in command_line("train", *options, output, "--data-dir", tmp_path / "pets")[2]
+    options = (*options, output, "--data-dir", tmp_path / "pets", "--recipe", tmp_path / "own.yaml", "--epochs", "2")
+    code, _, errors = command_line("train", *options)
+    assert (code, errors) == (0, "")
+    network, card = load_checkpoint(output, tmp_path / "small.yaml")
+    assert (network.spec.size, network.spec.classes, network.spec.dataset) == (20, 2, "own")
+    assert (card.network, card.dataset, card.images, card.test_images) == ("small", "pets", 16, 16)
+    code, out, _ = command_line("evaluate", "--checkpoint", output, "--data-dir", tmp_path / "pets")
+    assert code == 0 and "small on pets: top-1" in out
+    (tmp_path / "small.yaml").write_text("like: tiny\nwidths: [8, 16]\nblocks: 2\nsize: 20\nclasses: 2\n")
+    with pytest.raises(CheckpointError, match="is not of the network small: its blocks is 1, not 2"):
+        load_checkpoint(output, tmp_path / "small.yaml")
+
+
+def test_a_network_of_the_registry_is_fitted_to_ones_own_data(tmp_path: Path, command_line: CommandLine) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {"images": rng.integers(0, 256, (90, 24, 24), np.uint8), "labels": np.arange(90) % 3}
+    np.savez(tmp_path / "own.npz", **arrays)
+    output = tmp_path / "tiny.safetensors"
+    code, _, errors = command_line("train", "--output", output, "--data-dir", tmp_path / "own.npz", "--epochs", "2")
+    assert (code, errors) == (0, "")
+    network, card = load_checkpoint(output, "tiny")
+    assert (network.spec.size, network.spec.classes) == (24, 3)
+    assert card.spec == network.spec
+    assert (card.images, card.test_images) == (72, 18)
+
+
+def test_a_user_without_a_name_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(variable, "")
+    monkeypatch.setattr("os.getuid", lambda: 4_000_000)
+    name_the_user()
+    assert getpass.getuser() == "4000000"

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from flows.steps.golden import Golden
+from flows.steps.package import _write_vectors
 from hw.driver import Accelerator, PackageError
 from hw.driver import settings as driver_settings
 
@@ -129,3 +131,13 @@ def test_settings_say_what_was_built(package: Path) -> None:
     assert found["io_shape_dict"]["ishape_normal"] == [[1, 16, 16, 1]]
     assert any(node.startswith("XnorMVAU") and folding["PE"] for node, folding in found["folding"].items())
     assert any(name.startswith("driver/") for name in found["files"])
+
+
+def test_sample_photographs_are_not_packed_as_pictures(tmp_path: Path) -> None:
+    """They would be classified, and called by the name of a class that they are not of."""
+    images = np.zeros((2, 3, 4, 4), np.uint8)
+    for labels, count in ((None, 0), (np.arange(2), 2)):
+        deploy = tmp_path / str(count)
+        deploy.mkdir()
+        _write_vectors(Golden(images, np.zeros((2, 3)), np.zeros((2, 3)), labels, ("cat", "dog", "owl")), deploy)
+        assert len(list((deploy / "images").iterdir())) == count

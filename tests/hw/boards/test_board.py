@@ -164,3 +164,13 @@ def test_one_name_for_two_boards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(boards, "_FOLDER", tmp_path)
     with pytest.raises(boards.BoardFileError, match=r"the name 'other' is taken by some-board"):
         boards.available()
+
+
+def test_a_board_of_ones_own_is_named_by_its_file(tmp_path: Path) -> None:
+    assert boards.load(str(write(tmp_path))).name == "some-board"
+    shipped = Path(boards.__file__).with_name("pynq-z2.yaml")
+    assert boards.load(str(shipped)) == boards.load("pynq-z2")
+    with pytest.raises(boards.BoardFileError, match="the name 'pynq-z2' is taken"):
+        boards.load(str(write(tmp_path, name="pynq-z2")))
+    with pytest.raises(boards.BoardFileError, match="cannot be read: No such file"):
+        boards.load(str(tmp_path / "none.yaml"))

@@ -132,9 +132,9 @@ def test_parquet_of_the_wrong_shape(tmp_path: Path) -> None:
         load_pictures(tmp_path, "train", CLASSES)
     for other in tmp_path.glob("*.parquet"):
         other.unlink()
-    image = {"bytes": encoded(0), "path": "0"}
+    image, file = {"bytes": encoded(0), "path": "0"}, tmp_path / "train.parquet"
     for columns, message in (
-        ({"picture": [image], "label": [0]}, "lacks the column image"),
+        ({"picture": [image], "label": [0]}, "lacks the column img or image"),
         ({"image": [1], "label": [0]}, "cannot read"),
         ({"image": [image], "label": ["dog"]}, "labels that are no integers"),
     ):

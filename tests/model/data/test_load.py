@@ -2,6 +2,8 @@
 """Data sets: splits, shapes, and clear errors."""
 
 import io
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from model.data import DATA_VARIABLE, Part, check_folder, load_data, load_images, sample_images
+from model.data import DATA_VARIABLE, Part, data_files, load_data, load_images, sample_images
 from model.errors import DataError
 
 
@@ -92,7 +94,7 @@ def test_missing_data_is_explained(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         load_images("resnet20", "test")
     with pytest.raises(DataError, match="no such data folder"):
         load_images("resnet20", "test", tmp_path / "nowhere")
-    with pytest.raises(DataError, match=r"no test\*\.parquet"):
+    with pytest.raises(DataError, match=r"no CIFAR-10 in .*: neither test\.parquet, nor test_batch"):
         load_images("resnet20", "test", tmp_path)
 
 
@@ -104,8 +106,8 @@ def test_bad_files_are_explained(tmp_path: Path) -> None:
     pq.write_table(pa.table({"img": rows, "label": [0]}), tmp_path / "test.parquet")
     with pytest.raises(DataError, match="cannot read the picture 0 of CIFAR-10"):
         load_images("resnet20", "test", tmp_path)
-    pq.write_table(pa.table({"image": rows, "label": [0]}), tmp_path / "test.parquet")
-    with pytest.raises(DataError, match="lacks the column img"):
+    pq.write_table(pa.table({"picture": rows, "label": [0]}), tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="lacks the column img or image"):
         load_images("resnet20", "test", tmp_path)
 
 
@@ -113,7 +115,8 @@ def test_wrong_sizes_are_explained(tmp_path: Path) -> None:
     write_parquet(tmp_path, "test", size=16)
     with pytest.raises(DataError, match=r"images \(3, 16, 16\), resnet20 takes \(3, 32, 32\)"):
         load_images("resnet20", "test", tmp_path)
-    write_parquet(tmp_path, "test-more")
+    (tmp_path / "test-0.parquet").rename(tmp_path / "test-1.parquet")
+    write_parquet(tmp_path, "test")
     with pytest.raises(DataError, match=r"different sizes: \(16, 16\) and \(32, 32\)"):
         load_images("resnet20", "test", tmp_path)
 
@@ -125,22 +128,127 @@ def test_imagenet_is_not_loaded_into_memory(tmp_path: Path, monkeypatch: pytest.
     with pytest.raises(DataError, match="no ImageNet: give its folder"):
         load_data("birealnet18_A", "test")
     (tmp_path / "val" / "n01").mkdir(parents=True)
-    for read in (lambda: load_data("birealnet18_A", "test", tmp_path), lambda: check_folder("birealnet18_A", tmp_path)):
+    for read in (load_data, data_files):
         with pytest.raises(DataError, match="1 folders of classes, the network has 1000"):
-            read()
+            read("birealnet18_A", "test", tmp_path)
 
 
 def test_a_folder_without_images_is_noticed_without_reading_it(tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "nowhere"):
         for network in ("resnet20", "tiny"):
             with pytest.raises(DataError, match=str(folder)):
-                check_folder(network, folder)
+                data_files(network, "test", folder)
     (tmp_path / "test.parquet").touch()
-    check_folder("resnet20", tmp_path)
-    check_folder("tiny", tmp_path)
+    assert data_files("resnet20", "test", tmp_path) == [tmp_path / "test.parquet"]
+    assert data_files("tiny", "test", tmp_path) == []
 
 
 def test_label_out_of_range(tmp_path: Path) -> None:
     write_parquet(tmp_path, "test", labels=(3, 10))
     with pytest.raises(DataError, match="labels outside"):
         load_images("resnet20", "test", tmp_path)
+
+
+def batches(seed: int = 0) -> tuple[np.ndarray, list[int]]:
+    """Pixels of three images as a batch of CIFAR-10 holds them, and their labels."""
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (3, 3072), np.uint8), rng.integers(0, 10, 3).tolist()
+
+
+def write_batches(home: Path, kind: str) -> None:
+    home.mkdir(parents=True)
+    for seed, name in enumerate(["test_batch", *(f"data_batch_{number}" for number in range(1, 6))]):
+        pixels, labels = batches(seed)
+        if kind == "python":
+            (home / name).write_bytes(pickle.dumps({b"data": pixels, b"labels": labels}, protocol=2))
+        else:
+            records = np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
+            (home / f"{name}.bin").write_bytes(records.tobytes())
+
+
+@pytest.mark.parametrize("place", ["", "cifar-10-batches-py"])
+@pytest.mark.parametrize("kind", ["python", "binary"])
+def test_cifar10_in_batches(kind: str, place: str, tmp_path: Path) -> None:
+    folder = tmp_path / "a b"
+    write_batches(folder / place, kind)
+    train, test = (load_images("resnet20", split, folder) for split in ("train", "test"))
+    assert (len(train), len(test)) == (15, 3)
+    pixels, labels = batches()
+    assert np.array_equal(test.images, pixels.reshape(3, 3, 32, 32))
+    assert test.labels is not None and test.labels.tolist() == labels
+    assert np.array_equal(train.images[-3:], batches(5)[0].reshape(3, 3, 32, 32))
+
+
+def test_a_pickle_runs_nothing(tmp_path: Path) -> None:
+    write_batches(tmp_path / "x", "python")
+    victim = tmp_path / "victim"
+    (tmp_path / "x" / "test_batch").write_bytes(pickle.dumps({b"data": Touch(victim)}, protocol=2))
+    with pytest.raises(DataError, match=r"cannot read .*test_batch: it names \w+\.\w+, which no array needs"):
+        load_images("resnet20", "test", tmp_path / "x")
+    assert not victim.exists()
+
+
+class Touch:
+    """Makes a file as it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+def test_batches_that_are_cut_or_missing_are_named(tmp_path: Path) -> None:
+    write_batches(tmp_path / "x", "binary")
+    (tmp_path / "x" / "test_batch.bin").write_bytes(b"1" * 5000)
+    with pytest.raises(DataError, match=r"cannot read .*test_batch\.bin: .*it was cut"):
+        load_images("resnet20", "test", tmp_path / "x")
+    (tmp_path / "x" / "data_batch_2.bin").unlink()
+    with pytest.raises(DataError, match=r"data_batch_2\.bin is missing"):
+        load_images("resnet20", "train", tmp_path / "x")
+
+
+@pytest.mark.parametrize("place", ["plain_text", "cifar10/plain_text"])
+def test_the_layout_of_the_hub(place: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / place, "test")
+    (tmp_path / place / "test-0.parquet").rename(tmp_path / place / "test-00000-of-00001.parquet")
+    write_parquet(tmp_path / place, "testing")
+    assert len(load_images("resnet20", "test", tmp_path)) == 2
+
+
+def test_only_files_of_the_split_are_read_each_once(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test")
+    file = tmp_path / "test-0.parquet"
+    for name in ("test (1).parquet", "test-0 copy.parquet", "._test-0.parquet", "test-old.parquet"):
+        shutil.copy(file, tmp_path / name)
+    assert len(load_images("resnet20", "test", tmp_path)) == 2
+    shutil.copy(file, tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"the split test more than once: test-0\.parquet and test\.parquet"):
+        load_images("resnet20", "test", tmp_path)
+    (tmp_path / "test.parquet").unlink()
+    file.rename(tmp_path / "test-00000-of-00002.parquet")
+    with pytest.raises(DataError, match="holds 1 of the 2 parts of test"):
+        load_images("resnet20", "test", tmp_path)
+
+
+def test_the_pictures_column_may_be_called_image(tmp_path: Path) -> None:
+    write_parquet(tmp_path, "test")
+    file = tmp_path / "test-0.parquet"
+    before = load_images("resnet20", "test", tmp_path)
+    pq.write_table(pq.read_table(file).rename_columns(["image", "label"]), file)
+    assert np.array_equal(load_images("resnet20", "test", tmp_path).images, before.images)
+
+
+def test_a_local_file_is_read_without_writing_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a home that is read-only: a file in the place of the folder cannot become one, for root neither."""
+    write_parquet(tmp_path / "data", "test")
+    (tmp_path / "home").touch()
+    for variable in ("HOME", "HF_HOME", "HF_DATASETS_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    assert len(load_images("resnet20", "test", tmp_path / "data")) == 2
+
+
+def test_sample_photographs_have_no_labels_and_say_so() -> None:
+    samples = sample_images("resnet20", 1)
+    assert samples.labels is None
+    assert samples.dataset == "sample photographs, of none of the classes"
