@@ -18,8 +18,8 @@ RecipeSource = Annotated[str | None, typer.Option(help="recipe: a YAML file, or 
 Threads = Annotated[int | None, typer.Option(min=1, help="processor threads")]
 
 
-def run(command: Callable[..., None]) -> None:
-    """Run a command line; a ModelError or Ctrl-C becomes one line on standard error and exit code 1."""
+def application(command: Callable[..., None]) -> typer.Typer:
+    """Make a command line of a function; Ctrl-C becomes a ModelError."""
 
     @wraps(command)
     def interruptible(*args: Any, **options: Any) -> None:
@@ -31,8 +31,13 @@ def run(command: Callable[..., None]) -> None:
 
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(interruptible)
+    return app
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run a command line; a ModelError or Ctrl-C becomes one line on standard error and exit code 1."""
     try:
-        app()
+        application(command)()
     except ModelError as error:
         Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"error: {error}")
         raise SystemExit(1) from error

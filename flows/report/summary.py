@@ -17,6 +17,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Provenance(Strict):
+    """When, from what and by what the build was made."""
+
+    date: str
+    commit: str | None
+    command: str
+    tools: dict[str, str]
+
+
 class Checkpoint(Strict):
     """The trained network that was built."""
 
@@ -113,8 +122,10 @@ class Folding(Strict):
 
 
 class Performance(Strict):
-    """Measured in the simulation of the whole design."""
+    """Measured in the simulation of the whole design, beside what was asked for."""
 
+    target_fps: float | None = Field(gt=0)
+    reached: bool | None
     interval_cycles: int | None = Field(ge=1)
     latency_cycles: int | None = Field(ge=1)
     fps: float | None = Field(ge=0)
@@ -209,6 +220,7 @@ class Summary(Strict):
     vivado: Vivado | None
     steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
+    provenance: Provenance
 
     @property
     def mismatches(self) -> int | None:

@@ -29,14 +29,14 @@ class Exported(StepResult):
 def run(context: Context) -> Exported:
     """Export the checkpoint; Brevitas and QONNX are compared here, image by image."""
     from model.checkpoint import load_checkpoint
-    from model.data import class_names
+    from model.data import class_names, sample_images
     from model.errors import ExportError, ModelError
     from model.export import export
     from model.networks.ties import separate_ties
 
     config = context.config
     try:
-        data = _images(config)
+        data = sample_images(config.network, 1) if context.dry else _images(config)
         context.status(f"{len(data)} images: {data.dataset}")
         network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
         with context.comparing("export", "qonnx", min(config.images, len(data))):

@@ -26,7 +26,7 @@ from hw.driver.standin import REFERENCE_MHZ
 
 PICTURES = 10
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "4_device.ipynb"
+NOTEBOOK = ROOT / "hw" / "deploy" / "4_device.ipynb"
 
 README = """\
 {network} for {board} ({part}), {clock_mhz:g} MHz, build {build_id}

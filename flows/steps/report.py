@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 
+from flows.bench.results import commit, tools
 from flows.pipeline import Context, Step
-from flows.report.summary import Graph, NodeRow, Performance, StepRecord, StepResult, Summary
+from flows.report.summary import Graph, NodeRow, Performance, Provenance, StepRecord, StepResult, Summary
+from flows.sources import ROOT
 from flows.steps.bitfile import Bitfile
 from flows.steps.convert import Converted
 from flows.steps.design import Designed
@@ -36,6 +39,8 @@ def run(context: Context) -> StepResult:
 def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ...]) -> Summary:
     simulated = context.result(Simulated)
     interval = simulated.interval_cycles
+    fps = round(context.clock_mhz * 1e6 / interval, 1) if interval else None
+    target = context.target_fps()
     return Summary(
         board=context.board.name,
         part=context.board.part,
@@ -53,9 +58,11 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
         accuracy=context.result(Verified).accuracy,
         folding=context.result(Folded).folding,
         performance=Performance(
+            target_fps=target,
+            reached=None if target is None or fps is None else fps >= target,
             interval_cycles=interval,
             latency_cycles=simulated.latency_cycles,
-            fps=round(context.clock_mhz * 1e6 / interval, 1) if interval else None,
+            fps=fps,
             bottleneck=max(nodes, key=lambda node: node.cycles or 0).name,
             fifo_bits=context.result(Designed).fifo_bits,
         ),
@@ -63,6 +70,12 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
         vivado=context.result(Bitfile).vivado,
         steps=steps,
         peak_memory_mb=context.memory.mb,
+        provenance=Provenance(
+            date=datetime.now(UTC).isoformat(timespec="seconds"),
+            commit=commit(ROOT),
+            command=context.config.command(),
+            tools=tools(),
+        ),
     )
 
 

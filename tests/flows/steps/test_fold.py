@@ -28,7 +28,7 @@ def context(tiny_build: Path, tmp_path: Path, **options: Any) -> Context:
 @pytest.mark.timeout(1500)
 def test_a_pe_that_does_not_divide_is_named(tiny_build: Path, tmp_path: Path) -> None:
     wanted = {"MVAU_1": {"PE": 3}}
-    with pytest.raises(UserError, match=r"MVAU_1 \(MVAU\): PE = 3 does not divide; it can be \[1, 2, "):
+    with pytest.raises(UserError, match=r"MVAU_1 as XnorMVAU_rtl_1: PE = 3 does not divide; it can be \[1, 2, "):
         fold.STEP.run(context(tiny_build, tmp_path, folding=wanted))
     assert list(tmp_path.iterdir()) == []
 
