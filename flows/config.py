@@ -68,7 +68,7 @@ class BuildConfig(BaseModel):
             return value
         nodes = {name: settings for name, settings in value.items() if (name, settings) != ("Defaults", {})}
         if "Defaults" in nodes:
-            raise ValueError("FINN's Defaults are not understood here; give each node its own")
+            raise ValueError("the Defaults of FINN are not understood; give each node its own folding")
         for node, settings in nodes.items():
             for name, setting in settings.items() if isinstance(settings, dict) else ():
                 place = f"folding.{node}.{name} = {setting!r}"

@@ -229,6 +229,27 @@ class Summary(Strict):
         return sum(compared) if compared else None
 
 
+class Fifo(Strict):
+    """What a FIFO holds; `peak` are the most beats that want to wait there where frames come at the design's pace."""
+
+    depth: int = Field(ge=1)
+    width: int = Field(ge=1)
+    peak: int | None = Field(ge=0)
+
+    @property
+    def bits(self) -> int:
+        """All that it can hold."""
+        return self.depth * self.width
+
+
+class Sample(Strict):
+    """A golden image as a PNG in base64, what the hardware answers, and what it is, where that is known."""
+
+    picture: str
+    answer: str
+    label: str | None
+
+
 class NodeRow(NodeResources):
     """A node of the dataflow graph.
 
@@ -240,6 +261,9 @@ class NodeRow(NodeResources):
         cycles: expected cycles of one frame.
         folding: how it is folded, e.g. "PE 4, SIMD 16".
         layer: of the network, which it belongs to.
+        takes, gives: types of the elements of its streams, e.g. "INT5".
+        constants: its weights or thresholds, e.g. "BINARY 144 x 16 in block RAM".
+        fifo: what it holds, if it is one.
         inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
     """
 
@@ -250,4 +274,8 @@ class NodeRow(NodeResources):
     cycles: int | None = Field(default=None, ge=0)
     folding: str = ""
     layer: str = ""
+    takes: str = ""
+    gives: str = ""
+    constants: str = ""
+    fifo: Fifo | None = None
     inputs: tuple[str, ...] = ()

@@ -65,6 +65,10 @@ class Operator(Attributes, ABC):
         """Whether the order of its output follows its folding, so that the node after it has to be folded alike."""
         return False
 
+    def in_luts(self) -> bool:
+        """Whether its RTL is made from its constants, and reads none from a memory."""
+        return False
+
     def on_generic(self, folding: Folding) -> Folding:
         """The attributes of the generic node from which specialisation makes a node of this folding."""
         return folding
