@@ -41,7 +41,15 @@ def run(context: Context) -> Exported:
         network, card = load_checkpoint(context.checkpoint, config.network, "hardware")
         with context.comparing("export", "qonnx", min(config.images, len(data))):
             classes = class_names(config.network)
-            export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
+            export(
+                network,
+                context.folder,
+                data.images,
+                data.labels,
+                classes=classes,
+                compared=config.images,
+                progress=lambda done: context.status(f"{done} of {len(data)} images: {data.dataset}"),
+            )
     except ExportError as error:
         raise ToolError(str(error)) from error
     except ModelError as error:
