@@ -123,7 +123,7 @@ def render(
         most_luts=max((node.lut or 0 for node in nodes), default=0),
         pictures=pictures,
         samples=samples,
-        accuracy=accuracy(summary),
+        top1=accuracy(summary),
         slowest=next((node for node in nodes if node.name == summary.performance.bottleneck), None),
         names=classes or range(len(summary.accuracy.classes) if summary.accuracy else 0),
     )

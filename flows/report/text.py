@@ -31,21 +31,20 @@ def conclusion(summary: Summary) -> Iterator[Row]:
         "device",
         "not synthesised" if used.lut is None else f"{_shares(used)}: {'fits' if used.fits else 'too large'}",
     )
-    yield "top-1", accuracy(summary)
+    top1, source = accuracy(summary)
+    yield "top-1", source if top1 is None else f"{top1:.2%} {source}"
 
 
-def accuracy(summary: Summary) -> str:
-    """The share of images that are classified correctly, and who says so."""
+def accuracy(summary: Summary) -> tuple[float | None, str]:
+    """The share of images that are classified correctly, and of which images, by what: the hardware, or the card."""
     measured, card = summary.accuracy, summary.checkpoint
     if measured is not None:
-        return (
-            f"{measured.top1:.2%} of the {measured.images:,} test images of {measured.dataset}, "
-            f"by the hardware's integers ({measured.engine})"
-        )
+        images = f"the {measured.images:,} test images of {measured.dataset}"
+        return measured.top1, f"of {images}, by the hardware's integers ({measured.engine})"
     if card.top1 is None:
-        return "not measured"
-    of = "" if card.images is None else f" of {card.images:,} test images"
-    return f"{card.top1:.2%}{of} of {card.dataset}, as the card of the weights says; not measured in this build"
+        return None, "not measured"
+    images = f"{card.dataset}" if card.images is None else f"{card.images:,} test images of {card.dataset}"
+    return card.top1, f"of {images}, as the card of the weights says; not measured in this build"
 
 
 def estimate(folding: Folding, target_fps: float | None, clock_mhz: float, device: Available) -> Iterator[Row]:
