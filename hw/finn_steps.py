@@ -2,7 +2,8 @@
 """Steps for FINN's own builder: this project's cells, folding and simulator inside a FINN flow.
 
 A `build_dataflow` configuration names them by their module paths, e.g. `hw.finn_steps.step_ir2net_specialise`, beside
-FINN's steps; docs/finn-build.yaml is one. Each takes the graph that FINN has at its place, and needs no vendor tool:
+FINN's steps; docs/finn-build.yaml is one. Each takes the graph that FINN has at its place, and needs no vendor tool;
+`python -m hw.finn_steps CONFIG.yaml MODEL.onnx` runs the builder where there is none:
 
     step_ir2net_streamline  in place of step_qonnx_to_finn, step_tidy_up and step_streamline
     step_ir2net_convert     in place of step_convert_to_hw and step_create_dataflow_partition
@@ -15,6 +16,8 @@ FINN's steps; docs/finn-build.yaml is one. Each takes the graph that FINN has at
 from __future__ import annotations
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from hw.design.design import Design
 from hw.design.fifos import Prices, insert_width_converters
 from hw.finn_env import setup
 from hw.ops.cost import Budget
+from hw.rtlsim import xsi
 from hw.rtlsim.depths import FRAMES, size_fifos
 from hw.rtlsim.whole import simulate
 from hw.transforms.convert import convert
@@ -120,3 +124,18 @@ def _board(cfg: DataflowBuildConfig) -> Board:
         known = ", ".join(sorted({board.part for board in available()}))
         raise FINNUserError(f"no file of hw/boards is for {part}; there are files for {known}")
     return next((board for board in found if board.platform == cfg.board), found[0])
+
+
+def main(config: str, model: str) -> int:
+    """Run FINN's builder with Verilator in place of Vivado's simulator; returns its exit code."""
+    cfg = DataflowBuildConfig.from_yaml(Path(config).read_text())
+    os.environ.setdefault("XILINX_VIVADO", "none")  # FINN notes the name of this folder
+    _set_up(cfg)
+    xsi.install()
+    from finn.builder.build_dataflow import build_dataflow_cfg  # which looks for the simulator as it is imported
+
+    return int(build_dataflow_cfg(model, cfg))
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
