@@ -40,11 +40,12 @@ if TYPE_CHECKING:
     from flows.report.text import Row
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-# A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets no moving line,
-# though FORCE_COLOR, which Jupyter sets, says that it is one.
+# A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets neither colours nor
+# a line that moves, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
 _console = Console(
     file=os.fdopen(os.dup(2), "w", errors="backslashreplace"),
     force_terminal=None if os.isatty(2) else False,
+    force_jupyter=False,
     highlight=False,
 )
 _interrupted = threading.Event()
