@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 # A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets neither colours nor
-# a line that moves, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
+# a moving line, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
 _console = Console(
     file=os.fdopen(os.dup(2), "w", errors="backslashreplace"),
     force_terminal=None if os.isatty(2) else False,
