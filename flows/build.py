@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from flows.report.text import Row
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-# A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets neither colours nor
-# a moving line, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
+# A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets no colours and no
+# moving line, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
 _console = Console(
     file=os.fdopen(os.dup(2), "w", errors="backslashreplace"),
     force_terminal=None if os.isatty(2) else False,
