@@ -147,8 +147,9 @@ def _constants(model: ModelWrapper, used: Mapping[str, NodeResources]) -> dict[s
     """Type and shape of each node's weights or thresholds, and where they lie as synthesis has it."""
     from finn.util.basic import getHWCustomOp
 
-    from hw.ops.registry import describe
+    from hw.ops.registry import describe, register
 
+    register()  # no step has, where all come from the cache
     found = {}
     for node in model.graph.node:
         names = [name for name in node.input if model.get_initializer(name) is not None]
