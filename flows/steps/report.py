@@ -152,13 +152,14 @@ def _constants(model: ModelWrapper, used: Mapping[str, NodeResources]) -> dict[s
     register()  # no step has, where all come from the cache
     found = {}
     for node in model.graph.node:
-        names = [name for name in node.input if model.get_initializer(name) is not None]
-        if names:
-            kinds = (
-                f"{model.get_tensor_datatype(n).name} {' x '.join(map(str, model.get_tensor_shape(n)))}" for n in names
-            )
-            block = node.name in used and used[node.name].bram36
-            place = "the RTL" if describe(getHWCustomOp(node)).in_luts() else "block RAM" if block else "LUTs"
+        op = describe(getHWCustomOp(node))
+        tensors = [name for name in node.input if model.get_initializer(name) is not None]
+        shapes = (" x ".join(map(str, model.get_tensor_shape(name))) for name in tensors)
+        kinds = [f"{model.get_tensor_datatype(name).name} {shape}" for name, shape in zip(tensors, shapes, strict=True)]
+        kinds += [f"{len(op.get_nodeattr(name))} {name.lower()}" for name in op.parameters]
+        made = op.in_luts() or op.parameters
+        place = "block RAM" if node.name in used and used[node.name].bram36 else "the RTL" if made else "LUTs"
+        if kinds:
             found[node.name] = f"{', '.join(kinds)} in {place}"
     return found
 
