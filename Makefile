@@ -26,7 +26,7 @@ fuzz: $(READY)   ## 500 random networks up the ladder; goes on where it stopped
 	$(BIN)/python -m tests.fuzz
 
 demo: $(READY)   ## builds tiny, deploys it into an environment of the oldest Python here, classifies digits
-	$(BIN)/python -m flows.demo --network $(DEMO) --board $(BOARD)
+	$(BIN)/ir2net demo --network $(DEMO) --board $(BOARD)
 
 bench: $(READY)   ## measures, writes bench/results.json
 	$(BIN)/python -m flows.bench

@@ -10,8 +10,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 # Run as a script (`python flows/build.py`) the folder of this file comes first on the path, where `report` and
 # `steps` would hide other packages of these names; the project's root is what belongs there.
@@ -29,19 +30,31 @@ try:
     from flows.errors import FlowError, Interrupted, UserError
     from flows.guard import STOPPING, guarded
     from model.cli import name_the_user
+    from model.errors import ModelError
 except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing.name} is not installed; run `make build` once, or use .venv/bin/python")
 except KeyboardInterrupt:
     sys.exit("error: interrupted")
 
+if TYPE_CHECKING:
+    from flows.pipeline import Context
+    from flows.report.summary import Summary
+    from flows.report.text import Row
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-# a copy of the terminal's descriptor: steps redirect standard error to their logs
-_console = Console(file=os.fdopen(os.dup(2), "w", errors="backslashreplace"), highlight=False)
+# A copy of the terminal's descriptor: steps redirect standard error to their logs. What is none gets no colours and no
+# moving line, whatever FORCE_COLOR, which Jupyter sets, and rich's own idea of Jupyter say.
+_console = Console(
+    file=os.fdopen(os.dup(2), "w", errors="backslashreplace"),
+    force_terminal=None if os.isatty(2) else False,
+    force_jupyter=False,
+    highlight=False,
+)
 _interrupted = threading.Event()
 
 
 @app.command()
-def build(  # noqa: PLR0917 - typer turns the parameters into options
+def command(  # noqa: PLR0917 - typer turns the parameters into options
     network: Annotated[
         str | None, typer.Option(help="resnet20 (CIFAR-10), tiny (digits), or NAME.yaml of your own.")
     ] = None,
@@ -70,23 +83,55 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     ] = None,
     start: Annotated[str | None, typer.Option(help="First step to run; earlier ones come from the cache.")] = None,
     stop: Annotated[str | None, typer.Option(help="Last step to run.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Fold only: what is to be expected, and what would bind.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print summary.json; of a dry run, its folding.")] = False,
     list_boards: Annotated[bool, typer.Option("--list-boards", help="Print the boards and what fits them.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run the steps again even if they are done.")] = False,
 ) -> None:
     """Build an accelerator and prove it, step by step; a cut-off build goes on where it stopped."""
     flags = locals().copy()
-    for own in ("config", "start", "stop", "force", "list_boards"):
+    for own in ("config", "start", "stop", "force", "dry_run", "as_json", "list_boards"):
         del flags[own]
     if list_boards:
-        _list_boards((output_dir or Path("build") / "any").parent)
+        show_boards((output_dir or Path("build") / "any").parent)
         return
-    run(load_config(config, flags), start, stop, force)
+    if dry_run:
+        _tell_estimate(run(load_config(config, flags), force=force, dry=True), as_json)
+        return
+    context = run(load_config(config, flags), start, stop, force)
+    if "report" in context.results:
+        _tell_conclusion(context, as_json)
 
 
-def run(config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False) -> None:
-    """Check the configuration, then run the pipeline in the output folder, alone."""
+def build(config: BuildConfig, *, force: bool = False) -> Summary:
+    """Build an accelerator and prove it: what the command does, for programs.
+
+    Args:
+        config: the options of the command; BuildConfig refuses what is none.
+        force: run the steps again even if they are done.
+
+    Returns:
+        The content of summary.json. The package and the report are in `config.output`.
+
+    Raises:
+        UserError: what was asked for cannot be done.
+        ToolError: a tool failed, or an integer differs: its `log` says more.
+    """
+    return _summary(run(config, force=force))
+
+
+def run(
+    config: BuildConfig, start: str | None = None, stop: str | None = None, force: bool = False, *, dry: bool = False
+) -> Context:
+    """Check the configuration, then run the pipeline in the output folder, alone.
+
+    With `dry` it ends with the folding, and takes no data set: its few steps have a folder of their own.
+    """
+    if dry:
+        config, stop = config.model_copy(update={"output_dir": config.output / "dry-run"}), "fold"
     from hw.boards.board import BoardFileError, UnknownBoard, load
-    from model.errors import ModelError
 
     _places(config.output)
     try:
@@ -102,17 +147,59 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
 
     folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
     folders["report"] = config.output / "report"  # what the user looks for
-    context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint)
+    context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint, dry=dry)
     context.target_cycles()  # refuses an impossible frame rate now instead of in the fourth step
     pipeline = Pipeline(ORDER, context, _console)
     pipeline.check(start, stop, force)
     with _alone(config.output):
         design = f"{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz"
         _console.print(f"[bold]{design} -> {escape(str(config.output))}", soft_wrap=True)
-        pipeline.run(start, stop, force)
+        return pipeline.run(start, stop, force)
 
 
-def _list_boards(builds: Path) -> None:
+def _summary(context: Context) -> Summary:
+    from flows.report.summary import Summary
+
+    return Summary.model_validate_json((context.folders["report"] / "summary.json").read_text())
+
+
+def _tell_conclusion(context: Context, as_json: bool) -> None:
+    """Verdict, main figures and where they are written; with `as_json`, summary.json on standard output."""
+    from flows.report.text import conclusion
+
+    summary = _summary(context)
+    (package,) = context.folders["package"].glob("*.zip")
+    where = [("report", str(context.folders["report"] / "report.html")), ("package", str(package))]
+    _tell([*conclusion(summary), *where])
+    if as_json:
+        typer.echo(summary.model_dump_json(indent=2))
+
+
+def _tell_estimate(context: Context, as_json: bool) -> None:
+    """What the folding is expected to be; with `as_json`, and each node's, on standard output."""
+    from flows.report.summary import Available
+    from flows.report.text import estimate
+    from flows.steps.fold import Folded
+
+    folded = context.result(Folded)
+    device = Available(**context.board.resources.model_dump(include=set(Available.model_fields)))
+    each = [
+        (name, ", ".join(f"{key} {value}" for key, value in chosen.items())) for name, chosen in folded.nodes.items()
+    ]
+    _tell([*each, *estimate(folded.folding, context.target_fps(), context.clock_mhz, device)])
+    if as_json:
+        typer.echo(folded.model_dump_json(indent=2))
+
+
+def _tell(rows: Iterable[Row]) -> None:
+    rows = list(rows)
+    width = max(len(name) for name, _ in rows)
+    for name, text in rows:
+        _console.print(f"[bold]{escape(name.ljust(width))}[/]  {escape(text)}", soft_wrap=True)
+
+
+def show_boards(builds: Path) -> None:
+    """Print the boards, and what of the builds in a folder fits them."""
     from flows.boards import print_boards
     from hw.boards.board import BoardFileError
 
@@ -172,12 +259,12 @@ def _alone(folder: Path) -> Any:
         raise UserError(f"cannot write to {folder}: {error.strerror}", "use another --output-dir") from error
 
 
-def main() -> None:
-    """Entry point."""
-    guarded(_main)
+def main(application: typer.Typer = app) -> None:
+    """Run a command line under its guard."""
+    guarded(lambda: _main(application))
 
 
-def _main() -> None:
+def _main(application: typer.Typer) -> None:
     """One clear line and the exit code for every failure."""
     # brevitas asks torch for a CUDA compiler as it is imported; that there is no GPU is no news here
     logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
@@ -185,12 +272,15 @@ def _main() -> None:
         signal.signal(number, _interrupt)
     name_the_user()
     failure: FlowError | None = None
+    code = None
     try:
-        app(standalone_mode=False)
+        code = application(standalone_mode=False)
     except typer.TyperException as error:
         failure = UserError(error.format_message())
     except FlowError as error:
         failure = error
+    except ModelError as error:
+        failure = UserError(str(error))
     except BaseException:
         if not _interrupted.is_set():
             raise
@@ -202,6 +292,7 @@ def _main() -> None:
     if failure is not None:
         _console.print(f"[bold red]error:[/] {escape(' '.join(str(failure).split()))}", soft_wrap=True)
         sys.exit(failure.exit_code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _interrupt(*_: object) -> None:

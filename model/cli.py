@@ -30,8 +30,8 @@ def name_the_user() -> None:
         os.environ["USER"] = str(os.getuid())
 
 
-def run(command: Callable[..., None]) -> None:
-    """Run a command line; a ModelError or Ctrl-C becomes one line on standard error and exit code 1."""
+def application(command: Callable[..., None]) -> typer.Typer:
+    """Make a command line of a function; Ctrl-C becomes a ModelError."""
 
     @wraps(command)
     def interruptible(*args: Any, **options: Any) -> None:
@@ -44,8 +44,13 @@ def run(command: Callable[..., None]) -> None:
     name_the_user()
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(interruptible)
+    return app
+
+
+def run(command: Callable[..., None]) -> None:
+    """Run a command line; a ModelError or Ctrl-C becomes one line on standard error and exit code 1."""
     try:
-        app()
+        application(command)()
     except ModelError as error:
         Console(stderr=True, soft_wrap=True, markup=False, highlight=False).print(f"error: {error}")
         raise SystemExit(1) from error

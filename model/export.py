@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Export to QONNX, with golden images and logits that every later step of the flow is held to."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ def export(
     *,
     classes: Sequence[str] = (),
     compared: int | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> ExportedModel:
     """Write model.onnx (QONNX, batch 1, float32 input as Network.values gives it) and golden.npz into `out_dir`.
 
@@ -58,7 +59,7 @@ def export(
 
     `images` are (n, channels, height, width) uint8. golden.npz holds `images`, `logits` (n, classes) float32
     as the exported network computes them, `labels` (n,) int64 where given, and the names of the `classes` if they have
-    any. Nodes of model.onnx say in doc_string which layer they are of.
+    any. Nodes of model.onnx say in doc_string which layer they are of. `progress` is told how many images are done.
 
     Raises ExportError if a layer cannot be mapped, or if QONNX execution of the written graph gives any other logits
     for the first `compared` images, by default all (in paper precision: others than float32 sums in another order
@@ -76,7 +77,7 @@ def export(
         network = to_brevitas(network)
         check_mappable(network, values[:1])
     out_dir.mkdir(parents=True, exist_ok=True)
-    logits = _logits(network, images)
+    logits = _logits(network, images, progress)
     model_path = out_dir / MODEL_FILE
     _write_qonnx(network, model_path)
     _check_qonnx(
@@ -88,10 +89,13 @@ def export(
     return ExportedModel(model_path, golden_path, logits)
 
 
-def _logits(network: Network, images: npt.NDArray[np.uint8]) -> Float32:
-    batches = (torch.from_numpy(images[start : start + BATCH]) for start in range(0, len(images), BATCH))
+def _logits(network: Network, images: npt.NDArray[np.uint8], progress: Callable[[int], None]) -> Float32:
+    found = []
     with torch.no_grad():
-        return np.concatenate([network(batch).numpy() for batch in batches])
+        for start in range(0, len(images), BATCH):
+            progress(start)
+            found.append(network(torch.from_numpy(images[start : start + BATCH])).numpy())
+    return np.concatenate(found)
 
 
 def _write_qonnx(network: Network, path: Path) -> None:

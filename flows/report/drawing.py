@@ -209,7 +209,10 @@ def _load(group: ET.Element, style: str, corner: tuple[int, int], value: int | N
 def _tooltip(node: NodeRow) -> str:
     figures = {"cycles": node.cycles, "LUT": node.lut, "FF": node.ff, "BRAM36": node.bram36, "DSP": node.dsp}
     known = ", ".join(f"{value:,} {name}" for name, value in figures.items() if value is not None)
-    return "\n".join(line for line in (f"{node.name} ({node.op})", node.folding, known) if line)
+    types = f"{node.takes} -> {node.gives}" if node.takes else ""
+    return "\n".join(
+        line for line in (f"{node.name} ({node.op})", node.layer, node.folding, types, node.constants, known) if line
+    )
 
 
 def _add(parent: ET.Element, tag: str, style: str, **attributes: float | str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -11,11 +12,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
 
 from flows.report.drawing import draw, is_hidden, short
-from flows.report.summary import NodeRow, Summary
+from flows.report.summary import NodeRow, Sample, Summary
+from flows.report.text import accuracy, number
 
 _LARGEST = 24  # bars of a chart; the table below them has all nodes
 _ROLES = {
@@ -27,6 +32,16 @@ _ROLES = {
 }
 """Colour of each role, and what the legend says of it."""
 _INK, _GRID = "#1d2733", "#e3e7ec"
+_THEMED = {_INK: "currentColor", _GRID: "var(--line)"}
+"""Colours of the charts that the page chooses, light or dark."""
+
+
+def png(image: NDArray[np.uint8]) -> str:
+    """A picture, (channels, height, width), as a PNG in base64."""
+    pixels: NDArray[np.uint8] = image.transpose(1, 2, 0)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def draw_pictures(nodes: Sequence[NodeRow]) -> dict[str, str]:
@@ -42,7 +57,13 @@ def draw_pictures(nodes: Sequence[NodeRow]) -> dict[str, str]:
 
 
 def write_report(
-    summary: Summary, nodes: Sequence[NodeRow], pictures: Mapping[str, str], out_dir: Path, classes: Sequence[str] = ()
+    summary: Summary,
+    nodes: Sequence[NodeRow],
+    pictures: Mapping[str, str],
+    out_dir: Path,
+    classes: Sequence[str] = (),
+    *,
+    samples: Sequence[Sample] = (),
 ) -> Path:
     """Write summary.json, nodes.json and report.html into `out_dir`, which is created where it is missing.
 
@@ -52,6 +73,7 @@ def write_report(
         pictures: of these nodes.
         out_dir: the report's folder; files of an earlier report are replaced.
         classes: the names of the classes, in the order of the labels; without them, their numbers stand there.
+        samples: golden images with the hardware's answers.
 
     Returns:
         The path of report.html.
@@ -64,7 +86,7 @@ def write_report(
     texts = {
         out_dir / "summary.json": summary.model_dump_json(indent=2) + "\n",
         out_dir / "nodes.json": json.dumps([node.model_dump() for node in nodes], indent=1) + "\n",
-        page: render(summary, nodes, pictures, classes),
+        page: render(summary, nodes, pictures, classes, samples=samples),
     }
     for path, text in texts.items():
         part = path.with_suffix(path.suffix + ".part")
@@ -73,7 +95,14 @@ def write_report(
     return page
 
 
-def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Mapping[str, str], classes: Sequence[str] = ()) -> str:
+def render(
+    summary: Summary,
+    nodes: Sequence[NodeRow],
+    pictures: Mapping[str, str],
+    classes: Sequence[str] = (),
+    *,
+    samples: Sequence[Sample] = (),
+) -> str:
     """The page as text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -82,7 +111,7 @@ def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Mapping[str, st
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _number
+    environment.filters["number"] = number
     return environment.get_template("report.html.j2").render(
         summary=summary,
         nodes=nodes,
@@ -93,13 +122,11 @@ def render(summary: Summary, nodes: Sequence[NodeRow], pictures: Mapping[str, st
         most_cycles=max((node.cycles or 0 for node in nodes), default=0),
         most_luts=max((node.lut or 0 for node in nodes), default=0),
         pictures=pictures,
+        samples=samples,
+        top1=accuracy(summary),
+        slowest=next((node for node in nodes if node.name == summary.performance.bottleneck), None),
         names=classes or range(len(summary.accuracy.classes) if summary.accuracy else 0),
     )
-
-
-def _number(value: float | None, unit: str = "", digits: int = 0) -> str:
-    """A figure with thousands separators; a dash where it was not measured."""
-    return "–" if value is None else f"{value:,.{digits}f}{unit}"
 
 
 def _utilisation(summary: Summary) -> list[tuple[str, float | None, int, int, float | None]]:
@@ -149,5 +176,7 @@ def _chart(bars: Sequence[tuple[str, int | None, str]], unit: str) -> str:
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
+    for colour, themed in _THEMED.items():
+        text = text.replace(colour, themed)
     # inline in HTML: no XML header, and the size, which comes first, is the page's to choose
     return re.sub(r' (?:width|height)="[^"]*"', "", text[text.index("<svg") :], count=2)

@@ -17,6 +17,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+class Provenance(Strict):
+    """When, from what and by what the build was made."""
+
+    date: str
+    commit: str | None
+    command: str
+    tools: dict[str, str]
+
+
 class Checkpoint(Strict):
     """The trained network that was built."""
 
@@ -113,8 +122,10 @@ class Folding(Strict):
 
 
 class Performance(Strict):
-    """Measured in the simulation of the whole design."""
+    """Measured in the simulation of the whole design, beside what was asked for."""
 
+    target_fps: float | None = Field(gt=0)
+    reached: bool | None
     interval_cycles: int | None = Field(ge=1)
     latency_cycles: int | None = Field(ge=1)
     fps: float | None = Field(ge=0)
@@ -209,12 +220,34 @@ class Summary(Strict):
     vivado: Vivado | None
     steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
+    provenance: Provenance
 
     @property
     def mismatches(self) -> int | None:
         """All differing values of all comparisons; None where nothing was compared."""
         compared = [row.mismatches for row in self.verification if row.mismatches is not None]
         return sum(compared) if compared else None
+
+
+class Fifo(Strict):
+    """What a FIFO holds; `peak` are the most beats that want to wait there where frames come at the design's pace."""
+
+    depth: int = Field(ge=1)
+    width: int = Field(ge=1)
+    peak: int | None = Field(ge=0)
+
+    @property
+    def bits(self) -> int:
+        """All that it can hold."""
+        return self.depth * self.width
+
+
+class Sample(Strict):
+    """A golden image as a PNG in base64, what the hardware answers, and what it is, where that is known."""
+
+    picture: str
+    answer: str
+    label: str | None
 
 
 class NodeRow(NodeResources):
@@ -228,6 +261,9 @@ class NodeRow(NodeResources):
         cycles: expected cycles of one frame.
         folding: how it is folded, e.g. "PE 4, SIMD 16".
         layer: of the network, which it belongs to.
+        takes, gives: types of the elements of its streams, e.g. "INT5".
+        constants: its weights or thresholds, e.g. "BINARY 144 x 16 in block RAM".
+        fifo: what it holds, if it is one.
         inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
     """
 
@@ -238,4 +274,8 @@ class NodeRow(NodeResources):
     cycles: int | None = Field(default=None, ge=0)
     folding: str = ""
     layer: str = ""
+    takes: str = ""
+    gives: str = ""
+    constants: str = ""
+    fifo: Fifo | None = None
     inputs: tuple[str, ...] = ()

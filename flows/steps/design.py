@@ -9,10 +9,11 @@ FOLDER = "design"
 
 
 class Designed(StepResult):
-    """FIFOs of the design: their bits, and the choices of depths that were tried."""
+    """FIFOs of the design: their bits, the choices of depths that were tried, and the beats that want to wait."""
 
     fifo_bits: int
     trials: int
+    peaks: dict[str, int]
 
 
 def run(context: Context) -> Designed:
@@ -38,7 +39,7 @@ def run(context: Context) -> Designed:
     except FifoError as error:
         raise ToolError(str(error), context.log) from error
     context.save(sized.model)
-    return Designed(fifo_bits=sized.design.fifo_bits(), trials=sized.trials)
+    return Designed(fifo_bits=sized.design.fifo_bits(), trials=sized.trials, peaks=sized.peaks)
 
 
 STEP = Step("design", run, Designed, needs=("specialise",), compiles=lambda config: True)

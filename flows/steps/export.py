@@ -31,7 +31,7 @@ class Exported(StepResult):
 def run(context: Context) -> Exported:
     """Export the checkpoint; Brevitas and QONNX are compared here, image by image."""
     from model.checkpoint import load_checkpoint
-    from model.data import class_names
+    from model.data import class_names, sample_images
     from model.errors import ExportError, ModelError
     from model.export import export
     from model.networks.ties import separate_ties
@@ -39,11 +39,18 @@ def run(context: Context) -> Exported:
     config = context.config
     try:
         network, card = load_checkpoint(context.checkpoint, config.network_file or config.network, "hardware")
-        data = _images(config, network.spec)
+        data = sample_images(network.spec, 1) if context.dry else _images(config, network.spec)
         context.status(f"{len(data)} images: {data.dataset}")
         with context.comparing("export", "qonnx", min(config.images, len(data))):
-            classes = class_names(network.spec)
-            export(network, context.folder, data.images, data.labels, classes=classes, compared=config.images)
+            export(
+                network,
+                context.folder,
+                data.images,
+                data.labels,
+                classes=class_names(network.spec),
+                compared=config.images,
+                progress=lambda done: context.status(f"{done} of {len(data)} images: {data.dataset}"),
+            )
     except ExportError as error:
         raise ToolError(str(error)) from error
     except ModelError as error:

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class Folded(StepResult):
-    """What the folding aimed at and expects."""
+    """What the folding aimed at and expects; `nodes` is what it chose, by the names that the nodes have as RTL."""
 
     folding: Folding
+    nodes: dict[str, dict[str, int | str]]
 
 
 def run(context: Context) -> Folded:
@@ -38,7 +39,9 @@ def run(context: Context) -> Folded:
     context.save(result.model)
     print(result.message)  # to the step's log
     return Folded(
-        warning=None if result.met else result.message, folding=_folding(result, target, context.clock_mhz * 1e6)
+        warning=None if result.met else result.message,
+        folding=_folding(result, target, context.clock_mhz * 1e6),
+        nodes=result.folding,
     )
 
 
@@ -47,7 +50,7 @@ def _folding(result: FoldResult, target: int | None, hertz: float) -> Folding:
         Faster(
             cycles=step.cycles,
             fps=round(hertz / step.cycles, 1),
-            nodes=step.nodes,
+            nodes=tuple(result.rtl_names[name] for name in step.nodes),
             expected=_expected(step.cost),
             more_lut=round(step.more.lut),
             fits=step.fits,
@@ -57,7 +60,7 @@ def _folding(result: FoldResult, target: int | None, hertz: float) -> Folding:
     return Folding(
         target_cycles=target,
         cycles=result.cycles[result.bottleneck],
-        bottleneck=result.bottleneck,
+        bottleneck=result.rtl_names[result.bottleneck],
         binds=result.binds,
         expected=_expected(result.cost),
         faster=tuple(faster),

@@ -28,7 +28,7 @@ PICTURES = 10
 IMAGES = "some of these images as pictures"
 NO_IMAGES = "empty: for your pictures. Those of golden.npz are sample photographs, of none of the classes"
 ROOT = Path(__file__).parents[2]
-NOTEBOOK = ROOT / "notebooks" / "4_device.ipynb"
+NOTEBOOK = ROOT / "hw" / "deploy" / "4_device.ipynb"
 SETUP = ROOT / "hw" / "deploy" / "setup.py"
 
 README = """\

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hw.plain_yaml import read_yaml
+
 _FOLDER = Path(__file__).parent
 
 
@@ -102,7 +104,7 @@ def read(path: Path) -> Board:
         OSError: the file cannot be read.
     """
     try:
-        return Board.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Board.model_validate(read_yaml(path.read_text(encoding="utf-8")))
     except yaml.YAMLError as error:
         raise BoardFileError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:

@@ -30,6 +30,7 @@ class DspMVAU_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     label, role = "dsp mvu", "compute"
     divides = (("PE", "Outputs"),)
+    parameters = ("Weights",)
 
     @override
     def get_nodeattr_types(self) -> dict[str, Any]:

@@ -32,6 +32,7 @@ class Operator(Attributes, ABC):
         role: its colour in the report; what stores is left out of the picture, it stands on nearly every edge.
         divides: pairs of an attribute by which the node is folded, and one, a number or several, that it must divide.
         memories: the settings among which folding chooses where constants and buffers are.
+        parameters: the attributes that hold its constants, where no tensor does.
     """
 
     generic: ClassVar[tuple[str, ...]] = ()
@@ -39,6 +40,7 @@ class Operator(Attributes, ABC):
     role: ClassVar[Literal["compute", "quantise", "move", "join", "store"]]
     divides: ClassVar[tuple[tuple[str, str], ...]] = ()
     memories: ClassVar[tuple[Settings, ...]] = ({},)
+    parameters: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def cost(self, part: str) -> Cost:
@@ -63,6 +65,10 @@ class Operator(Attributes, ABC):
 
     def interleaves(self) -> bool:
         """Whether the order of its output follows its folding, so that the node after it has to be folded alike."""
+        return False
+
+    def in_luts(self) -> bool:
+        """Whether its RTL is made from its constants, and reads none from a memory."""
         return False
 
     def on_generic(self, folding: Folding) -> Folding:

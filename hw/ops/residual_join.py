@@ -37,6 +37,7 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     label, role = "residual join", "join"
     divides = (("PE", "NumChannels"),)
+    parameters = ("Factors", "Offsets")
     memories = tuple({**form, **memory} for form in FORMS for memory in LUTS_OR_BLOCK_RAM)
 
     @override

@@ -84,8 +84,9 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         """One cycle for each word of weights and vector."""
         return int(MVAU.get_exp_cycles(self))
 
+    @override
     def in_luts(self) -> bool:
-        """Whether the RTL is made from the weights: for whole vectors and few words, unless block RAM is wanted."""
+        """For whole vectors and few words, unless block RAM is wanted."""
         whole = self.number("SIMD") == self.number("MW")
         return whole and self.calc_wmem() <= MOST_WORDS and self.text("ram_style") != "block"
 

@@ -147,11 +147,15 @@ class GaugedDesign:
 
 @dataclass(frozen=True)
 class Sized:
-    """A design with FIFOs, its graph, and how many choices of depths were run."""
+    """A design with FIFOs, its graph, and how many choices of depths were run.
+
+    `peaks` are the most beats that wait on each tensor where frames come at the design's pace and no FIFO is short.
+    """
 
     model: ModelWrapper
     design: Design
     trials: int
+    peaks: dict[str, int]
 
 
 def size_fifos(
@@ -192,7 +196,7 @@ def size_fifos(
         design = stitch(sized, folder, prices.part, clk_ns)
         interval = _interval(design, frames)
         if interval <= search.target:
-            return Sized(sized, design, search.trials)
+            return Sized(sized, design, search.trials, search.peaks)
         _log.warning("attempt %d: the FIFOs give %s cycles a frame, not %d", attempt, interval, search.target)
         limits = [search.next_step(index, limit) for index, limit in enumerate(limits)]
     raise FifoError(f"{_ATTEMPTS} choices of depths stay above {search.target} cycles a frame")
@@ -217,6 +221,7 @@ class _Search:
         # slower than this is too slow in any case
         self._budget = free.frame_ends[-1] + 2 * self.target
         self._peaks = gauged.run(deepest, frames, period=self.target, max_cycles=4 * self._budget).peaks
+        self.peaks = {edge.tensor: peak for edge, peak in zip(gauged.edges, self._peaks, strict=True)}
 
     def smallest(self) -> list[int]:
         """Return capacities, each that of a FIFO worth building or 0."""

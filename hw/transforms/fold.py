@@ -14,6 +14,7 @@ from onnx import helper
 from qonnx.util.basic import remove_by_name
 
 from hw.ops.cost import RESOURCES, Budget, Cost, Shares
+from hw.ops.operator import Settings
 from hw.ops.width_converter import converter
 from hw.transforms.fold_options import Choice, Edge, FoldingError, Site, Wanted, analyse, slowest
 
@@ -63,6 +64,8 @@ class FoldResult:
         cost: estimated resources, with an allowance for FIFOs.
         binds: what keeps it from being faster.
         faster: what more frames a second would cost, the smallest gain first; empty where nothing is faster.
+        rtl_names: what each node will be called once it is an RTL node.
+        folding: what was chosen, by these names, so that it can be asked for again.
     """
 
     model: Any
@@ -73,6 +76,8 @@ class FoldResult:
     cost: Cost
     binds: str
     faster: tuple[Faster, ...]
+    rtl_names: dict[str, str]
+    folding: dict[str, Settings]
 
 
 def fold(
@@ -89,7 +94,7 @@ def fold(
         target_cycles: clock frequency / frames per second; None for the fastest that fits.
         budget: what the design may use.
         part: FPGA part, e.g. xc7z020clg400-1.
-        folding: attributes that the user wants for some nodes.
+        folding: attributes that the user wants for some nodes, by their names here or as RTL nodes.
 
     Returns:
         The folded graph with its figures.
@@ -100,7 +105,8 @@ def fold(
     if target_cycles is not None and target_cycles < 1:
         raise FoldingError(f"a frame cannot take {target_cycles} cycles; the target must be at least 1")
     model = copy.deepcopy(model)
-    problem = _Problem(*analyse(model, part, folding or {}), budget)
+    sites, edges, rtl_names = analyse(model, part, folding or {})
+    problem = _Problem(sites, edges, rtl_names, budget)
     reachable = max(target_cycles or 1, problem.floor)
     choice = problem.fastest_that_fits(reachable)
     problem.check_widths(choice)
@@ -116,6 +122,7 @@ def fold(
 class _Problem:
     sites: list[Site]
     edges: list[Edge]
+    rtl_names: dict[str, str]
     budget: Budget
 
     @property
@@ -222,7 +229,8 @@ class _Problem:
             out, taken = _widths(choice, edge)
             if _misfit(out, taken):
                 raise FoldingError(
-                    f"{edge.producer} gives {out} elements a beat and {edge.consumer} takes {taken}; "
+                    f"{self.rtl_names[edge.producer]} gives {out} elements a beat and "
+                    f"{self.rtl_names[edge.consumer]} takes {taken}; "
                     "one has to be a multiple of the other"
                 )
 
@@ -266,7 +274,7 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int | None, r
     excess = cost.excess(problem.budget)
     met = not excess and (target is None or cycles[bottleneck] <= target)
     used = f"about {round(cost.lut)} LUT, {math.ceil(cost.bram36)} BRAM36, {math.ceil(cost.dsp)} DSP"
-    taken = f"{cycles[bottleneck]} cycles a frame, set by {bottleneck}"
+    taken = f"{cycles[bottleneck]} cycles a frame, set by {problem.rtl_names[bottleneck]}"
     if met and target is not None:
         binds, message = "the target", f"{taken}, of {target} allowed; {used}"
     else:
@@ -274,7 +282,10 @@ def _result(model: Any, problem: _Problem, choice: Choice, target: int | None, r
         message = f"{target or 'fewer'} cycles a frame are out of reach: {binds}. Taken: {taken}; {used}"
         if met:
             message = f"the fastest that fits: {taken}; {used}; {binds}"
-    return FoldResult(model, cycles, bottleneck, met, message, cost, binds, tuple(problem.faster(choice)))
+    names = problem.rtl_names
+    chosen = {names[name]: option.wanted for name, option in choice.items() if option.wanted}
+    faster = tuple(problem.faster(choice))
+    return FoldResult(model, cycles, bottleneck, met, message, cost, binds, faster, names, chosen)
 
 
 def _reasons(problem: _Problem, target: int | None, reachable: int, excess: list[str]) -> str:
@@ -283,7 +294,7 @@ def _reasons(problem: _Problem, target: int | None, reachable: int, excess: list
     wanted = problem.total(problem.choose(reachable)).excess(problem.budget)
     if (target is None and not wanted) or (target is not None and reachable > target):
         *_, limiting = next(site[0] for site in problem.sites if _fastest(site) == reachable)
-        reasons.append(f"{limiting} needs at least {reachable} however it is folded")
+        reasons.append(f"{problem.rtl_names[limiting]} needs at least {reachable} however it is folded")
     if wanted and not excess:
         reasons.append(f"{reachable} would take {', '.join(wanted)}")
     if excess:

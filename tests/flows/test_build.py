@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 
 from flows.build import run
-from flows.config import BuildConfig
+from flows.config import BuildConfig, load_config
 from flows.errors import UserError
 from flows.report.summary import Summary
 from flows.steps.golden import load_golden
@@ -79,6 +80,45 @@ def test_report_names_what_it_measured(summary: dict[str, Any], tiny_build: Path
     nodes = json.loads((tiny_build / "report" / "nodes.json").read_text())
     assert summary["performance"]["bottleneck"] in {node["name"] for node in nodes}
     assert summary["peak_memory_mb"] > 500
+
+
+@pytest.mark.timeout(1500)
+def test_a_build_says_what_it_reached(summary: dict[str, Any], tiny_build: Path) -> None:
+    rows = (re.split(r"  +", line, maxsplit=1) for line in (tiny_build / "said.txt").read_text().splitlines())
+    said = {row[0]: row[1] for row in rows if len(row) == 2}
+    assert said["EXACT"] == f"0 integers differ in {len(summary['verification'])} comparisons"
+    assert said["frames/s"] == f"{summary['performance']['fps']:,.0f} (target 10,000: reached)"
+    assert "% of the 360 test images of scikit-learn digits, by the hardware's integers" in said["top-1"]
+    assert all(Path(said[name]).exists() for name in ("report", "package"))
+    assert json.loads((tiny_build / "said.json").read_text()) == summary
+    assert "\x1b" not in (tiny_build / "said.txt").read_text()
+
+
+@pytest.mark.timeout(1500)
+def test_a_dry_run_chooses_what_the_build_was_folded_with(tiny_build: Path, tmp_path: Path) -> None:
+    """Which the report leaves as a file that can be given back, with the names that it shows."""
+    result = build("--network", "tiny", "--dry-run", "--json", "--output-dir", tmp_path)
+    assert result.returncode == 0, result.stderr
+    file = load_config(tiny_build / "report" / "folding.yaml", {})
+    assert (file.network, file.board) == ("tiny", "pynq-z2")
+    assert json.loads(result.stdout)["nodes"] == file.folding
+    assert set(file.folding) <= {
+        node["name"] for node in json.loads((tiny_build / "report" / "nodes.json").read_text())
+    }
+    assert "binds" in result.stderr and "expected (target 10,000: reached)" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["dry-run"]
+
+
+@pytest.mark.timeout(1500)
+def test_nodes_say_what_they_compute_with(tiny_build: Path) -> None:
+    nodes = {node["name"]: node for node in json.loads((tiny_build / "report" / "nodes.json").read_text())}
+    unit = nodes["XnorMVAU_rtl_0"]
+    assert (unit["takes"], unit["gives"][:4]) == ("BINARY", "UINT")
+    assert re.fullmatch(r"BINARY \d+ x \d+ in (the RTL|LUTs|block RAM)", unit["constants"])
+    assert unit["layer"]
+    assert re.fullmatch(r"\d+ weights in the RTL", nodes["DspMVAU_rtl_0"]["constants"])
+    fifos = [node["fifo"] for node in nodes.values() if node["op"] == "StreamingFIFO_rtl"]
+    assert fifos and all(fifo["depth"] > 0 and fifo["width"] > 0 and fifo["peak"] is not None for fifo in fifos)
 
 
 @pytest.mark.timeout(1500)

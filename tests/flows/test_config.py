@@ -32,6 +32,27 @@ def test_rungs_are_given_as_a_comma_list() -> None:
     assert load_config(None, {"verify": "python,rtlsim"}).verify == ("python", "rtlsim")
 
 
+def test_lists_may_have_spaces(tmp_path: Path) -> None:
+    assert load_config(write(tmp_path, "verify: python, rtlsim\n"), {}).verify == ("python", "rtlsim")
+
+
+def test_a_folding_of_finn_is_taken(tmp_path: Path) -> None:
+    """Also as the JSON that FINN writes, which is YAML too."""
+    file = write(tmp_path, '{"folding": {"Defaults": {}, "MVAU_rtl_0": {"PE": 2, "SIMD": 9, "ram_style": "block"}}}')
+    assert load_config(file, {}).folding == {"MVAU_rtl_0": {"PE": 2, "SIMD": 9, "ram_style": "block"}}
+
+
+def test_the_command_asks_for_the_same(tmp_path: Path) -> None:
+    config = load_config(
+        None, {"network": "tiny", "verify": "python,rtlsim", "target_fps": "max", "label_select": True}
+    )
+    assert config.command() == (
+        "ir2net build --network tiny --board pynq-z2 --target-fps max --label-select --verify python,rtlsim"
+    )
+    folded = load_config(None, {"folding": {"a": {"PE": 2}}, "output_dir": tmp_path / "a b"})
+    assert f"--config '{tmp_path}/a b/report/folding.yaml'" in folded.command()
+
+
 @pytest.mark.parametrize(("given", "taken"), [("max", "max"), ("250", 250.0), (1e4, 1e4), (None, None)])
 def test_a_rate_is_a_number_or_max(given: object, taken: object) -> None:
     assert load_config(None, {"target_fps": given}).target_fps == taken
@@ -52,7 +73,11 @@ def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch,
         ({"verify": "guess"}, "verify"),
         ({"nonsense": 1}, "unknown option 'nonsense'; known options: network, "),
         ({"borad": "u250"}, r"unknown option 'borad'; did you mean board\?"),
-        ({"folding": {"MVAU_0": {"PE": 0}}}, r"folding\.MVAU_0\.PE"),
+        ({"folding": {"MVAU_0": {"PE": 0}}}, r"folding\.MVAU_0\.PE = 0 must be a number above 0"),
+        ({"folding": {"MVAU_0": {"PE": "many"}}}, r"folding\.MVAU_0\.PE = 'many' must be a number above 0"),
+        ({"folding": {"MVAU_0": {"inFIFODepths": [2, 2]}}}, "simulation finds the depths"),
+        ({"folding": {"Defaults": {"PE": [4, ["MVAU"]]}}}, "the Defaults of FINN are not understood"),
+        ({"folding": {"MVAU_0": 3}}, r"folding\.MVAU_0"),
         ({3: 4}, "keys should be strings"),
     ],
 )
@@ -62,9 +87,15 @@ def test_bad_values_are_named_in_one_line(flags: dict[Any, object], message: str
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["- a\n- b\n", "board: [unclosed", "boards: pynq-z2\n"])
+@pytest.mark.parametrize("text", ["- a\n- b\n", "board: [unclosed", "boards: pynq-z2\n", "board: u250\nboard: u250\n"])
 def test_bad_files_are_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError):
+        load_config(write(tmp_path, text), {})
+
+
+def test_a_key_that_stands_twice_is_named_with_its_line(tmp_path: Path) -> None:
+    text = "network: tiny\nfolding:\n  MVAU_0: {PE: 2}\n  MVAU_0: {SIMD: 2}\n"
+    with pytest.raises(UserError, match=r"'MVAU_0' stands twice .*line 4"):
         load_config(write(tmp_path, text), {})
 
 

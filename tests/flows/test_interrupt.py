@@ -65,7 +65,7 @@ def test_an_interrupted_build_goes_on(tmp_path: Path, whole_group: bool) -> None
     assert [line.split()[:2] for line in said.splitlines()[1:4]] == [
         ["fast", "cached"],
         ["slow", "done"],
-        ["report", "done"],
+        ["last", "done"],
     ]
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import resource
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from flows import pipeline
 from flows.config import BuildConfig
 from flows.errors import Interrupted, ToolError, UserError
 from flows.pipeline import Context, Pipeline, Skipped, Step
@@ -251,3 +253,34 @@ def test_what_children_say_goes_to_the_log(tmp_path: Path, capfd: pytest.Capture
     context = Talker(tmp_path).build()
     assert context.log.read_text() == "spoken\ncomplained\n"
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("force_color", [None, "1"])
+def test_a_long_step_says_where_it_is_also_without_a_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, force_color: str | None
+) -> None:
+    """Jupyter sets FORCE_COLOR: a line that moves would be printed anew for every change."""
+    if force_color is not None:
+        monkeypatch.setenv("FORCE_COLOR", force_color)
+
+    def slow(context: Context) -> StepResult:
+        for done in range(20):
+            context.status(f"{done} of 20")
+        return StepResult()
+
+    said = io.StringIO()
+    context = Context(
+        config=BuildConfig(output_dir=tmp_path),
+        board=load("pynq-z2"),
+        folders={"slow": tmp_path / "slow"},
+        checkpoint=tmp_path / "weights",
+    )
+    context.checkpoint.touch()
+    monkeypatch.setattr(pipeline, "SILENCE", -1.0)
+    Pipeline([Step("slow", slow)], context, Console(file=said, force_terminal=False)).run()
+    assert [line.split()[:2] for line in said.getvalue().splitlines()[:22]] == [
+        ["slow"],
+        *(["slow", str(done)] for done in range(20)),
+        ["slow", "done"],
+    ]
+    assert "\x1b" not in said.getvalue()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flows.report.summary import NodeRow, Summary
+from flows.report.summary import Fifo, NodeRow, Summary
 
 EXAMPLE: dict[str, Any] = {
     "board": "pynq-z2",
@@ -53,6 +53,8 @@ EXAMPLE: dict[str, Any] = {
         ],
     },
     "performance": {
+        "target_fps": 10000,
+        "reached": False,
         "interval_cycles": 20000,
         "latency_cycles": 54321,
         "fps": 5000.0,
@@ -86,6 +88,12 @@ EXAMPLE: dict[str, Any] = {
         {"name": "bitfile", "status": "skipped", "seconds": 0, "reason": "Vivado is not installed"},
     ],
     "peak_memory_mb": 1234.5,
+    "provenance": {
+        "date": "2026-11-28T09:00:00+00:00",
+        "commit": "0123456789ab",
+        "command": "ir2net build --network tiny --board pynq-z2",
+        "tools": {"python": "3.11.9", "verilator": "5.48.0"},
+    },
 }
 
 
@@ -120,6 +128,11 @@ def nodes() -> list[NodeRow]:
             dsp=0,
             cycles=cycles,
             folding=folding,
+            layer="layer1.0",
+            takes="INT5",
+            gives="UINT4",
+            constants="BINARY 144 x 16 in block RAM" if op == "XnorMVAU_rtl" else "",
+            fifo=Fifo(depth=40, width=20, peak=33) if op == "StreamingFIFO_rtl" else None,
         )
 
     return [

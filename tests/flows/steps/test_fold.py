@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flows.config import BuildConfig
+from flows.config import BuildConfig, load_config
 from flows.errors import UserError
 from flows.pipeline import Context
 from flows.steps import fold
@@ -28,9 +28,16 @@ def context(tiny_build: Path, tmp_path: Path, **options: Any) -> Context:
 @pytest.mark.timeout(1500)
 def test_a_pe_that_does_not_divide_is_named(tiny_build: Path, tmp_path: Path) -> None:
     wanted = {"MVAU_1": {"PE": 3}}
-    with pytest.raises(UserError, match=r"MVAU_1 \(MVAU\): PE = 3 does not divide; it can be \[1, 2, "):
+    with pytest.raises(UserError, match=r"MVAU_1 as XnorMVAU_rtl_1: PE = 3 does not divide; it can be \[1, 2, "):
         fold.STEP.run(context(tiny_build, tmp_path, folding=wanted))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.timeout(1500)
+def test_the_reports_folding_is_taken_again(tiny_build: Path, tmp_path: Path) -> None:
+    wanted = load_config(tiny_build / "report" / "folding.yaml", {}).folding
+    found = fold.run(context(tiny_build, tmp_path, folding=wanted, target_fps=1.0))
+    assert found.nodes == wanted
 
 
 @pytest.mark.timeout(1500)

@@ -72,6 +72,8 @@ def test_the_design_agrees_with_the_model(sized: Sized) -> None:
     )
     bits = [getCustomOp(node).get_nodeattr("depth") * getCustomOp(node).get_instream_width() for node in fifos.values()]
     assert sized.design.fifo_bits() == sum(bits) > 0
+    assert sized.peaks[SHORTCUT] > 2  # where beats wait for the convolution
+    assert all({*node.inputs, *node.outputs} & set(sized.peaks) for node in sized.design.fifos)
     before_the_join = {tensor for tensor, _ in sized.design.ends("StreamAdd_rtl_0")[0]}
     assert f"{SHORTCUT}_fifo" in before_the_join
 

@@ -34,7 +34,7 @@ def result(converted: Converted) -> FoldResult:
 def test_target_is_met(result: FoldResult) -> None:
     assert result.met, result.message
     assert result.cycles[result.bottleneck] == max(result.cycles.values()) <= 4000
-    assert result.bottleneck in result.message
+    assert result.rtl_names[result.bottleneck] in result.message
     assert set(result.cycles) == {node.name for node in result.model.graph.node}
 
 
@@ -135,12 +135,25 @@ def test_wanted_folding_is_taken(converted: Converted) -> None:
     assert nodes["Thresholding_2"].get_nodeattr("PE") == 8
 
 
+def test_what_was_chosen_can_be_asked_for_by_the_names_of_the_rtl_nodes(converted: Converted) -> None:
+    """Also the memories, which another target would choose otherwise."""
+    first = folded(converted, target=4000, budget=ZYNQ)
+    again = folded(converted, target=16000, folding=first.folding)
+    assert again.folding == first.folding
+    assert again.cost == first.cost
+    names = {node.name for node in specialise(first.model, PART).graph.node}
+    assert set(first.folding) <= names == set(first.rtl_names.values())
+
+
 @pytest.mark.parametrize(
     ("folding", "complaint"),
     [
         ({"MVAU_1": {"PE": 3}}, r"PE = 3 does not divide; it can be \[1, 2, 4, 8\]"),
         ({"MVAU_1": {"PE": 0}}, "PE = 0 does not divide"),
-        ({"MVAU_1": {"TH": 2}}, "has no TH"),
+        ({"MVAU_1": {"TH": 2}}, "MVAU_1 as XnorMVAU_rtl_1 has no TH; it has PE, SIMD, ram_style"),
+        ({"MVAU_1": {"mem_mode": "internal_decoupled"}}, "has no mem_mode"),
+        ({"MVAU_1": {"ram_style": "ultra"}}, r"ram_style = ultra is none of its settings; .*'block', 'distributed'"),
+        ({"MVAU_1": {"PE": 2}, "XnorMVAU_rtl_1": {"SIMD": 8}}, "MVAU_1 and XnorMVAU_rtl_1 are one node"),
         ({"MVAU_99": {"PE": 1}}, "there is no node MVAU_99 to fold; did you mean MVAU"),
         ({"DuplicateStreams_3": {"PE": 8}, "FMPadding_0": {"SIMD": 3}}, "SIMD = 3 does not divide"),
         (
@@ -162,7 +175,7 @@ def test_target_must_be_positive(converted: Converted, target: int) -> None:
 
 def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
     wanted = {"GroupedMVAU_rtl_0": {"SIMD": 1}, "Thresholding_3": {"PE": 2}}
-    with pytest.raises(FoldingError, match="3 elements a beat and Thresholding_3 takes 2"):
+    with pytest.raises(FoldingError, match="3 elements a beat and Thresholding_rtl_3 takes 2"):
         folded(converted, folding=wanted)
 
 
@@ -197,7 +210,7 @@ def test_windows_that_finn_gets_wrong_whole_are_made_word_by_word(columns: int, 
         inputDataType="INT4",
         outputDataType="INT4",
     )
-    sites, _ = analyse(model, PART, {})
+    sites, *_ = analyse(model, PART, {})
     assert {option.attributes["parallel_window"] for choice in sites[0] for option in choice.values()} == modes
 
 
@@ -207,5 +220,5 @@ def test_finns_products_take_two_beats_a_result(binary: int, widest: int) -> Non
     kind = "BINARY" if binary else "INT4"
     values = np.random.default_rng(0).integers(0, 2, (18, 6)) * (1 if binary else 3)
     types = (kind, kind, "UINT5" if binary else "INT12")
-    sites, _ = analyse(product(values, types, [1, 3, 3], binaryXnorMode=binary), PART, {})
+    sites, *_ = analyse(product(values, types, [1, 3, 3], binaryXnorMode=binary), PART, {})
     assert max(int(option.attributes["SIMD"]) for choice in sites[0] for option in choice.values()) == widest
