@@ -43,6 +43,8 @@ def build(  # noqa: PLR0917 - typer turns the parameters into options
     network: Annotated[str | None, typer.Option(help="resnet20 (CIFAR-10) or tiny (digits).")] = None,
     board: Annotated[str | None, typer.Option(help="A name that --list-boards prints.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A QONNX file of your own (docs/your-network.md).")] = None,
+    inputs: Annotated[Path | None, typer.Option(help="Samples for it: an .npy file, (n, ...).")] = None,
     target_fps: Annotated[
         str | None, typer.Option(help="Frames a second to fold for, or max; default: the board's.")
     ] = None,
@@ -82,7 +84,7 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
 
     try:
         board = load(config.board)
-        checkpoint = _inputs(config)
+        checkpoint, *beside = _inputs(config)
     except (UnknownBoard, BoardFileError, ModelError) as error:
         raise UserError(str(error)) from error
     from flows.pipeline import Context, Pipeline
@@ -93,7 +95,7 @@ def run(config: BuildConfig, start: str | None = None, stop: str | None = None, 
 
     folders = {step.name: config.output / f"{index:02d}_{step.name}" for index, step in enumerate(ORDER, 1)}
     folders["report"] = config.output / "report"  # what the user looks for
-    context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint)
+    context = Context(config=config, board=board, folders=folders, checkpoint=checkpoint, beside=tuple(beside))
     context.target_cycles()  # refuses an impossible frame rate now instead of in the fourth step
     pipeline = Pipeline(ORDER, context, _console)
     pipeline.check(start, stop, force)
@@ -113,8 +115,13 @@ def _list_boards(builds: Path) -> None:
         raise UserError(str(error)) from error
 
 
-def _inputs(config: BuildConfig) -> Path:
-    """The checkpoint, which is read, and the data folder, which is looked into, before anything is written."""
+def _inputs(config: BuildConfig) -> tuple[Path, ...]:
+    """The files that the first step reads; they, and the data folder, are looked into before anything is written."""
+    if config.model is not None and config.inputs is not None:
+        from model.given import files_of, load_samples
+
+        load_samples(config.inputs)
+        return *files_of(config.model), config.inputs
     from model.checkpoint import load_checkpoint, shipped_checkpoint
     from model.data import check_folder
 
@@ -122,7 +129,7 @@ def _inputs(config: BuildConfig) -> Path:
     load_checkpoint(path, config.network, "hardware")
     if config.data_dir is not None:
         check_folder(config.network, config.data_dir)
-    return path
+    return (path,)
 
 
 def _alone(folder: Path) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from flows.errors import UserError
 
@@ -23,6 +24,8 @@ class BuildConfig(BaseModel):
 
     network: str = Field("resnet20", description="name in the registry of model.networks")
     checkpoint: Path | None = Field(None, description=".safetensors with its card; default: the shipped one")
+    model: Path | None = Field(None, description="a QONNX file in place of a network of the registry")
+    inputs: Path | None = Field(None, description=".npy file of samples that the model takes, (n, ...)")
     board: str = Field("pynq-z2", description="name or alias of a file in hw/boards")
     target_fps: Annotated[float, Field(gt=0)] | Literal["max"] | None = Field(
         None, description="frames per second to fold for, or max: the fastest that fits; default: the board's"
@@ -39,6 +42,22 @@ class BuildConfig(BaseModel):
     bitfile: bool = Field(False, description="make the bitfile with Vivado (and Vitis for Alveo)")
     allow_overfit: bool = Field(False, description="report a design that does not fit instead of failing")
     workers: int = Field(2, ge=1, le=64, description="processes for simulation and synthesis")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_its_file(cls, options: Any) -> Any:
+        """A model of the user's own is called like its file."""
+        if not isinstance(options, dict) or options.get("model") is None:
+            return options
+        return {"network": re.sub(r"[^A-Za-z0-9_-]+", "_", Path(options["model"]).stem)} | options
+
+    @model_validator(mode="after")
+    def _model_with_inputs(self) -> Self:
+        if (self.model is None) != (self.inputs is None):
+            raise ValueError("--model and --inputs, samples for it (.npy), go together")
+        if self.model is not None and self.checkpoint is not None:
+            raise ValueError("a --model has its weights in it, leave --checkpoint out")
+        return self
 
     @field_validator("verify", mode="before")
     @classmethod
@@ -92,6 +111,8 @@ def _complaint(error: ValidationError) -> UserError:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
+        if not key:
+            return UserError(message)
         return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
     known = list(BuildConfig.model_fields)
     close = difflib.get_close_matches(key, known, n=3)

@@ -91,6 +91,9 @@ class Context:
     board: Board
     folders: dict[str, Path]
     checkpoint: Path
+    """The weights, or a whole model of the user's."""
+    beside: tuple[Path, ...] = ()
+    """Further files that the first step reads."""
     current: str = ""
     results: dict[str, StepResult] = field(default_factory=dict)
     records: list[StepRecord] = field(default_factory=list)
@@ -303,7 +306,7 @@ class Pipeline:
             "config": config,
             "board": self.context.board.model_dump(mode="json"),
             "clock": self.context.clock_mhz,
-            "checkpoint": None if step.needs else file_digest(self.context.checkpoint),
+            "checkpoint": [] if step.needs else _read([self.context.checkpoint, *self.context.beside]),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},

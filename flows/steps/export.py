@@ -6,6 +6,7 @@ This is the last step that knows of model/: test images, their labels and the na
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flows.config import BuildConfig
@@ -27,7 +28,9 @@ class Exported(StepResult):
 
 
 def run(context: Context) -> Exported:
-    """Export the checkpoint; Brevitas and QONNX are compared here, image by image."""
+    """Export the checkpoint; Brevitas and QONNX are compared here, image by image. A user's model is executed."""
+    if context.config.model is not None and context.config.inputs is not None:
+        return _prepare(context, context.config.model, context.config.inputs)
     from model.checkpoint import load_checkpoint
     from model.data import class_names
     from model.errors import ExportError, ModelError
@@ -52,6 +55,21 @@ def run(context: Context) -> Exported:
         checkpoint=Checkpoint(
             sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
         ),
+    )
+
+
+def _prepare(context: Context, model: Path, inputs: Path) -> Exported:
+    from model.errors import GivenModelError
+    from model.given import prepare
+
+    try:
+        with context.comparing("export", "qonnx", context.config.images):
+            prepare(model, inputs, context.folder, compared=context.config.images, progress=context.status)
+    except GivenModelError as error:
+        raise UserError(str(error)) from error
+    sha256 = file_digest(context.checkpoint)
+    return Exported(
+        dataset=inputs.name, checkpoint=Checkpoint(sha256=sha256, dataset=inputs.name, images=None, top1=None)
     )
 
 
@@ -80,4 +98,4 @@ def _warning(ties: TieReport) -> str | None:
     )
 
 
-STEP = Step("export", run, Exported, options=("network", "images", "data_dir"))
+STEP = Step("export", run, Exported, options=("network", "model", "inputs", "images", "data_dir"))
