@@ -105,6 +105,7 @@ def _load(path: Path) -> ModelWrapper:
         node.doc_string = _layer(node)
         del node.metadata_props[:]
     model = ModelWrapper(proto).transform(RemoveStaticGraphInputs())
+    _drop_constant_outputs(model)
     inputs, outputs = [end.name for end in model.graph.input], [end.name for end in model.graph.output]
     if len(inputs) != 1 or len(outputs) != 1:
         raise GivenModelError(f"{path.name} has the inputs {inputs} and outputs {outputs}; it may have one of each")
@@ -120,6 +121,16 @@ def _load(path: Path) -> ModelWrapper:
     model.rename_tensor(model.graph.input[0].name, INPUT_NAME)
     model.rename_tensor(model.graph.output[0].name, OUTPUT_NAME)
     return model
+
+
+def _drop_constant_outputs(model: ModelWrapper) -> None:
+    """Leave out what a QuantTensor brings along: its scale, zero point and bit width."""
+    depend = {end.name for end in model.graph.input}
+    for node in model.graph.node:
+        if depend & set(node.input):
+            depend |= set(node.output)
+    for end in [end for end in model.graph.output if end.name not in depend]:
+        model.graph.output.remove(end)
 
 
 def _layer(node: NodeProto) -> str:

@@ -243,16 +243,12 @@ class _Integers:
             gamma, beta, mean, variance = constants
             slope = gamma / np.sqrt(variance + self.attribute("epsilon", 1e-5))
             return slope, beta - mean * slope
-        first = self.node.input[0] in self.readings
-        lines = {
-            "Mul": (constants[0], nothing),
-            "Div": (one / constants[0], nothing),
-            "Add": (one, constants[0]),
-            "Sub": (one, -constants[0]) if first else (-one, constants[0]),
-        }
+        (value,), first = constants, self.node.input[0] in self.readings
+        if self.node.op_type in ("Add", "Sub"):
+            return (one, value) if self.node.op_type == "Add" else (one, -value) if first else (-one, value)
         if self.node.op_type == "Div" and not first:
             raise self.refuse("it divides by its input", "leave it out of the export")
-        return lines[self.node.op_type]
+        return (value if self.node.op_type == "Mul" else one / value), nothing
 
     def _linear(self, x: Reading) -> float:
         """The scale of what goes into sums."""
@@ -320,8 +316,7 @@ class _Integers:
         assert x.scale is not None and x.offset is not None
         scale = np.broadcast_to(np.abs(x.scale), max(x.scale.shape, x.base.shape))
         x = self._as_rows(x) if x.flat else x
-        constants = [np.float32(one) for one in (scale, x.offset)]
-        constants = [one[:1].reshape(()) if not np.ptp(one) else one for one in constants]
+        constants = [(one if np.ptp(one) else one.ravel()[:1]).astype(np.float32) for one in (scale, x.offset)]
         operators = [("Mul", constants[0])] + ([("Add", constants[1])] if constants[1].any() else [])
         tensor = x.tensor
         for op_type, values in operators:

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks of the user's own: QONNX as Brevitas exports it, integer for integer to hardware nodes and their program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qonnx.core.modelwrapper import ModelWrapper
+
+from flows.steps.convert import Converted
+from flows.steps.golden import integers
+from hw import finn_env
+from hw.cppsim import Accelerator
+from hw.cppsim.program import generate_program
+from hw.transforms.convert import convert
+from hw.transforms.specialise import specialise
+from hw.transforms.streamline import streamline
+from hw.transforms.verify import execute
+from model.given import prepare
+from tests.own_networks import NETWORKS, export
+
+PART = "xc7z020clg400-1"
+
+
+def outside(parent: ModelWrapper) -> Converted:
+    """Scale and offset that stay outside of a partition."""
+    found = {node.op_type: parent.get_initializer(node.input[1]) for node in parent.graph.node if len(node.input) > 1}
+    scale, offset = (tuple(np.ravel(found.get(name, value)).tolist()) for name, value in (("Mul", 1.0), ("Add", 0.0)))
+    return Converted(outside=(), scale=scale, offset=offset)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_path: Path) -> None:
+    finn_env.setup(tmp_path / "finn")
+    model, inputs = export(NETWORKS[name], tmp_path / "given")
+    given = prepare(model, inputs, tmp_path, compared=2)
+    images = np.load(given.golden)["images"]
+    parent, partition = convert(streamline(ModelWrapper(str(given.model))))
+    expected = integers(given.logits, outside(parent))
+    assert len(np.unique(expected, axis=0)) > 1
+    assert np.array_equal(execute(partition, images), expected)
+    generate_program(specialise(partition, PART)).write(tmp_path / "cppsim")
+    accelerator = Accelerator.load(tmp_path / "cppsim")
+    assert np.array_equal(accelerator.run(images).reshape(expected.shape), expected)
