@@ -70,8 +70,9 @@ def cnv(weights: int, acts: int) -> Network:
 class Residual(nn.Module):
     """A block of ResNet-8; one quantiser serves both sides of the sum."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, shared: nn.Module, bits: int) -> None:
+    def __init__(self, inputs: int, outputs: int, shared: nn.Module, bits: int, equal: bool) -> None:
         super().__init__()
+        stride = 1 if inputs == outputs else 2
         self.branch = nn.Sequential(
             scaled_conv(inputs, outputs, bits, stride=stride, padding=1), nn.BatchNorm2d(outputs), relu(bits),
             scaled_conv(outputs, outputs, bits, padding=1), nn.BatchNorm2d(outputs),
@@ -81,12 +82,12 @@ class Residual(nn.Module):
             if stride > 1
             else None
         )
-        self.shared = shared if self.shortcut is None else relu(bits)
+        self.shared = shared if self.shortcut is None and equal else relu(bits)
         self.total = relu(bits)
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.shortcut is None else self.shared(self.shortcut(x))
-        total: Tensor = self.total(self.shared(self.branch(x)) + shortcut)
+        total: Tensor = self.total(self.shared(self.branch(x)).value + shortcut.value)
         return total
 
 
@@ -103,14 +104,14 @@ def scaled_conv(inputs: int, outputs: int, bits: int, kernel: Any = 3, **options
 class ResNet8(nn.Module):
     """ResNet-8 of MLPerf Tiny, of any width."""
 
-    def __init__(self, width: int, bits: int) -> None:
+    def __init__(self, width: int, bits: int, equal: bool) -> None:
         super().__init__()
         first = relu(bits)
         self.stem = nn.Sequential(scaled_conv(3, width, 8, padding=1), nn.BatchNorm2d(width), first)
         blocks, inputs = [], width
-        for outputs, stride in ((width, 1), (2 * width, 2), (4 * width, 2)):
-            blocks.append(Residual(inputs, outputs, stride, first, bits))
-            inputs = outputs
+        for outputs in (width, 2 * width, 4 * width):
+            blocks.append(Residual(inputs, outputs, first, bits, equal))
+            inputs, first = outputs, blocks[-1].total
         self.blocks = nn.Sequential(*blocks)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.pooled = qnn.QuantIdentity(bit_width=8, return_quant_tensor=True)
@@ -124,8 +125,9 @@ class ResNet8(nn.Module):
         return logits
 
 
-def resnet8(bits: int) -> Network:
-    return ResNet8(4, bits), (3, 8, 8)
+def resnet8(bits: int, *, width: int = 4, size: int = 8, equal: bool = True) -> Network:
+    """`equal`: both sides of a sum have the same scale."""
+    return ResNet8(width, bits, equal), (3, size, size)
 
 
 class Mixed(nn.Module):
@@ -166,6 +168,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "cnv_2w2a": lambda: cnv(2, 2),
     "resnet8_4": lambda: resnet8(4),
     "resnet8_8": lambda: resnet8(8),
+    "resnet8_unequal": lambda: resnet8(4, equal=False),
     "mixed": mixed,
 }
 

@@ -96,8 +96,8 @@ def _check_label(model: Any) -> None:
         values = model.get_initializer(node.input[1]) if node.op_type in ("Mul", "Add") else None
         if values is not None and values.size > 1:
             raise ConversionError(
-                f"{node.doc_string} has a bias, or a scale for each class, that the host applies, so the hardware cannot "
-                "know the top-1; build without --label-select, or with bias=False and one scale in the last layer"
+                f"{node.doc_string} has a bias, or a scale for each class, that the host applies; so the hardware does "
+                "not know the top-1: build without --label-select, or with bias=False and one scale in the last layer"
             )
 
 

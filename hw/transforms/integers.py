@@ -105,6 +105,8 @@ class _Integers:
         self.readings: dict[str, Reading] = {}
         self.pools: dict[str, tuple[Reading, int, int]] = {}
         """Of sums of windows, by name: what is pooled, the windows' extent and stride; squares only."""
+        self.shifted: dict[tuple[str, int], str] = {}
+        """Of pools that round down, by picture's sums and shift: their result."""
         self.node = NodeProto()
 
     def build(self) -> Any:
@@ -220,9 +222,10 @@ class _Integers:
         """The reading after an operator on single values."""
         node = self.node
         constants = {name: self.constant(name) for name in node.input if name and name not in self.readings}
-        slopes = constants[node.input[1]] if node.op_type == "PRelu" else np.array(self.attribute("alpha", 0.01))
+        slopes = constants[node.input[1]] if node.op_type == "PRelu" else np.array([self.attribute("alpha", 0.01)])
         if node.op_type in ("PRelu", "LeakyRelu") and slopes.min() < 0:
-            raise self.refuse("its slope is negative", "keep slopes at zero or above")
+            where = f"{slopes.min():g} in channel {slopes.argmin()}"
+            raise self.refuse(f"its slope is negative ({where})", "keep slopes at zero or above")
         after = replace(x, steps=(*x.steps, self.operator(node, constants)), scale=None, offset=None)
         if after.values(np.zeros((1, *after.grid))).size != np.prod(after.grid):
             raise self.refuse("its constants differ from pixel to pixel", "use one a channel")
@@ -312,11 +315,10 @@ class _Integers:
         """Scale and offset, a value or one a class, give what the given graph gives."""
         if x.scale is None or x.offset is None:
             raise self.refuse("the network ends in it", "leave it out of the export, or quantise what it gives")
+        line = (np.abs(x.scale), x.offset)  # where a channel falls, its integers change their sign
+        constants = [(one if np.ptp(one) else one.ravel()[:1]).astype(np.float32) for one in line]
         x = self._rising(x)
-        assert x.scale is not None and x.offset is not None
-        scale = np.broadcast_to(np.abs(x.scale), max(x.scale.shape, x.base.shape))
         x = self._as_rows(x) if x.flat else x
-        constants = [(one if np.ptp(one) else one.ravel()[:1]).astype(np.float32) for one in (scale, x.offset)]
         operators = [("Mul", constants[0])] + ([("Add", constants[1])] if constants[1].any() else [])
         tensor = x.tensor
         for op_type, values in operators:
@@ -573,29 +575,30 @@ class _Integers:
         shifts = (shift for shift in range(32) if np.array_equal(levels[:, 0], sums >> shift))
         shift = next(shifts, None) if x.tensor in self.pools else None
         if shift is not None:
-            return self._like(x, self._shifted_pool(*self.pools[x.tensor], shift, scale))
+            return self._shifted_pool(x.tensor, shift, scale)
         return self._staircase(self._rising(x), int(levels.min()), int(levels.max()), scale)
 
-    def _shifted_pool(self, x: Reading, kernel: int, stride: int, shift: int, scale: float) -> Reading:
-        """Sums of windows, shifted, as one node; the same of the same picture is there once."""
+    def _shifted_pool(self, sums: str, shift: int, scale: float) -> Reading:
+        """Sums of windows, shifted, as one node; the same of the same sums is there once."""
+        x, kernel, stride = self.pools[sums]
         kind = self.model.get_tensor_datatype(x.tensor)
-        name = "QuantAvgPool2d"
         bits = ((2 ** kind.bitwidth() - 1) * kernel**2).bit_length() - shift
-        tensor = self._emit(
-            name,
-            [x.tensor],
-            self.shape(self.node.output[0]),
-            DataType[f"{'INT' if kind.signed() else 'UINT'}{bits}"],
-            domain="qonnx.custom_op.general",
-            stride=stride,
-            kernel=kernel,
-            ibits=kind.bitwidth(),
-            obits=bits,
-            signed=int(kind.signed()),
-            data_layout="NCHW",
-        )
+        if (sums, shift) not in self.shifted:
+            self.shifted[sums, shift] = self._emit(
+                "QuantAvgPool2d",
+                [x.tensor],
+                self.shape(self.node.output[0]),
+                DataType[f"{'INT' if kind.signed() else 'UINT'}{bits}"],
+                domain="qonnx.custom_op.general",
+                stride=stride,
+                kernel=kernel,
+                ibits=kind.bitwidth(),
+                obits=bits,
+                signed=int(kind.signed()),
+                data_layout="NCHW",
+            )
         low, high = (end * kernel**2 >> shift for end in (x.low, x.high))
-        return self._reading(tensor, low, high, np.array([scale]))
+        return self._reading(self.shifted[sums, shift], low, high, np.array([scale]))
 
     def _flatten(self, x: Reading) -> Reading:
         before, after = self.shape(self.node.input[0]), self.shape(self.node.output[0])

@@ -43,7 +43,7 @@ SCALES_INTO_THRESHOLDS = (
     absorb.AbsorbMulIntoMultiThreshold,
     AbsorbSignsIntoWeights,
 )
-"""Every scale and bias moves along the graph until thresholds, or the signs of weights, take it up."""
+"""What turns popcounts into sums moves along the graph until thresholds take it up, and so do signs."""
 
 TRANSPOSES_OUT = (
     reorder.MoveTransposePastFork,
@@ -58,15 +58,19 @@ TRANSPOSES_OUT = (
 def streamline(model: Any) -> Any:
     """Turn an exported network into integer operations between thresholds.
 
-    The graph's input becomes UINT8, NCHW; its logits are integers times one last scalar. Thresholds of sums are whole
-    numbers, of popcounts also halves; ``convert`` rounds these and the classifier's. Pools and complements are
-    hardware nodes already, because only their channels-last form lets the transposes cancel.
+    The graph's logits are integers, scaled and offset at its end. Thresholds of sums are whole numbers, of popcounts
+    also halves; ``convert`` rounds these. Pools and complements are hardware nodes already, because only their
+    channels-last form lets the transposes cancel.
 
     Args:
-        model: QONNX graph (ModelWrapper) with raw pixel values 0 .. 255 as input; it is left as it is.
+        model: QONNX graph (ModelWrapper) whose input takes integers, of UINT8 unless it says otherwise; it is left as
+            it is.
 
     Returns:
         A new ModelWrapper.
+
+    Raises:
+        MappingError: naming a layer that has no exact integer form.
     """
     model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
     if model.get_tensor_datatype(model.graph.input[0].name) == DataType["FLOAT32"]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
 from model.given import prepare
+from tests.flows.command import build
 from tests.own_networks import NETWORKS, export
 
 PART = "xc7z020clg400-1"
@@ -31,7 +33,7 @@ def outside(parent: ModelWrapper) -> Converted:
     return Converted(outside=(), scale=scale, offset=offset)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "resnet8_unequal"])
 def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_path: Path) -> None:
     finn_env.setup(tmp_path / "finn")
     model, inputs = export(NETWORKS[name], tmp_path / "given")
@@ -44,3 +46,27 @@ def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_p
     generate_program(specialise(partition, PART)).write(tmp_path / "cppsim")
     accelerator = Accelerator.load(tmp_path / "cppsim")
     assert np.array_equal(accelerator.run(images).reshape(expected.shape), expected)
+
+
+def test_a_layer_that_cannot_be_mapped_ends_the_build_with_one_line(tmp_path: Path) -> None:
+    model, inputs = export(NETWORKS["resnet8_unequal"], tmp_path)
+    result = build("--model", model, "--inputs", inputs, "--output-dir", tmp_path / "out")
+    assert result.returncode == 1
+    last = result.stderr.strip().splitlines()[-1]
+    assert re.search(
+        r"error: blocks\.0 cannot be mapped exactly: its inputs have unequal scales: \S+ and \S+; let", last
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "net.onnx"], "--model and --inputs, samples for it (.npy), go together"),
+        (["--model", "net.onnx", "--inputs", "a.npy", "--checkpoint", "w"], "leave --checkpoint out"),
+        (["--model", "absent.onnx", "--inputs", "absent.npy"], "cannot read the inputs absent.npy: No such file"),
+    ],
+)
+def test_what_does_not_go_together_is_said_in_one_line(arguments: list[str], message: str) -> None:
+    result = build(*arguments)
+    assert result.returncode == 1
+    assert message in result.stderr.strip().splitlines()[-1]
