@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-import ast
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +136,7 @@ def _drop_constant_outputs(model: ModelWrapper) -> None:
 def _layer(node: NodeProto) -> str:
     """The module that a node was exported from: torch's two exporters say it in two ways."""
     scopes = next((note.value for note in node.metadata_props if note.key == "pkg.torch.onnx.name_scopes"), "")
-    modules = [name for name in ast.literal_eval(scopes)[:-1] if name] if scopes.startswith("[") else []
+    modules = [name for name in re.findall(r"'([^']*)'", scopes)[:-1] if name]  # the last one is the operator
     of_quantiser = (name.partition("_quant")[0].rpartition(".")[0] for name in modules if "_quant" in name)
     layer: str = next(of_quantiser, modules[-1]) if modules else layer_of(node.name)
     return layer or node.name or node.output[0]

@@ -60,11 +60,12 @@ def run(context: Context) -> Exported:
 
 def _prepare(context: Context, model: Path, inputs: Path) -> Exported:
     from model.errors import GivenModelError
-    from model.given import prepare
+    from model.given import load_samples, prepare
 
     try:
-        with context.comparing("export", "qonnx", context.config.images):
-            prepare(model, inputs, context.folder, compared=context.config.images, progress=context.status)
+        compared = min(context.config.images, len(load_samples(inputs)))
+        with context.comparing("export", "qonnx", compared):
+            prepare(model, inputs, context.folder, compared=compared, progress=context.status)
     except GivenModelError as error:
         raise UserError(str(error)) from error
     sha256 = file_digest(context.checkpoint)

@@ -20,7 +20,7 @@ from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
 from model.given import prepare
-from tests.flows.command import build
+from tests.flows.command import ROOT, build
 from tests.own_networks import NETWORKS, export
 
 PART = "xc7z020clg400-1"
@@ -40,12 +40,16 @@ def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_p
     given = prepare(model, inputs, tmp_path, compared=2)
     images = np.load(given.golden)["images"]
     parent, partition = convert(streamline(ModelWrapper(str(given.model))))
-    expected = integers(given.logits, outside(parent))
+    left = outside(parent)
+    expected = integers(given.logits, left)
     assert len(np.unique(expected, axis=0)) > 1
     assert np.array_equal(execute(partition, images), expected)
-    generate_program(specialise(partition, PART)).write(tmp_path / "cppsim")
+    program = generate_program(specialise(partition, PART), scale=left.scale, offset=left.offset)
+    program.write(tmp_path / "cppsim")
     accelerator = Accelerator.load(tmp_path / "cppsim")
     assert np.array_equal(accelerator.run(images).reshape(expected.shape), expected)
+    np.testing.assert_allclose(accelerator.logits(images), given.logits, rtol=1e-4, atol=1e-4)
+    assert np.array_equal(accelerator.predict(images), given.logits.argmax(axis=1))
 
 
 def test_a_layer_that_cannot_be_mapped_ends_the_build_with_one_line(tmp_path: Path) -> None:
@@ -70,3 +74,13 @@ def test_what_does_not_go_together_is_said_in_one_line(arguments: list[str], mes
     result = build(*arguments)
     assert result.returncode == 1
     assert message in result.stderr.strip().splitlines()[-1]
+
+
+def test_the_example_of_the_documentation_converts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "your-network.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", text, re.DOTALL)[1], {"__name__": "example"})
+    given = prepare(Path("net.onnx"), Path("samples.npy"), tmp_path, compared=2)
+    parent, partition = convert(streamline(ModelWrapper(str(given.model))))
+    expected = integers(given.logits, outside(parent))
+    assert np.array_equal(execute(partition, np.load(given.golden)["images"]), expected)

@@ -83,7 +83,9 @@ def test_nodes_say_which_layer_they_are_of(learned: Files, tmp_path: Path) -> No
 def test_the_other_exporter_of_torch_gives_the_same(signed: Files, tmp_path: Path) -> None:
     """It leaves the weights in a file beside the model, and says in its own way which layer a node is of."""
     model, inputs = export(lambda: mlp(1, 2), tmp_path / "given", dynamo=True)
-    onnx.save(onnx.load(str(model)), str(model), save_as_external_data=True, location=f"{model.name}.data", size_threshold=0)
+    onnx.save(
+        onnx.load(str(model)), str(model), save_as_external_data=True, location=f"{model.name}.data", size_threshold=0
+    )
     assert [path.name for path in files_of(model)] == ["own.onnx", "own.onnx.data"]
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()

@@ -104,7 +104,7 @@ REFUSED = {
     "y = Mul (x, pixels)": "layer.y .*its constants differ from pixel to pixel; use one a channel",
     f"{SIGN} {CONV.replace('0', '1')} (s, signs)": "layer.y .*it pads signs with zeros",
     f"a = Add (x, one) {CONV} (a, signs)": "layer.y .*its input is not a multiple of one scale; put a quantiser ",
-    f"{CONV.replace('3', '1')} (x, slope_kernels)": "layer.y .*its weights are not quantised; give the layer a weight_quant",
+    f"{CONV.replace('3', '1')} (x, slope_kernels)": "layer.y .*its weights are not quantised; give ",
 }
 
 
