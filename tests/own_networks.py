@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small networks that Brevitas' users write, by topology, with weights and batch norms that look trained."""
+"""Networks that Brevitas' users write, small ones by topology, with weights and batch norms that look trained.
+
+`python -m tests.own_networks NAME ...` builds whole ones in build/own: those of brevitas_examples.bnn_pynq, called as
+there (tfc_1w1a, lfc_1w2a, cnv_2w2a), and resnet8_4w4a or resnet8_8w8a. What follows `--` goes to flows/build.py.
+"""
 
 from __future__ import annotations
 
+import functools
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +19,7 @@ import numpy as np
 import torch
 from brevitas.export import export_qonnx
 from brevitas.quant import Int8WeightPerChannelFloat, Int8WeightPerTensorFloat, Int32Bias
+from brevitas_examples.bnn_pynq.models import model_with_cfg
 from brevitas_examples.bnn_pynq.models.common import CommonActQuant, CommonWeightQuant
 from brevitas_examples.bnn_pynq.models.tensor_norm import TensorNorm
 from numpy.typing import NDArray
@@ -180,6 +188,13 @@ def pixels(shape: tuple[int, ...], count: int = 6, seed: int = 5) -> NDArray[np.
     return images
 
 
+def whole(name: str) -> Network:
+    """A network in the size that its authors gave it."""
+    if name.startswith("resnet8"):
+        return resnet8(int(name[8]), width=16, size=32)
+    return model_with_cfg(name, pretrained=False)[0], (3, 32, 32) if name.startswith("cnv") else (1, 28, 28)
+
+
 def trained(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     """Batch norms of both signs and statistics of random pictures."""
     generator = torch.Generator().manual_seed(3)
@@ -206,3 +221,21 @@ def export(build: Callable[[], Network], folder: Path, *, dynamo: bool = False) 
     export_qonnx(network, args=torch.from_numpy(samples[:1]), export_path=str(path), dynamo=dynamo)
     np.save(inputs, samples)
     return path, inputs
+
+
+def main(arguments: list[str]) -> int:
+    """Build the networks that are named, one after the other; how many of them failed."""
+    names, options = arguments, []
+    if "--" in arguments:
+        names, options = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
+    failed = 0
+    for name in names:
+        folder = Path("build") / "own" / name
+        model, inputs = export(functools.partial(whole, name), folder)
+        given = ["--network", name, "--model", model, "--inputs", inputs, "--output-dir", folder / "build"]
+        failed += subprocess.run([sys.executable, "flows/build.py", *given, *options], check=False).returncode != 0
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
