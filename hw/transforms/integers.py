@@ -9,8 +9,7 @@ the least integer at which the very operators of the given graph, in float32 as 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,10 +23,8 @@ from qonnx.util.basic import qonnx_make_model
 
 from hw.errors import MappingError
 from hw.ops.cell_op import GENERIC_DOMAIN
+from hw.transforms.readings import Floats, Reading, Step, flat, least, narrowest
 from hw.transforms.rewriting import TO_NCHW, TO_NHWC, new_constant, new_tensor
-
-Floats = NDArray[np.float64]
-Step = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 MOST_BITS = 10
 """Of a quantiser that becomes thresholds."""
@@ -38,43 +35,6 @@ MOST_TRIED = 2**20
 AFFINE = ("Mul", "Div", "Add", "Sub", "BatchNormalization")
 RISING = ("Relu", "PRelu", "LeakyRelu", "Clip", "Sigmoid", "Tanh", "HardSigmoid", "Elu", "Selu", "Softplus")
 """Operators on single values that never fall; a slope below zero is looked for."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How a tensor of the given graph is read from a tensor of integers.
-
-    Attributes:
-        tensor: its name in the new graph, of ``shape`` (1, channels, height, width) or (1, features).
-        low, high: its range.
-        base: factor of the integers, one or one a channel, in front of the ``steps``.
-        steps: what is done to the product.
-        scale, offset: all of it as one line, a channel or at all; None where some step is no line.
-        flat: read as (1, features) although the integers are a picture.
-    """
-
-    tensor: str
-    shape: tuple[int, ...]
-    low: int
-    high: int
-    base: Floats
-    steps: tuple[Step, ...] = ()
-    scale: Floats | None = None
-    offset: Floats | None = None
-    flat: bool = False
-
-    @cached_property
-    def grid(self) -> tuple[int, ...]:
-        """The shape, without the batch, over which steps may differ: channels, or every value once these are flat."""
-        return self.shape[1:] if self.flat or len(self.shape) == 2 else (self.shape[1], 1, 1)
-
-    def values(self, integers: NDArray[Any]) -> NDArray[np.float32]:
-        """What (n, *grid) integers are read as."""
-        factors = self.base.reshape(-1, *(1,) * (len(self.grid) - 1))
-        result: NDArray[np.float32] = (integers * factors).astype(np.float32)
-        for step in self.steps:
-            result = step(result)
-        return result
 
 
 def integerise(model: Any) -> Any:
@@ -284,12 +244,12 @@ class _Integers:
         factors = new_constant(self.model, signs.astype(np.float32).reshape(-1, *(1,) * (len(x.shape) - 2)),
                                DataType["BIPOLAR"])  # fmt: skip
         low, high = min(x.low, -x.high), max(x.high, -x.low)
-        tensor = self._emit("Mul", [x.tensor, factors], x.shape, _whole(low, high))
+        tensor = self._emit("Mul", [x.tensor, factors], x.shape, narrowest(low, high))
         return replace(x, tensor=tensor, low=low, high=high, base=x.base * signs)
 
     def _like(self, x: Reading, result: Reading) -> Reading:
         """A new reading, flat if the other is."""
-        return _flat(result) if x.flat else result
+        return flat(result) if x.flat else result
 
     def _as_rows(self, x: Reading) -> Reading:
         """A flat reading whose integers are (1, features) too."""
@@ -358,7 +318,7 @@ class _Integers:
             return np.rint(values / scale).astype(np.int64).reshape(len(integers), -1)
 
         wanted = np.ones(1, np.int64) if signs else np.arange(lowest + 1, highest + 1)
-        steps = _least(levels, wanted, x)
+        steps = least(levels, wanted, x)
         self._try_all(levels, steps, x, np.concatenate([[lowest], wanted]))
         if len(steps) > 1 and x.flat:
             x = self._as_rows(x)
@@ -375,7 +335,7 @@ class _Integers:
 
     def _thresholds(self, x: Reading, steps: NDArray[Any], lowest: int, highest: int, scale: float) -> Reading:
         """Emit the node of the present quantiser, if it changes anything."""
-        kind, factor = _whole(lowest, highest), 1.0
+        kind, factor = narrowest(lowest, highest), 1.0
         if self.node.op_type == "BipolarQuant":
             if self._counts_signs(self.node.output[0]):
                 kind, factor = DataType["BIPOLAR"], 2.0
@@ -440,11 +400,11 @@ class _Integers:
         lows, highs = (bound.sum(axis=inner) for bound in (ends.min(axis=0), ends.max(axis=0)))
         bits = self.model.get_tensor_datatype(x.tensor) == DataType["BIPOLAR"] and np.isin(weights, (-1, 1)).all()
         largest = int(np.abs(weights).max())
-        kind = DataType["BIPOLAR"] if bits else _whole(-largest, largest)
+        kind = DataType["BIPOLAR"] if bits else narrowest(-largest, largest)
         constant = new_constant(self.model, np.ascontiguousarray(weights), kind)
         shape = self.shape(node.output[0])
         tensor = self._emit(
-            op_type, [x.tensor, constant], shape, _whole(int(lows.min()), int(highs.max())), **attributes
+            op_type, [x.tensor, constant], shape, narrowest(int(lows.min()), int(highs.max())), **attributes
         )
         result = self._reading(tensor, int(lows.min()), int(highs.max()), scales)
         if len(node.input) < 3 or not node.input[2]:
@@ -468,7 +428,7 @@ class _Integers:
         if one.shape != other.shape:
             raise self.refuse(f"it adds {one.shape} and {other.shape}", "add tensors of one shape")
         low, high = one.low + other.low, one.high + other.high
-        tensor = self._emit("Add", [one.tensor, other.tensor], one.shape, _whole(low, high))
+        tensor = self._emit("Add", [one.tensor, other.tensor], one.shape, narrowest(low, high))
         return self._like(one, self._reading(tensor, low, high, np.array([scale])))
 
     def _concat(self, *streams: Reading) -> Reading:
@@ -477,7 +437,7 @@ class _Integers:
             raise self.refuse("it does not put channels beside each other", "concatenate along the channels")
         low, high = min(x.low for x in streams), max(x.high for x in streams)
         names = [x.tensor for x in streams]
-        tensor = self._emit("Concat", names, self.shape(self.node.output[0]), _whole(low, high), axis=1)
+        tensor = self._emit("Concat", names, self.shape(self.node.output[0]), narrowest(low, high), axis=1)
         return self._reading(tensor, low, high, np.array([scale]))
 
     def _pad(self, x: Reading) -> Reading:
@@ -526,7 +486,7 @@ class _Integers:
         constant = new_constant(self.model, ones, DataType["INT2"])
         attributes = {"kernel_shape": kernel, "strides": strides, "pads": [0] * 4, "dilations": [1, 1], "group": 1}
         shape = self.shape(self.node.output[0])
-        tensor = self._emit("Conv", [x.tensor, constant], shape, _whole(low, high), **attributes)
+        tensor = self._emit("Conv", [x.tensor, constant], shape, narrowest(low, high), **attributes)
         if len(set(kernel)) == len(set(strides)) == 1:
             self.pools[tensor] = x, int(kernel[0]), int(strides[0])
         return self._reading(tensor, low, high, scales)
@@ -538,7 +498,7 @@ class _Integers:
             if sorted(int(axis) % 4 for axis in axes) != [2, 3]:
                 raise self.refuse("its mean is not over height and width", "average over the picture")
         batch, channels, height, width = x.shape
-        kind, sums = self.model.get_tensor_datatype(x.tensor), _whole(low, high)
+        kind, sums = self.model.get_tensor_datatype(x.tensor), narrowest(low, high)
         last = self._emit("Transpose", [x.tensor], (batch, height, width, channels), kind, perm=TO_NHWC)
         pooled = self._emit(
             "GlobalAccPool",
@@ -555,7 +515,7 @@ class _Integers:
         result = self._reading(
             self._emit("Transpose", [pooled], (batch, channels, 1, 1), sums, perm=TO_NCHW), low, high, scales
         )
-        return _flat(result) if len(self.shape(self.node.output[0])) == 2 else result
+        return flat(result) if len(self.shape(self.node.output[0])) == 2 else result
 
     def _before_trunc(self) -> bool:
         """Whether the present node's result is only rounded down."""
@@ -606,7 +566,7 @@ class _Integers:
             return x
         if len(after) != 2 or after[0] != 1:
             raise self.refuse(f"it reshapes {before} to {after}", "flatten to (1, features), and nothing else")
-        return _flat(x)
+        return flat(x)
 
     def _pass(self, x: Reading) -> Reading:
         return x
@@ -637,21 +597,6 @@ HANDLERS: dict[str, Callable[..., Reading]] = {
 }
 
 
-def _flat(x: Reading) -> Reading:
-    """A picture read as a vector; the integers stay a picture as long as they can."""
-    spread = x.shape[2] * x.shape[3]
-    scale, offset = (one if one is None or one.size == 1 else np.repeat(one, spread) for one in (x.scale, x.offset))
-    steps: tuple[Step, ...] = (*x.steps, lambda values: values.reshape(len(values), -1))
-    return replace(x, steps=steps, scale=scale, offset=offset, flat=True)
-
-
-def _whole(low: int, high: int) -> Any:
-    """The narrowest integer type from ``low`` to ``high``."""
-    if low >= 0:
-        return DataType[f"UINT{max(high, 1).bit_length()}"] if high > 1 else DataType["BINARY"]
-    return DataType[f"INT{max((-low - 1).bit_length(), max(high, 0).bit_length(), 1) + 1}"]
-
-
 def _ungrouped(kernels: NDArray[np.float32], groups: int, channels: int) -> NDArray[np.float32]:
     """The kernels of a dense convolution, zero outside of the groups; hw.transforms.fuse_groups finds these again."""
     if groups == 1:
@@ -662,18 +607,3 @@ def _ungrouped(kernels: NDArray[np.float32], groups: int, channels: int) -> NDAr
         first = output * groups // outputs * members
         dense[output, first : first + members] = kernel
     return dense
-
-
-def _least(levels: Callable[..., NDArray[np.int64]], wanted: NDArray[Any], x: Reading) -> NDArray[np.int64]:
-    """The least integer of ``x`` at which each level is reached, (positions, levels), or one past the highest.
-
-    One row where all are equal.
-    """
-    shape = (int(np.prod(x.grid)), len(wanted))
-    below, reached = np.full(shape, x.low - 1), np.full(shape, x.high + 1)
-    while (reached - below > 1).any():
-        middle = (below + reached) // 2
-        there = wanted <= levels(middle.T.reshape(-1, *x.grid)).T
-        open_ = reached - below > 1
-        reached, below = np.where(open_ & there, middle, reached), np.where(open_ & ~there, middle, below)
-    return reached[:1] if np.array_equal(reached, np.broadcast_to(reached[:1], shape)) else reached
