@@ -15,7 +15,7 @@ from flows.steps.golden import integers
 from hw import finn_env
 from hw.cppsim import Accelerator
 from hw.cppsim.program import generate_program
-from hw.transforms.convert import convert
+from hw.transforms.convert import ConversionError, convert
 from hw.transforms.specialise import specialise
 from hw.transforms.streamline import streamline
 from hw.transforms.verify import execute
@@ -39,7 +39,8 @@ def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_p
     model, inputs = export(NETWORKS[name], tmp_path / "given")
     given = prepare(model, inputs, tmp_path, compared=2)
     images = np.load(given.golden)["images"]
-    parent, partition = convert(streamline(ModelWrapper(str(given.model))))
+    streamlined = streamline(ModelWrapper(str(given.model)))
+    parent, partition = convert(streamlined)
     left = outside(parent)
     expected = integers(given.logits, left)
     assert len(np.unique(expected, axis=0)) > 1
@@ -50,6 +51,12 @@ def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_p
     assert np.array_equal(accelerator.run(images).reshape(expected.shape), expected)
     np.testing.assert_allclose(accelerator.logits(images), given.logits, rtol=1e-4, atol=1e-4)
     assert np.array_equal(accelerator.predict(images), given.logits.argmax(axis=1))
+    if np.size(left.scale) == np.size(left.offset) == 1:
+        labels = execute(convert(streamlined, label_select=True)[1], images)
+        assert np.array_equal(labels.ravel(), given.logits.argmax(axis=1))
+    else:
+        with pytest.raises(ConversionError, match=r"linear has a bias, .*build without --label-select"):
+            convert(streamlined, label_select=True)
 
 
 def test_a_layer_that_cannot_be_mapped_ends_the_build_with_one_line(tmp_path: Path) -> None:
