@@ -241,7 +241,7 @@ class _Integers:
         elif x.flat:
             x = self._as_rows(x)
         signs = np.where(falling, -1.0, 1.0)
-        factors = new_constant(self.model, signs.astype(np.float32).reshape(-1, *(1,) * (len(x.shape) - 2)),
+        factors = new_constant(self.model, signs.astype(np.float32).reshape(1, -1, *(1,) * (len(x.shape) - 2)),
                                DataType["BIPOLAR"])  # fmt: skip
         low, high = min(x.low, -x.high), max(x.high, -x.low)
         tensor = self._emit("Mul", [x.tensor, factors], x.shape, narrowest(low, high))
