@@ -60,6 +60,8 @@ def command(  # noqa: PLR0917 - typer turns the parameters into options
     ] = None,
     board: Annotated[str | None, typer.Option(help="A name that --list-boards prints, or a .yaml of your own.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
+    model: Annotated[Path | None, typer.Option(help="A QONNX file of your own (docs/your-network.md).")] = None,
+    inputs: Annotated[Path | None, typer.Option(help="Samples for it: an .npy file, (n, ...).")] = None,
     target_fps: Annotated[
         str | None, typer.Option(help="Frames a second to fold for, or max; default: the board's.")
     ] = None,
@@ -210,7 +212,13 @@ def show_boards(builds: Path) -> None:
 
 
 def _inputs(config: BuildConfig) -> Path:
-    """The checkpoint, which is read, and the data folder, which is looked into, before anything is written."""
+    """The checkpoint or model, which is read, and the data, which are looked into, before anything is written."""
+    if config.model is not None and config.inputs is not None:
+        from model.given import files_of, load_samples
+
+        load_samples(config.inputs)
+        files_of(config.model)
+        return config.model
     from model.checkpoint import load_checkpoint, shipped_checkpoint
     from model.data import data_files
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -39,6 +40,8 @@ class BuildConfig(BaseModel):
     network: str = Field("resnet20", description="name in the registry of model.networks, or a .yaml of one's own")
     checkpoint: Place | None = Field(None, description=".safetensors with its card; default: the shipped one")
     network_file: Place | None = Field(None, description="of a network of one's own: what --network names, a .yaml")
+    model: Place | None = Field(None, description="a QONNX file in place of a network of the registry")
+    inputs: Place | None = Field(None, description=".npy file of samples that the model takes, (n, ...)")
     board: str = Field("pynq-z2", description="name or alias of a file in hw/boards, or a .yaml of one's own")
     target_fps: Annotated[float, Field(gt=0)] | Literal["max"] | None = Field(
         None, description="frames per second to fold for, or max: the fastest that fits; default: the board's"
@@ -61,11 +64,21 @@ class BuildConfig(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _named_by_file(cls, options: Any) -> Any:
-        """A network of one's own is called like its file."""
+        """A network or model of one's own is called like its file."""
         network = str(options.get("network", ""))
-        if not network.endswith((".yaml", ".yml")):
+        if network.endswith((".yaml", ".yml")):
+            return options | {"network": Path(network).stem, "network_file": network}
+        if options.get("model") is None:
             return options
-        return options | {"network": Path(network).stem, "network_file": network}
+        return {"network": re.sub(r"[^A-Za-z0-9_-]+", "_", Path(options["model"]).stem)} | options
+
+    @model_validator(mode="after")
+    def _model_with_inputs(self) -> Self:
+        if (self.model is None) != (self.inputs is None):
+            raise ValueError("--model and --inputs, samples for it (.npy), go together")
+        if self.model is not None and self.checkpoint is not None:
+            raise ValueError("a --model has its weights in it, leave --checkpoint out")
+        return self
 
     @field_validator("verify", mode="before")
     @classmethod
@@ -150,6 +163,8 @@ def _complaint(error: ValidationError) -> UserError:
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         message = first["msg"].removeprefix("Value error, ")
+        if not key:
+            return UserError(message)
         return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
     known = list(BuildConfig.model_fields)
     close = difflib.get_close_matches(key, known, n=3)

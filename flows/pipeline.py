@@ -95,6 +95,7 @@ class Context:
     board: Board
     folders: dict[str, Path]
     checkpoint: Path
+    """The weights, or a whole model of the user's."""
     dry: bool = False
     """Whether this is about the folding alone: no data set is looked at."""
     current: str = ""
@@ -331,7 +332,7 @@ class Pipeline:
             "config": config,
             "board": self.context.board.model_dump(mode="json"),
             "clock": self.context.clock_mhz,
-            "checkpoint": None if step.needs else file_digest(self.context.checkpoint),
+            "checkpoint": [] if step.needs else _read([self.context.checkpoint]),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
             "tools": {tool: version(tool) for tool in TOOLS},

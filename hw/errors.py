@@ -23,3 +23,11 @@ class UnsupportedNodeError(ToolFailure):
     def __init__(self, node: str, problem: str, hint: str = "") -> None:
         super().__init__(f"{node}: {problem}; {hint}" if hint else f"{node}: {problem}")
         self.node = node
+
+
+class MappingError(ValueError):
+    """A layer of the network has no exact integer form; the message names it, the reason and what to do."""
+
+    def __init__(self, layer: str, reason: str, advice: str) -> None:
+        super().__init__(f"{layer} cannot be mapped exactly: {reason}; {advice}")
+        self.layer = layer

@@ -48,6 +48,10 @@ class ExportError(ModelError):
     """A network cannot be exported, or the exported graph does not compute what the network computes."""
 
 
+class GivenModelError(ModelError):
+    """A model file, or the samples for it, that the user gives cannot be used."""
+
+
 def first_problem(error: ValidationError) -> str:
     """Return what is wrong with a file, and where, in one line."""
     problem = error.errors()[0]

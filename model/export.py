@@ -111,12 +111,12 @@ def _write_qonnx(network: Network, path: Path) -> None:
     model = ModelWrapper(str(path))
     # Notes of the tracer hold paths of the exporting machine; its names of nodes hold the modules' names.
     for node in model.graph.node:
-        node.doc_string = _layer(node.name)
+        node.doc_string = layer_of(node.name)
         del node.metadata_props[:]
     cleanup_model(model).save(str(path))
 
 
-def _layer(name: str) -> str:
+def layer_of(name: str) -> str:
     """Return layer1.0.conv1 for /layer1/layer1.0/conv1/weight_quant/export_handler/Quant.
 
     What is in a sequence repeats its name; quantizers belong to the layer that they are in.

@@ -28,7 +28,7 @@ def compare_program(context: Context) -> Accuracy | None:
         ToolError: the first node, pixel and channel that differ.
     """
     model = context.model("specialise")
-    accelerator = _compile(context, model, context.result(Converted).scale)
+    accelerator = _compile(context, model, context.result(Converted))
     golden = load_golden(context, all_images=True)
     with context.comparing("tensors", "cppsim", 1):
         _compare_tensors(context, model, accelerator, golden.images[0], 0)
@@ -45,9 +45,7 @@ def compare_program(context: Context) -> Accuracy | None:
                 f"first image {first}: expected {expected[first].tolist()}, got {found[first].ravel().tolist()}",
                 context.log,
             )
-    flat = found.reshape(len(found), -1)
-    answers = flat[:, 0].astype(np.int64) if context.config.label_select else flat.argmax(axis=1)
-    return _accuracy(context, answers, golden)
+    return _accuracy(context, accelerator.classes(found), golden)
 
 
 def compare_hls(context: Context, golden: Golden) -> None:
@@ -65,19 +63,20 @@ def compare_hls(context: Context, golden: Golden) -> None:
         return
     context.status("compiling the HLS twin of every node")
     model = context.model("fold")
-    tensors = _compile(context, model, None).tensors(golden.images[0])
+    tensors = _compile(context, model).tensors(golden.images[0])
     with context.comparing("HLS twins", "cppsim-hls", 1):
         _, found = compare_twins(model, tensors, context.board.part)
         if found is not None:
             raise ToolError(f"FINN's HLS differs from cppsim: {found}", context.log)
 
 
-def _compile(context: Context, model: Any, scale: float | None) -> Any:
+def _compile(context: Context, model: Any, outside: Converted | None = None) -> Any:
     from hw.cppsim import Accelerator
     from hw.cppsim.program import generate_program
 
     context.status("compiling the graph")
-    generate_program(model, scale=scale).write(context.folder / FOLDER)
+    scale, offset = (None, 0.0) if outside is None else (outside.scale, outside.offset)
+    generate_program(model, scale=scale, offset=offset).write(context.folder / FOLDER)
     return Accelerator.load(context.folder)
 
 

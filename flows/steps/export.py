@@ -29,7 +29,9 @@ class Exported(StepResult):
 
 
 def run(context: Context) -> Exported:
-    """Export the checkpoint; Brevitas and QONNX are compared here, image by image."""
+    """Export the checkpoint; Brevitas and QONNX are compared here, image by image. A user's model is executed."""
+    if context.config.model is not None and context.config.inputs is not None:
+        return _prepare(context, context.config.model, context.config.inputs)
     from model.checkpoint import load_checkpoint
     from model.data import class_names, sample_images
     from model.errors import ExportError, ModelError
@@ -64,6 +66,22 @@ def run(context: Context) -> Exported:
     )
 
 
+def _prepare(context: Context, model: Path, inputs: Path) -> Exported:
+    from model.errors import GivenModelError
+    from model.given import load_samples, prepare
+
+    try:
+        compared = min(context.config.images, len(load_samples(inputs)))
+        with context.comparing("export", "qonnx", compared):
+            prepare(model, inputs, context.folder, compared=compared, progress=context.status)
+    except GivenModelError as error:
+        raise UserError(str(error)) from error
+    sha256 = file_digest(context.checkpoint)
+    return Exported(
+        dataset=inputs.name, checkpoint=Checkpoint(sha256=sha256, dataset=inputs.name, images=None, top1=None)
+    )
+
+
 def _images(config: BuildConfig, spec: NetworkSpec) -> Images:
     """All test images where the data set is at hand, sample photographs elsewhere."""
     from model.data import load_images, sample_images
@@ -78,7 +96,11 @@ def _images(config: BuildConfig, spec: NetworkSpec) -> Images:
 
 
 def _given(context: Context) -> list[Path]:
-    """The card, and the files of the test images."""
+    """The card, and the files of the test images; or what belongs to a user's model."""
+    if context.config.model is not None and context.config.inputs is not None:
+        from model.given import files_of
+
+        return [*files_of(context.config.model)[1:], context.config.inputs]
     from model.checkpoint import card_path, load_card
     from model.data import data_files
 

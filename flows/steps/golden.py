@@ -15,11 +15,20 @@ from flows.pipeline import Context
 from flows.steps.convert import Converted
 from hw.compare import Tensors, first_difference, save, written
 
+MOST_OFF = 0.25
+"""What a logit may be off from its integer by; half would be another one."""
+
 
 @dataclass(frozen=True)
 class Golden:
-    """Images (n, c, h, w) uint8, Brevitas' logits (n, classes) for them, the integers the hardware must give, the
-    true labels (n,) where they are known, and the classes' names, none where they are numbers.
+    """What every graph is held to.
+
+    Attributes:
+        images: (n, c, h, w) uint8, or the integers that a model of the user's takes.
+        logits: (n, classes) of Brevitas, or of QONNX for a model of the user's.
+        hardware: the integers that the hardware must give.
+        labels: (n,), the true ones where they are known.
+        classes: their names, none where they are numbers.
     """
 
     images: NDArray[np.uint8]
@@ -32,19 +41,29 @@ class Golden:
 def load_golden(context: Context, *, all_images: bool = False) -> Golden:
     """Read golden.npz, the images that are compared on every graph or all of them.
 
-    The hardware's integers are the logits without the scale that stays outside it. Both are dyadic numbers, so the
-    division is exact. With label_select the hardware gives the top-1 instead.
+    With label_select the hardware gives the top-1 in place of the logits' integers.
     """
     count = None if all_images else context.config.images
     with np.load(context.path("export", "golden.npz")) as file:
         images, logits = file["images"][:count], file["logits"][:count]
         labels = file["labels"][:count] if "labels" in file else None
         classes = tuple(map(str, file["classes"]))
-    scale = context.result(Converted).scale
-    hardware = logits.argmax(axis=1)[:, None].astype(np.float32) if scale is None else logits / np.float32(scale)
-    if not np.array_equal(hardware, np.round(hardware)):
-        raise ToolError("the scale outside the partition does not turn the logits into integers")
+    outside = context.result(Converted)
+    label = outside.scale is None
+    hardware = logits.argmax(axis=1)[:, None].astype(np.float32) if label else integers(logits, outside)
     return Golden(images, logits, hardware, labels, classes)
+
+
+def integers(logits: NDArray[np.float32], outside: Converted) -> NDArray[np.float32]:
+    """Logits without the offset and the scale that stay outside the hardware.
+
+    Exact for networks of this project, whose scales are dyadic; other scales leave what float32 sums are off by.
+    """
+    values = (logits.astype(np.float64) - outside.offset) / np.asarray(outside.scale)
+    whole: NDArray[np.float64] = np.rint(values)
+    if np.abs(values - whole).max(initial=0) > MOST_OFF:
+        raise ToolError("scale and offset outside the partition do not turn the logits into integers")
+    return whole.astype(np.float32)
 
 
 def check(

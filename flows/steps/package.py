@@ -101,6 +101,7 @@ def run(context: Context) -> StepResult:
         "module": module,
         "reference_mhz": REFERENCE_MHZ if shell == "zynq-iodma" else None,
         "scale": context.result(Converted).scale,
+        "offset": context.result(Converted).offset,
         "classes": list(golden.classes),
         "folding": {node.name: dict(node.folding) for node in design.nodes},
         "checkpoint": context.result(Exported).checkpoint.sha256,
@@ -125,7 +126,9 @@ def _write_vectors(golden: Golden, deploy: Path) -> None:
         arrays["labels"] = golden.labels
     np.savez_compressed(deploy / "golden.npz", **arrays)
     (deploy / "images").mkdir()
-    for index, image in enumerate(golden.images[: 0 if golden.labels is None else PICTURES]):
+    pictures = golden.labels is not None and golden.images.dtype == np.uint8 and golden.images.ndim == 4
+    pictures = pictures and golden.images.shape[1] in {1, 3}
+    for index, image in enumerate(golden.images[:PICTURES] if pictures else ()):
         pixels: NDArray[np.uint8] = image.transpose(1, 2, 0)
         Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(deploy / "images" / f"{index}.png")
 

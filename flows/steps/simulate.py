@@ -44,7 +44,7 @@ def run(context: Context) -> Simulated:
     _compare_nodes(context, design, golden)
     picks = np.arange(context.config.frames) % len(golden.images)
     images = golden.images[picks]
-    frames = images.transpose(0, 2, 3, 1)  # the hardware takes channels last
+    frames = np.moveaxis(images, 1, -1)  # the hardware takes channels last
     figures: dict[str, Any] = {}
     disturbed: dict[str, Any] = {"stall_in": STALL, "stall_out": STALL, "seed": SEED, "interrupt": True}
     for stage, options in (("stitched", {}), ("stitched, random stalls", disturbed)):
@@ -91,7 +91,7 @@ def _explained(
     report = context.config.output / "report"
     model = context.model("design")
     expected = [tensors(model, image) for image in images]
-    frames = images.transpose(0, 2, 3, 1)
+    frames = np.moveaxis(images, 1, -1)
     try:
         found = explain(design, frames, expected, report, **options)
     except SimulationError as error:  # what the design says of itself names the module

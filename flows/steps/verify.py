@@ -11,8 +11,9 @@ from qonnx.custom_op.registry import getCustomOp
 
 from flows.pipeline import Context, Skipped, Step
 from flows.report.summary import Accuracy, StepResult
+from flows.steps.convert import Converted
 from flows.steps.cppsim import compare_hls, compare_program
-from flows.steps.golden import Golden, check, load_golden
+from flows.steps.golden import Golden, check, integers, load_golden
 from hw.compare import Tensors
 
 HARDWARE_GRAPHS = ("convert", "fold", "specialise")
@@ -47,7 +48,6 @@ def _compare_graph(context: Context, step: str, golden: Golden) -> None:
 
     context.status(f"graph after '{step}', {len(golden.images)} images")
     model = context.model(step)
-    expected = golden.hardware if step in HARDWARE_GRAPHS else golden.logits
     walk = None
     if step in HARDWARE_GRAPHS[1:]:  # the graph before it is exact, and has the same names
         before = context.model(HARDWARE_GRAPHS[HARDWARE_GRAPHS.index(step) - 1])
@@ -56,7 +56,11 @@ def _compare_graph(context: Context, step: str, golden: Golden) -> None:
             return _tensors(before, golden.images[number]), _tensors(model, golden.images[number])
 
     with context.comparing(step, "python", len(golden.images)):
-        check(context, f"graph after '{step}'", model, expected, execute(model, golden.images), walk=walk)
+        found, expected = execute(model, golden.images), golden.hardware
+        if step not in HARDWARE_GRAPHS:
+            outside = context.result(Converted)
+            found, expected = (found, golden.logits) if outside.scale is None else (integers(found, outside), expected)
+        check(context, f"graph after '{step}'", model, expected, found, walk=walk)
 
 
 def _tensors(model: Any, image: NDArray[np.uint8]) -> Tensors:

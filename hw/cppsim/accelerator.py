@@ -81,21 +81,30 @@ class Accelerator:
         Raises:
             ImageError: images of another shape, type or range.
         """
-        output = self.run(images, threads=threads, progress=progress)
+        return self.classes(self.run(images, threads=threads, progress=progress))
+
+    def classes(self, output: Array) -> Array:
+        """The class of each image, (n,), of the integers that `run` gives."""
         flat = output.reshape(len(output), -1)
+        if any(isinstance(one, Sequence) for one in (self.interface.scale, self.interface.offset)):
+            flat = self._logits(flat)
         labels: Array = flat[:, 0].astype(np.int64) if self.interface.label else flat.argmax(axis=1)
         return labels
 
+    def _logits(self, output: Array) -> Array:
+        scale, offset = (np.asarray(one, np.float32) for one in (self.interface.scale, self.interface.offset))
+        logits: Array = output.astype(np.float32) * scale + offset
+        return logits
+
     def logits(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
-        """The network's logits, (n, classes) float32: the output's integers times the scale. See `predict`.
+        """The network's logits, (n, classes) float32: the output's integers, scaled and offset. See `predict`.
 
         Raises:
             CppsimError: the accelerator gives labels.
         """
         if self.interface.scale is None:
             raise CppsimError("this accelerator has no logits, its output is a label; use predict or run")
-        output = self.run(images, threads=threads, progress=progress)
-        return output.astype(np.float32) * np.float32(self.interface.scale)
+        return self._logits(self.run(images, threads=threads, progress=progress))
 
     def run(self, images: Array, *, threads: int | None = None, progress: Progress | None = None) -> Array:
         """The integers at the accelerator's output, (n, ...) of its type. See `predict`."""

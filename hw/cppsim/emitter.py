@@ -148,6 +148,7 @@ class Emitter:
     calls: list[Call] = field(default_factory=list)
     buffers: dict[str, Buffer] = field(default_factory=dict)
     constants: bytearray = field(default_factory=bytearray)
+    flattened: list[Buffer] = field(default_factory=list)
 
     def add(self, name: str, shape: tuple[int, ...], kind: DataType) -> Buffer:
         """Make room for a tensor."""
@@ -155,8 +156,14 @@ class Emitter:
         return self.buffers[name]
 
     def read(self, node: Node) -> Buffer:
-        """The buffer of a node's first input as it is."""
-        return self.buffers[node.inputs[0]]
+        """The buffer of a node's first input as it is; of a picture's bits that are read as a vector, packed anew."""
+        source, (*pixels, channels) = self.buffers[node.inputs[0]], node.input_shape(0)
+        if not source.packed or source.channels == channels:
+            return source
+        flat = Buffer(math.prod(pixels), channels, source.type, packed=True)
+        self.flattened.append(flat)
+        self.call(node, "pack", [flat.pixels, channels], self.read_plain(node, 0), flat)
+        return flat
 
     def read_plain(self, node: Node, index: int) -> Buffer:
         """The buffer of a node's input with one element a value; a packed one is unpacked once."""
@@ -183,7 +190,7 @@ class Emitter:
     def pass_on(self, node: Node) -> None:
         """Let every output be the node's input."""
         for name in node.outputs:
-            self.buffers[name] = self.read(node)
+            self.buffers[name] = self.buffers[node.inputs[0]]
 
     def constant(self, values: npt.NDArray[Any]) -> str:
         """Store an array in the file of constants; the C++ expression of its address."""
@@ -226,7 +233,7 @@ class Emitter:
             self.buffers[name].dies = len(self.calls)
         tensors = self.buffers.values()
         plain = [packed.plain for packed in tensors if packed.plain is not None]
-        unique = {id(buffer): buffer for buffer in [*tensors, *plain]}
+        unique = {id(buffer): buffer for buffer in [*tensors, *plain, *self.flattened]}
         placed: list[Buffer] = []
         for buffer in sorted(unique.values(), key=lambda b: (-b.bytes, b.born)):
             others = [other for other in placed if other.born <= buffer.dies and buffer.born <= other.dies]

@@ -51,6 +51,7 @@ class Interface:
         inputs, outputs: names of the tensors at the border.
         tensors: all tensors, in the order in which the program knows them.
         scale: factor from the output's integers to logits; None where the output is a label or stays as it is.
+        offset: what is added then; both are one number, or one a class.
         label: the output is the index of the class.
     """
 
@@ -58,8 +59,9 @@ class Interface:
     inputs: Sequence[str]
     outputs: Sequence[str]
     tensors: Sequence[TensorInfo]
-    scale: float | None = None
+    scale: float | Sequence[float] | None = None
     label: bool = False
+    offset: float | Sequence[float] = 0.0
 
     def tensor(self, name: str) -> TensorInfo:
         """A tensor by its name."""

@@ -54,12 +54,12 @@ class Program:
         self.interface.save(folder)
 
 
-def generate_program(model: Any, *, scale: float | None = None, producer: str = "") -> Program:
+def generate_program(model: Any, *, scale: Any = None, offset: Any = 0.0, producer: str = "") -> Program:
     """Turn a partition of hardware nodes, generic or specialised, with or without FIFOs, into a program.
 
     Args:
         model: the partition (ModelWrapper) with shapes; it is left as it is.
-        scale: factor from the output's integers to logits, kept in the interface.
+        scale, offset: from the output's integers to logits, kept in the interface; one number, or one a class.
         producer: operator that writes the graph's inputs, for a part of a graph.
 
     Raises:
@@ -88,7 +88,7 @@ def generate_program(model: Any, *, scale: float | None = None, producer: str = 
     label = bool(nodes) and nodes[-1].op_type.startswith("LabelSelect")
     body = _render(emit, written, inputs, outputs)
     tag = hashlib.sha256(body.encode()).hexdigest()[:31]
-    interface = Interface(tag, inputs, outputs, list(written.values()), scale, label)
+    interface = Interface(tag, inputs, outputs, list(written.values()), scale, label, offset)
     source = body.replace("@TAG@", tag)
     return Program(source, _with_header(tag, bytes(emit.constants)), interface)
 

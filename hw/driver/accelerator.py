@@ -263,7 +263,10 @@ class Accelerator:
         flat = results.reshape(len(results), int(np.prod(results.shape[1:])))  # also of no images
         if self.settings.scale is None:
             return flat[:, 0].astype(np.int64), None
-        return flat.argmax(axis=1).astype(np.int64), flat.astype(np.float32) * np.float32(self.settings.scale)
+        scale, offset = (np.asarray(one, np.float32) for one in (self.settings.scale, self.settings.offset))
+        scores = flat.astype(np.float32) * scale + offset
+        ranked = scores if scale.ndim or offset.ndim else flat
+        return ranked.argmax(axis=1).astype(np.int64), scores
 
     def run(self, images: Array) -> Array:
         """The integers at the accelerator's output for images as `classify` takes them.

@@ -34,6 +34,7 @@ class Settings:
         io_shape_dict: FINN's description of inputs and outputs.
         scale: factor from the output's integers to the network's scores; None where the output is a label.
         content: all of the file.
+        offset: what is added to the scores; scale and offset are one number, or one a class.
     """
 
     folder: Path
@@ -42,8 +43,9 @@ class Settings:
     clock_mhz: float
     reference_mhz: float | None
     io_shape_dict: dict[str, Any]
-    scale: float | None
+    scale: Any
     content: dict[str, Any]
+    offset: Any = 0.0
 
     @staticmethod
     def load(folder: Path) -> Settings:

@@ -67,6 +67,7 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     register()
     model = copy.deepcopy(model)
     if label_select:
+        _check_label(model)
         model = apply(model, InsertTopK(k=1), AbsorbScalarMulAddIntoTopK())
     model = tidy(apply(model, DenseSingleChannels(), RoundAndClipThresholds()))
     check_thresholds(model)
@@ -77,7 +78,7 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
         InferQuantizedMatrixVectorActivation(),
         InferConvInpGen(),
         InferConcatLayer(),
-        InferElementwiseBinaryOperation(InferElementwiseBinaryOperation.reject_output_dequant),
+        InferElementwiseBinaryOperation(_adds_streams),
         InferLabelSelectLayer(),
         RemoveCNVtoFCFlatten(),
     )
@@ -90,6 +91,21 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     return _partition(model)
 
 
+def _check_label(model: Any) -> None:
+    for node in model.graph.node:
+        values = model.get_initializer(node.input[1]) if node.op_type in ("Mul", "Add") else None
+        if values is not None and values.size > 1:
+            raise ConversionError(
+                f"{node.doc_string} has a bias, or a scale for each class, that the host applies; so the hardware does "
+                "not know the top-1: build without --label-select, or with bias=False and one scale in the last layer"
+            )
+
+
+def _adds_streams(model: Any, node: Any) -> bool:
+    """Whether an operator has two streams: a constant is the scale or the offset of the logits, which stay outside."""
+    return all(model.get_initializer(name) is None for name in node.input)
+
+
 def _size_datatypes(model: Any) -> Any:
     """Narrow weights, accumulators and thresholds to the values that can occur."""
     # Thresholds are clipped to their input's type, which has to come through a pool from the unit that was sized.
@@ -99,17 +115,18 @@ def _size_datatypes(model: Any) -> Any:
 
 def _check_outside(model: Any, label_select: bool) -> None:
     nodes = list(model.graph.node)
-    allowed = [makes_channels_last(nodes[0]), *(node.domain.startswith(GENERIC_DOMAIN) for node in nodes[1:])]
-    if not label_select:
-        allowed[-1] = _is_scalar_mul(model, nodes[-1])
-    strays = [f"{node.name} ({node.op_type})" for node, ok in zip(nodes, allowed, strict=True) if not ok]
+    if makes_channels_last(nodes[0]):
+        del nodes[0]
+    for op_type in ("Add", "Mul"):  # the offset and the scale of the logits
+        if not label_select and nodes[-1].op_type == op_type and model.get_initializer(nodes[-1].input[1]) is not None:
+            del nodes[-1]
+    strays = [
+        f"{node.name} ({node.op_type} of {node.doc_string})"
+        for node in nodes
+        if not node.domain.startswith(GENERIC_DOMAIN)
+    ]
     if strays:
         raise ConversionError(f"no hardware for {', '.join(strays)}")
-
-
-def _is_scalar_mul(model: Any, node: Any) -> bool:
-    factor = model.get_initializer(node.input[1]) if node.op_type == "Mul" else None
-    return factor is not None and factor.size == 1
 
 
 def _partition(model: Any) -> tuple[Any, Any]:

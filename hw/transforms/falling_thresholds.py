@@ -11,9 +11,7 @@ from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
 from hw.ops.cell_op import GENERIC_DOMAIN
-from hw.transforms.rewriting import TO_NHWC, Rewriting, new_constant, new_tensor, only_consumer, replace
-
-TO_NCHW = [0, 3, 1, 2]
+from hw.transforms.rewriting import TO_NCHW, TO_NHWC, Rewriting, new_constant, new_tensor, only_consumer, replace
 
 
 class ComplementFallingThresholds(Rewriting):

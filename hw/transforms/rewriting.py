@@ -13,6 +13,8 @@ from qonnx.util.basic import get_by_name
 
 TO_NHWC = [0, 2, 3, 1]
 """The permutation that makes a tensor channels last."""
+TO_NCHW = [0, 3, 1, 2]
+"""Back again."""
 
 
 class Rewriting(Transformation):

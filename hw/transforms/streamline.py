@@ -8,16 +8,10 @@ from typing import Any
 
 from finn.transformation.fpgadataflow.convert_to_hw.global_acc_pool import InferGlobalAccPoolLayer
 from finn.transformation.fpgadataflow.convert_to_hw.pool import InferPool
-from finn.transformation.qonnx.convert_qonnx_to_finn import (
-    ConvertQONNXtoFINN,
-    default_filter_function_generator,
-)
 from finn.transformation.streamline import absorb, reorder
 from finn.transformation.streamline.collapse_repeated import CollapseRepeatedAdd, CollapseRepeatedMul
 from qonnx.core.datatype import DataType
-from qonnx.transformation.batchnorm_to_affine import BatchNormToAffine
 from qonnx.transformation.bipolar_to_xnor import ConvertBipolarMatMulToXnorPopcount
-from qonnx.transformation.general import ConvertDivToMul
 from qonnx.transformation.infer_data_layouts import InferDataLayouts
 from qonnx.transformation.lower_convs_to_matmul import LowerConvsToMatMul
 from qonnx.transformation.remove import RemoveIdentityOps
@@ -27,14 +21,9 @@ from hw.transforms.absorb_signs import AbsorbSignsIntoWeights
 from hw.transforms.binary_padding import UseBinaryPadding
 from hw.transforms.falling_thresholds import ComplementFallingThresholds
 from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
+from hw.transforms.integers import integerise
 from hw.transforms.max_pool import LiftPaddedMaxPool, MoveAddPastMaxPool
-from hw.transforms.merge_equal import MergeEqualTruncs
 from hw.transforms.passes import InPlaceModel, apply, apply_until_stable, tidy
-from hw.transforms.prelu_thresholds import AbsorbPReluIntoThresholds
-from hw.transforms.thresholds import RoundThresholds
-
-MOST_BITS = 10
-"""Of a quantizer that becomes thresholds; FINN's own limit of 8 leaves out the branch of a residual of 8 bits."""
 
 SCALES_INTO_THRESHOLDS = (
     reorder.MoveScalarLinearPastInvariants,
@@ -54,7 +43,7 @@ SCALES_INTO_THRESHOLDS = (
     absorb.AbsorbMulIntoMultiThreshold,
     AbsorbSignsIntoWeights,
 )
-"""Every scale and bias moves along the graph until thresholds, or the signs of weights, take it up."""
+"""What turns popcounts into sums moves along the graph until thresholds take it up, and so do signs."""
 
 TRANSPOSES_OUT = (
     reorder.MoveTransposePastFork,
@@ -69,28 +58,25 @@ TRANSPOSES_OUT = (
 def streamline(model: Any) -> Any:
     """Turn an exported network into integer operations between thresholds.
 
-    The graph's input becomes UINT8, NCHW; its logits are integers times one last scalar. Thresholds of sums are whole
-    numbers, of popcounts also halves; ``convert`` rounds these and the classifier's. Pools and complements are
-    hardware nodes already, because only their channels-last form lets the transposes cancel.
+    The graph's logits are integers, scaled and offset at its end. Thresholds of sums are whole numbers, of popcounts
+    also halves; ``convert`` rounds these. Pools and complements are hardware nodes already, because only their
+    channels-last form lets the transposes cancel.
 
     Args:
-        model: QONNX graph (ModelWrapper) with raw pixel values 0 .. 255 as input; it is left as it is.
+        model: QONNX graph (ModelWrapper) whose input takes integers, of UINT8 unless it says otherwise; it is left as
+            it is.
 
     Returns:
         A new ModelWrapper.
+
+    Raises:
+        MappingError: naming a layer that has no exact integer form.
     """
     model = cleanup_model(InPlaceModel(copy.deepcopy(model.model)))
-    model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
-    model = apply(
-        model,
-        MergeEqualTruncs(),
-        AbsorbPReluIntoThresholds(),
-        ConvertQONNXtoFINN(default_filter_function_generator(MOST_BITS)),
-    )
-    to_affine = (absorb.AbsorbScalarBiasIntoMultiThreshold(), BatchNormToAffine(), ConvertDivToMul())
-    model = apply(model, *to_affine, defer_types=True)
-    model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))
-    model = apply(model, RoundThresholds(), LiftPaddedMaxPool(), LowerConvsToMatMul(), FoldPaddingIntoIm2Col())
+    if model.get_tensor_datatype(model.graph.input[0].name) == DataType["FLOAT32"]:
+        model.set_tensor_datatype(model.graph.input[0].name, DataType["UINT8"])
+    model = tidy(integerise(model))
+    model = apply(model, AbsorbSignsIntoWeights(), LiftPaddedMaxPool(), LowerConvsToMatMul(), FoldPaddingIntoIm2Col())
     model = apply(tidy(model), ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding())
     # Popcounts, not sums, are pooled: their scale and offset move past the pools before these are hardware nodes.
     model = tidy(apply_until_stable(model, SCALES_INTO_THRESHOLDS))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Thresholds: real ones are rounded, and rounded ones are what hardware needs."""
+"""Thresholds: what hardware needs of them."""
 
 from __future__ import annotations
 
@@ -7,27 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hw.transforms.rewriting import Rewriting
-
 THRESHOLD_NODES = ("MultiThreshold", "Thresholding", "Thresholding_rtl")
-
-
-class RoundThresholds(Rewriting):
-    """Round every threshold of whole numbers up to one: x >= t and x >= ceil(t) are the same.
-
-    Done while x is still the sum of which the export knows that it keeps clear of the thresholds. Popcounts have
-    another zero and step, and to move a threshold there in float32 would cost more than that distance.
-    """
-
-    at = THRESHOLD_NODES
-
-    def rewrite(self, model: Any, node: Any) -> bool:
-        """Round a node's thresholds."""
-        values = model.get_initializer(node.input[1])
-        if not model.get_tensor_datatype(node.input[0]).is_integer() or np.array_equal(values, np.ceil(values)):
-            return False
-        model.set_initializer(node.input[1], np.ceil(values))
-        return True
 
 
 def check_thresholds(model: Any) -> None:

@@ -44,7 +44,7 @@ def _arranged(image: NDArray[Any], model: Any) -> dict[str, NDArray[np.float32]]
     shape = tuple(model.get_tensor_shape(source))
     values = image.astype(np.float32)[None]
     if is_fpgadataflow_node(model.find_consumer(source)):
-        values = np.ascontiguousarray(values.transpose(0, 2, 3, 1))
+        values = np.ascontiguousarray(np.moveaxis(values, 1, -1))
     if values.shape != shape:
         raise ValueError(f"images, arranged as {values.shape}, do not fit the graph's input {shape}")
     return {source: values}

@@ -8,7 +8,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.util.basic import qonnx_make_model
 
-from hw.transforms.thresholds import RoundThresholds, check_thresholds
+from hw.transforms.thresholds import check_thresholds
 
 
 def thresholding(values: list[list[float]], datatype: str = "INT32") -> ModelWrapper:
@@ -27,17 +27,6 @@ def thresholding(values: list[list[float]], datatype: str = "INT32") -> ModelWra
     model.set_initializer("t", np.array(values, dtype=np.float32))
     model.set_tensor_datatype("x", DataType[datatype])
     return model
-
-
-def test_real_thresholds_are_rounded_up() -> None:
-    model, changed = RoundThresholds().apply(thresholding([[-1.25, 0.5], [2.0, 3.0000002]]))
-    assert changed
-    assert model.get_initializer("t").tolist() == [[-1, 1], [2, 4]]
-    assert not RoundThresholds().apply(model)[1]
-
-
-def test_thresholds_of_real_numbers_stay() -> None:
-    assert not RoundThresholds().apply(thresholding([[0.5]], "FLOAT32"))[1]
 
 
 def test_rounded_thresholds_pass() -> None:

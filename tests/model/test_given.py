@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Samples of every form become integers, and what cannot be used is refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from qonnx.core.datatype import DataType
+from qonnx.core.modelwrapper import ModelWrapper
+
+from model.errors import GivenModelError
+from model.given import files_of, load_samples, prepare
+from tests.own_networks import export, mixed, mlp, pixels
+
+Files = tuple[Path, Path]
+
+
+@pytest.fixture(scope="module")
+def signed(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A network that multiplies its input, pixels / 255, before it quantises it."""
+    return export(lambda: mlp(1, 2), tmp_path_factory.mktemp("mlp"))
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """A network that quantises its input with a learned scale, to six bits."""
+    return export(mixed, tmp_path_factory.mktemp("mixed"))
+
+
+def prepared(model: Path, samples: NDArray[Any], folder: Path) -> tuple[ModelWrapper, dict[str, Any]]:
+    np.save(folder / "samples.npy", samples)
+    given = prepare(model, folder / "samples.npy", folder, compared=2)  # compares the two graphs
+    return ModelWrapper(str(given.model)), dict(np.load(given.golden))
+
+
+def input_type(model: ModelWrapper) -> str:
+    name: str = model.get_tensor_datatype("global_in").name
+    return name
+
+
+def test_pixels_divided_by_255_are_pixels(signed: Files, tmp_path: Path) -> None:
+    model, golden = prepared(signed[0], np.load(signed[1]), tmp_path)
+    assert np.array_equal(golden["images"], pixels((1, 8, 8)))
+    assert (golden["images"].dtype, input_type(model)) == (np.uint8, "UINT8")
+    assert model.graph.node[0].op_type == "Div"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"), [(0, 256, "UINT8"), (-3, 4, "INT3"), (-128, 128, "INT8")], ids=["pixels", "few", "signed"]
+)
+def test_integers_stay(signed: Files, tmp_path: Path, low: int, high: int, kind: str) -> None:
+    samples = np.random.default_rng(0).integers(low, high, (3, 1, 8, 8))
+    samples[0, 0, 0, :2] = low, high - 1
+    for number in (samples, samples.astype(np.float32)):
+        model, golden = prepared(signed[0], number, tmp_path)
+        assert np.array_equal(golden["images"], samples)
+        assert input_type(model) == kind
+
+
+def test_signs_become_signs_in_hardware(signed: Files, tmp_path: Path) -> None:
+    model, _ = prepared(signed[0], np.random.default_rng(0).choice([-1, 1], (3, 1, 8, 8)), tmp_path)
+    assert (input_type(model), model.graph.node[0].op_type) == ("INT2", "BipolarQuant")
+
+
+def test_real_numbers_go_through_the_models_own_quantiser(learned: Files, tmp_path: Path) -> None:
+    samples = np.random.default_rng(0).normal(size=(4, 2, 8, 10)).astype(np.float32)
+    model, golden = prepared(learned[0], samples, tmp_path)
+    assert (golden["images"].dtype, golden["images"].min(), golden["images"].max()) == (np.int8, -32, 31)
+    assert DataType[input_type(model)].bitwidth() == 6
+
+
+def test_nodes_say_which_layer_they_are_of(learned: Files, tmp_path: Path) -> None:
+    expected = {"wide", "act1", "depthwise", "norm", "act2", "pool", "average", "act3", "biased", "linear"}
+    model, _ = prepared(learned[0], np.load(learned[1]), tmp_path)
+    assert expected <= {node.doc_string for node in model.graph.node}
+
+
+def test_the_other_exporter_of_torch_gives_the_same(signed: Files, tmp_path: Path) -> None:
+    """It leaves the weights in a file beside the model, and says in its own way which layer a node is of."""
+    model, inputs = export(lambda: mlp(1, 2), tmp_path / "given", dynamo=True)
+    onnx.save(
+        onnx.load(str(model)), str(model), save_as_external_data=True, location=f"{model.name}.data", size_threshold=0
+    )
+    assert [path.name for path in files_of(model)] == ["own.onnx", "own.onnx.data"]
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    one, golden = prepared(signed[0], np.load(inputs), tmp_path / "one")
+    other, same = prepared(model, np.load(inputs), tmp_path / "other")
+    np.testing.assert_array_equal(golden["images"], same["images"])
+    np.testing.assert_allclose(golden["logits"], same["logits"], rtol=1e-5, atol=1e-5)
+    layers = [{node.doc_string for node in graph.graph.node if "Quant" in node.op_type} for graph in (one, other)]
+    assert layers[0] == layers[1]
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        (np.zeros((2, 1, 8, 9), np.uint8), r"has the shape \(2, 1, 8, 9\), and own.onnx takes \(n, 1, 8, 8\)"),
+        (np.full((2, 1, 8, 8), 300), "go from 300 to 300; the accelerator takes 8 bits"),
+        (np.array(["a"]), "holds no array of samples"),
+        (np.zeros((0, 1, 8, 8)), "holds no array of samples"),
+        (np.array([[None]]), "cannot read the inputs"),
+    ],
+    ids=["shape", "range", "text", "none", "pickle"],
+)
+def test_samples_that_do_not_fit_are_refused(signed: Files, tmp_path: Path, samples: Any, message: str) -> None:
+    with pytest.raises(GivenModelError, match=message):
+        prepared(signed[0], samples, tmp_path)
+
+
+def test_real_numbers_for_a_network_without_quantiser_are_refused(signed: Files, tmp_path: Path) -> None:
+    proto = onnx.load(str(signed[0]))
+    for node in proto.graph.node[:4]:
+        if node.op_type == "Quant":
+            node.op_type, node.domain = "Relu", ""
+            del node.input[1:], node.attribute[:]
+    onnx.save(proto, str(tmp_path / "bare.onnx"))
+    with pytest.raises(GivenModelError, match="put a QuantIdentity in front of the network"):
+        prepared(tmp_path / "bare.onnx", np.full((1, 1, 8, 8), 0.3, np.float32), tmp_path)
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("no model")
+    for name, message in (("text.onnx", "cannot read the model"), ("absent.onnx", "No such file or directory")):
+        with pytest.raises(GivenModelError, match=message):
+            files_of(tmp_path / name)
+    with pytest.raises(GivenModelError, match="cannot read the inputs"):
+        load_samples(tmp_path / "absent.npy")
