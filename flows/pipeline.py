@@ -66,6 +66,8 @@ class Step:
     """Run in every build: its result is about the build itself."""
     compiles: Callable[[BuildConfig], bool] = lambda config: False
     """Whether it needs the C++ compiler."""
+    uses: Callable[[], str | None] = lambda: None
+    """Tells the tool that it finds on this machine from another one."""
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did not run, and why
@@ -306,7 +308,7 @@ class Pipeline:
             "checkpoint": None if step.needs else file_digest(self.context.checkpoint),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
-            "tools": {tool: version(tool) for tool in TOOLS},
+            "tools": {tool: version(tool) for tool in TOOLS} | ({"found": found} if (found := step.uses()) else {}),
             "sources": [code_digest(step.run.__module__), *_read(step.reads)],
         }
         key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -165,6 +165,38 @@ class ResourceUse(Strict):
     fits: bool | None
 
 
+WORST = 10
+"""Paths that are listed, each into another node."""
+
+
+class TimedPath(Strict):
+    """The slowest path into a node of a placed and routed design, against the design's clock.
+
+    `start` and `end` are registers, as the tool calls them. Of what is in no node, `node` and `layer` are empty.
+    """
+
+    node: str
+    layer: str
+    start: str
+    end: str
+    slack_ns: float
+    delay_ns: float
+    logic_ns: float
+    routing_ns: float
+
+
+class Routed(Strict):
+    """What nextpnr reached on a stand-in for the board's chip; `parts` were routed apart, `left_out` did not fit it."""
+
+    tool: str
+    device: str
+    seed: int
+    fmax_mhz: float | None = Field(ge=0)
+    parts: int = Field(ge=0)
+    left_out: tuple[str, ...]
+    paths: tuple[TimedPath, ...]
+
+
 class Vivado(Strict):
     """What Vivado reports of the placed and routed design: worst slacks, and resources with the shell's among them."""
 
@@ -178,6 +210,7 @@ class Vivado(Strict):
     bram36: float | None = Field(ge=0)
     dsp: int | None = Field(ge=0)
     uram: int | None = Field(ge=0)
+    paths: tuple[TimedPath, ...]
 
 
 class StepRecord(Strict):
@@ -207,6 +240,8 @@ class Summary(Strict):
     performance: Performance
     resources: ResourceUse
     vivado: Vivado | None
+    routed: Routed | None
+    timing: str
     steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
 
@@ -228,6 +263,7 @@ class NodeRow(NodeResources):
         cycles: expected cycles of one frame.
         folding: how it is folded, e.g. "PE 4, SIMD 16".
         layer: of the network, which it belongs to.
+        slack_ns: of the slowest path into it, on the stand-in.
         inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
     """
 
@@ -238,4 +274,5 @@ class NodeRow(NodeResources):
     cycles: int | None = Field(default=None, ge=0)
     folding: str = ""
     layer: str = ""
+    slack_ns: float | None = None
     inputs: tuple[str, ...] = ()

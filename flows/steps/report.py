@@ -13,6 +13,7 @@ from flows.steps.design import Designed
 from flows.steps.export import Exported
 from flows.steps.fold import Folded
 from flows.steps.golden import load_golden
+from flows.steps.route import Timing, in_words
 from flows.steps.simulate import Simulated
 from flows.steps.synthesise import Synthesised
 from flows.steps.verify import Verified
@@ -36,6 +37,7 @@ def run(context: Context) -> StepResult:
 def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ...]) -> Summary:
     simulated = context.result(Simulated)
     interval = simulated.interval_cycles
+    vivado, routed = context.result(Bitfile).vivado, context.result(Timing).routed
     return Summary(
         board=context.board.name,
         part=context.board.part,
@@ -60,7 +62,9 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
             fifo_bits=context.result(Designed).fifo_bits,
         ),
         resources=context.result(Synthesised).resources,
-        vivado=context.result(Bitfile).vivado,
+        vivado=vivado,
+        routed=routed,
+        timing=in_words(routed, vivado, context.clock_mhz),
         steps=steps,
         peak_memory_mb=context.memory.mb,
     )
@@ -69,7 +73,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
 def _nodes(context: Context) -> list[NodeRow]:
     from hw.ops.registry import kinds  # FINN takes seconds
 
-    used = context.result(Synthesised).nodes
+    used, slacks = context.result(Synthesised).nodes, context.result(Timing).slacks
     design = Design.load(context.path("design", "design"))
     writer = {tensor: node.name for node in design.nodes for tensor in node.outputs}
     return [
@@ -81,6 +85,7 @@ def _nodes(context: Context) -> list[NodeRow]:
             label=kinds()[node.op].label,
             role=kinds()[node.op].role,
             layer=node.layer,
+            slack_ns=slacks.get(node.name),
             inputs=tuple(writer[tensor] for tensor in node.inputs if tensor in writer),
             **(used[node.name].model_dump() if node.name in used else {}),
         )
@@ -91,6 +96,6 @@ def _nodes(context: Context) -> list[NodeRow]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "package", "bitfile"),
+    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "route", "package", "bitfile"),
     always=True,
 )
