@@ -96,6 +96,6 @@ def _nodes(context: Context) -> list[NodeRow]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "route", "package", "bitfile"),
+    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "package", "bitfile", "route"),
     always=True,
 )

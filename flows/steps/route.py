@@ -13,7 +13,7 @@ from flows.pipeline import Context, Skipped, Step
 from flows.report.summary import WORST, Routed, StepResult, TimedPath, Vivado
 from hw.route import nextpnr
 
-INSTALL = f"install {nextpnr.WHEEL} with: uv pip install -e '.[route]', or {nextpnr.NATIVE} on PATH"
+INSTALL = f"install {nextpnr.WHEEL} with: .venv/bin/uv pip install -e '.[route]', or {nextpnr.NATIVE} on PATH"
 
 
 class Timing(StepResult):

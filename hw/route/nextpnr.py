@@ -84,7 +84,7 @@ def place_and_route(
     goal = ("--freq", f"{clock_mhz:g}", "--seed", str(seed))
     files = ("--json", netlist.name, "--report", report.name, "--sdf", SDF)
     with (
-        log.open("w") as out,
+        log.open("w", buffering=1) as out,
         subprocess.Popen(
             [*program, *OPTIONS, *_ALWAYS, *goal, *files],
             cwd=netlist.parent,
