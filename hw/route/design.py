@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from pathlib import Path as FilePath
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -22,13 +22,15 @@ from hw.design.design import Design, Edge, End
 from hw.design.top import whole
 from hw.route import nextpnr
 from hw.route.nextpnr import AVAILABLE, RouteError
-from hw.route.paths import Path, worst_paths
+from hw.route.paths import TimingPath, worst_paths
 from hw.synth.resources import Resources
 from hw.synth.yosys import ECP5_LIBRARY, Module, netlists, run_script
 
 FILL = 0.75
 """Share of the stand-in that a part of a design takes at most: the rest is for the placer to move in."""
 _TOP, _NETLIST, _RESULT = "top.v", "netlist.json", "routed.json"
+_FORMAT = 1
+"""Of the result in the cache; another one where the same delays are read in another way."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Routed:
     fmax_mhz: float | None
     parts: tuple[tuple[str, ...], ...]
     left_out: tuple[str, ...]
-    paths: tuple[Path, ...]
+    paths: tuple[TimingPath, ...]
 
 
 def route_design(
@@ -57,7 +59,7 @@ def route_design(
     clock_mhz: float,
     seed: int = 1,
     workers: int = 1,
-    cache_dir: FilePath | None = None,
+    cache_dir: Path | None = None,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Routed:
     """Place and route a design on the stand-in.
@@ -67,7 +69,7 @@ def route_design(
         program: how nextpnr is run.
         clock_mhz: what nextpnr aims at.
         seed: of its placement.
-        workers: processes at the same time; of nextpnr, each takes about 1 GB.
+        workers: processes at the same time; of nextpnr, each takes half a GB and more.
         cache_dir: in place of the cache's folder.
         progress: told what is going on.
 
@@ -143,7 +145,7 @@ class _Reached(BaseModel):
     """Of one part."""
 
     fmax_mhz: float | None
-    paths: tuple[Path, ...]
+    paths: tuple[TimingPath, ...]
 
 
 @dataclass(frozen=True)
@@ -154,18 +156,18 @@ class _Job:
     tool: str
     clock_mhz: float
     seed: int
-    netlists: Mapping[str, FilePath]
+    netlists: Mapping[str, Path]
 
     def run(self, part: Design, room: Room, progress: Callable[[str], None]) -> _Reached:
         """Route a part, or find what was reached when it was routed before."""
         files = {name: self.netlists[name] for name in dict.fromkeys(node.module for node in part.nodes)}
         text, script = whole(part), _script(part.top, list(files))
-        settings = json.dumps([self.tool, nextpnr.OPTIONS, self.clock_mhz, self.seed, script])
+        settings = json.dumps([_FORMAT, self.tool, nextpnr.OPTIONS, self.clock_mhz, self.seed, script])
         key = key_of(settings, text, *(path.read_bytes() for path in files.values()))
 
-        def make(home: FilePath, log: FilePath) -> None:
+        def make(home: Path, log: Path) -> None:
             with tempfile.TemporaryDirectory(prefix="route-", dir=room.folder) as scratch:
-                folder = FilePath(scratch)
+                folder = Path(scratch)
                 (folder / _TOP).write_text(text)
                 for index, path in enumerate(files.values()):
                     shutil.copyfile(path, folder / f"{index}.il")

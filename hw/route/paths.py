@@ -22,7 +22,7 @@ _NEVER = float("-inf")
 
 
 @dataclass(frozen=True)
-class Path:
+class TimingPath:
     """From the clock's edge at one register to the next edge at another one; delays in ns, setup counted as logic.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Delays:
     clocks: set[str] = field(default_factory=set)
 
 
-def worst_paths(sdf: Iterable[str], nodes: Collection[str]) -> tuple[Path, ...]:
+def worst_paths(sdf: Iterable[str], nodes: Collection[str]) -> tuple[TimingPath, ...]:
     """Return the longest path into each of the nodes that one ends in.
 
     Args:
@@ -130,7 +130,7 @@ def _all(delays: _Delays) -> Iterator[_Arc]:
         yield from arcs
 
 
-def _path(end: str, delays: _Delays, via: dict[str, _Arc], nodes: Collection[str]) -> Path:
+def _path(end: str, delays: _Delays, via: dict[str, _Arc], nodes: Collection[str]) -> TimingPath:
     """Walk back from a register's input to the clock."""
     logic, routing, pin = delays.setup[end], 0, end
     while pin in via and pin not in delays.clocks:
@@ -139,7 +139,7 @@ def _path(end: str, delays: _Delays, via: dict[str, _Arc], nodes: Collection[str
         pin = arc.source
     (first, start), (last, register) = _owner(pin, nodes), _owner(end, nodes)
     port = end.rpartition("/")[2]
-    return Path((first, start), (last, f"{register}.{port}"), round(logic / 1000, 3), round(routing / 1000, 3))
+    return TimingPath((first, start), (last, f"{register}.{port}"), round(logic / 1000, 3), round(routing / 1000, 3))
 
 
 def _owner(pin: str, nodes: Collection[str]) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 
 from pytest import approx
 
-from hw.route.paths import Path, worst_paths
+from hw.route.paths import TimingPath, worst_paths
 from tests.hw.route.fake import RECORDED
 
 NODES = {"Slow_rtl_0", "Quiet_rtl_0"}
@@ -22,10 +22,12 @@ LUT = """\
 def test_recorded() -> None:
     """The first is what nextpnr itself reported: 2.294 ns, 1.061 of them in cells, to a clock enable."""
     slow, quiet = sorted(worst_paths(RECORDED.open(), NODES), key=lambda path: -path.delay_ns)
-    assert slow == Path(("Slow_rtl_0", "held[2]_reg"), ("Slow_rtl_0", "out0_V_TDATA[6]_reg.CE"), 1.061, 1.233)
+    assert slow == TimingPath(("Slow_rtl_0", "held[2]_reg"), ("Slow_rtl_0", "out0_V_TDATA[6]_reg.CE"), 1.061, 1.233)
     assert slow.delay_ns == approx(2.294)
     # begins in the other node
-    assert quiet == Path(("Slow_rtl_0", "out0_V_TDATA[2]_reg"), ("Quiet_rtl_0", "out0_V_TDATA[2]_reg.M"), 0.395, 0.565)
+    assert quiet == TimingPath(
+        ("Slow_rtl_0", "out0_V_TDATA[2]_reg"), ("Quiet_rtl_0", "out0_V_TDATA[2]_reg.M"), 0.395, 0.565
+    )
 
 
 def test_a_node_that_is_not_known_is_nobodys() -> None:
@@ -48,4 +50,4 @@ def test_ports_and_loops_have_no_time() -> None:
     ]
     text += "".join(f"        (INTERCONNECT {wire} (1:2:100) (1:2:90))\n" for wire in wires)
     (path,) = worst_paths(text.splitlines(), {"N"})
-    assert path == Path(("N", "a"), ("N", "b.M"), 0.347, 0.2)
+    assert path == TimingPath(("N", "a"), ("N", "b.M"), 0.347, 0.2)
