@@ -78,6 +78,10 @@ def command(  # noqa: PLR0917 - typer turns the parameters into options
     share: Annotated[float | None, typer.Option(help="Share of the LUTs left by shell and DMAs to fold into.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes for simulation and synthesis.")] = None,
     label_select: Annotated[bool | None, typer.Option(help="Top-1 on the device instead of logits.")] = None,
+    route: Annotated[
+        bool | None, typer.Option("--route", help="Time the design, routed by nextpnr on an ECP5.")
+    ] = None,
+    route_seed: Annotated[int | None, typer.Option(help="Seed of the placement with --route.")] = None,
     bitfile: Annotated[bool | None, typer.Option("--bitfile", help="Make the bitfile; takes Vivado.")] = None,
     allow_overfit: Annotated[bool | None, typer.Option(help="Report a design that does not fit.")] = None,
     config: Annotated[

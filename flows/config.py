@@ -57,6 +57,8 @@ class BuildConfig(BaseModel):
     download: bool = Field(False, description="fetch CIFAR-10 from the Hugging Face hub")
     skip_damaged: bool = Field(False, description="leave pictures out that cannot be read")
     output_dir: Place | None = Field(None, description="default: build/NETWORK-BOARD")
+    route: bool = Field(False, description="place and route on a stand-in for the board's chip, for its timing")
+    route_seed: int = Field(1, ge=0, le=2**31 - 1, description="of the placement")
     bitfile: bool = Field(False, description="make the bitfile with Vivado (and Vitis for Alveo)")
     allow_overfit: bool = Field(False, description="report a design that does not fit instead of failing")
     workers: int = Field(2, ge=1, le=64, description="processes for simulation and synthesis")

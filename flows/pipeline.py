@@ -70,6 +70,8 @@ class Step:
     """Run in every build: its result is about the build itself."""
     compiles: Callable[[BuildConfig], bool] = lambda config: False
     """Whether it needs the C++ compiler."""
+    uses: Callable[[], str | None] = lambda: None
+    """Tells the tool that it finds on this machine from another one."""
 
 
 class Skipped(Exception):  # noqa: N818 - not an error: a step says that it did not run, and why
@@ -335,7 +337,7 @@ class Pipeline:
             "checkpoint": [] if step.needs else _read([self.context.checkpoint]),
             "folder": str(self.context.folders[step.name]),  # FINN writes absolute paths into its graphs
             "needs": [self._keys[name] for name in step.needs],
-            "tools": {tool: version(tool) for tool in TOOLS},
+            "tools": {tool: version(tool) for tool in TOOLS} | ({"found": found} if (found := step.uses()) else {}),
             "sources": [code_digest(step.run.__module__), *_read(step.reads)],
             "given": _read(step.given(self.context)),
         }

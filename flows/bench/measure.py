@@ -54,19 +54,9 @@ def main_job(network: str, folder: Path, *, fps: str | None = None) -> dict[str,
     Raises:
         Skipped: the build failed.
     """
-    output, log = folder / "output", folder / "build.log"
-    script = str(ROOT / "flows" / "build.py")
-    command = [sys.executable, script, "--board", "pynq-z2", "--network", network, "--output-dir", str(output)]
-    command += [] if fps is None else ["--target-fps", fps]
-    environment = os.environ | {"IR2NET_CACHE": str(folder / "cache")}
     began = time.monotonic()
-    with log.open("w") as stream:
-        done = subprocess.run(command, env=environment, cwd=ROOT, stdout=stream, stderr=stream, check=False)
+    summary = _build(network, folder, *([] if fps is None else ["--target-fps", fps]))
     wall = time.monotonic() - began
-    if done.returncode:
-        last = (log.read_text().strip().splitlines() or ["nothing said"])[-1]
-        raise Skipped(f"the build ended with exit code {done.returncode}: {last}")
-    summary = Summary.model_validate_json((output / "report" / "summary.json").read_text())
     return {
         "wall_seconds": round(wall, 1),
         "step_seconds": {step.name: step.seconds for step in summary.steps},
@@ -75,7 +65,42 @@ def main_job(network: str, folder: Path, *, fps: str | None = None) -> dict[str,
         "clock_mhz": summary.clock_mhz,
         **summary.performance.model_dump(include={"interval_cycles", "latency_cycles", "fps"}),
         **_resources(summary.resources),
-        **simulation(output, folder),
+        **simulation(folder / "output", folder),
+    }
+
+
+def _build(network: str, folder: Path, *options: str) -> Summary:
+    """Build for the PYNQ-Z2 into `folder`/output, with a cache of its own."""
+    output, log = folder / "output", folder / "build.log"
+    script = str(ROOT / "flows" / "build.py")
+    command = [sys.executable, script, "--board", "pynq-z2", "--network", network, "--output-dir", str(output)]
+    environment = os.environ | {"IR2NET_CACHE": str(folder / "cache")}
+    with log.open("w") as stream:
+        done = subprocess.run(
+            [*command, *options], env=environment, cwd=ROOT, stdout=stream, stderr=stream, check=False
+        )
+    if done.returncode:
+        last = (log.read_text().strip().splitlines() or ["nothing said"])[-1]
+        raise Skipped(f"the build ended with exit code {done.returncode}: {last}")
+    return Summary.model_validate_json((output / "report" / "summary.json").read_text())
+
+
+def routed(network: str, folder: Path) -> dict[str, Figure]:
+    """What nextpnr reaches with the design of `network` on the stand-in, and which node is the slowest there.
+
+    Raises:
+        Skipped: no nextpnr is installed, or the build failed.
+    """
+    summary = _build(network, folder, "--route", "--verify", "")
+    step = next(step for step in summary.steps if step.name == "route")
+    if summary.routed is None:
+        raise Skipped(str(step.reason))
+    worst = summary.routed.paths[0] if summary.routed.paths else None
+    return {
+        "seconds": step.seconds,
+        **summary.routed.model_dump(include={"tool", "device", "seed", "fmax_mhz", "parts"}),
+        "node": worst and worst.node,
+        "routing_share": worst and round(worst.routing_ns / worst.delay_ns, 3),
     }
 
 
@@ -197,6 +222,11 @@ BENCHES = {
         partial(main_job, "tiny", fps="100"),
         f"main job for the PYNQ-Z2, 100 frames/s; {EMPTY}",
         (Target("interval_cycles", "<=", 1_000_000), Target("lut", "<=", 3000)),
+    ),
+    "route": Bench(
+        partial(routed, "tiny"),
+        "tiny for the PYNQ-Z2, placed and routed by nextpnr on an ECP5 that stands in for the board's chip",
+        (),
     ),
     "cppsim": Bench(
         partial(accelerator, "resnet20"),

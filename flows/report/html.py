@@ -48,10 +48,12 @@ def draw_pictures(nodes: Sequence[NodeRow]) -> dict[str, str]:
     """The page's pictures as SVG texts, empty where there is nothing to show: most of the work of a report."""
     cycles = [(short(node), node.cycles, node.role) for node in nodes]
     luts = [(short(node), node.lut, node.role) for node in nodes]
+    slacks = [(short(node), node.slack_ns, node.role) for node in nodes]
     return {
         "graph": draw(nodes),
         "cycles": _chart(cycles, "cycles a frame"),
         "luts": _chart(luts, "LUTs"),
+        "slacks": _chart(slacks, "slack, ns", least=True),
         "operators": _operators(nodes),
     }
 
@@ -151,22 +153,23 @@ def _operators(nodes: Sequence[NodeRow]) -> str:
     return _chart([(f"{op}  × {count[op]}", luts[op], roles[op]) for op in count], "LUTs")
 
 
-def _chart(bars: Sequence[tuple[str, int | None, str]], unit: str) -> str:
-    """The largest (name, value, role) as horizontal bars, as SVG; empty where nothing was measured."""
-    largest = sorted(((value, name, role) for name, value, role in bars if value), key=lambda bar: -bar[0])[:_LARGEST]
-    if not largest:
+def _chart(bars: Sequence[tuple[str, float | None, str]], unit: str, least: bool = False) -> str:
+    """The largest (name, value, role), or the least, as horizontal bars, as SVG; empty where nothing was measured."""
+    known = [(value, name, role) for name, value, role in bars if value or (least and value is not None)]
+    shown = sorted(known, key=lambda bar: bar[0] if least else -bar[0])[:_LARGEST]
+    if not shown:
         return ""
-    values, names, roles = zip(*largest, strict=True)
+    values, names, roles = zip(*shown, strict=True)
     settings = {"svg.fonttype": "none", "svg.hashsalt": unit + names[0], "font.family": "sans-serif", "font.size": 8.5}
     with mpl.rc_context(settings):
         figure = Figure(figsize=(5.4, 0.55 + 0.2 * len(values)), layout="constrained")
         axes = figure.subplots()
         drawn = axes.barh(range(len(values)), values, height=0.68, color=[_ROLES[role][0] for role in roles])
-        axes.bar_label(drawn, fmt="{:,.0f}", padding=3, color=_INK, fontsize=7.5)
+        axes.bar_label(drawn, fmt="{:,.2f}" if least else "{:,.0f}", padding=3, color=_INK, fontsize=7.5)
         axes.set_yticks(range(len(values)), names, color=_INK)
-        axes.set_ylim(len(values) - 0.4, -0.6)  # the largest on top
+        axes.set_ylim(len(values) - 0.4, -0.6)  # the first on top
         axes.set_xlabel(unit, color=_INK)
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.xaxis.set_major_formatter("{x:,g}" if least else "{x:,.0f}")
         axes.locator_params(axis="x", nbins=5)
         axes.margins(x=0.14)
         axes.grid(axis="x", color=_GRID)

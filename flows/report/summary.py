@@ -176,6 +176,38 @@ class ResourceUse(Strict):
     fits: bool | None
 
 
+WORST = 10
+"""Paths that are listed, each into another node."""
+
+
+class TimedPath(Strict):
+    """The slowest path into a node of a placed and routed design, against the design's clock.
+
+    `start` and `end` are registers, as the tool calls them. Of what is in no node, `node` and `layer` are empty.
+    """
+
+    node: str
+    layer: str
+    start: str
+    end: str
+    slack_ns: float
+    delay_ns: float
+    logic_ns: float
+    routing_ns: float
+
+
+class Routed(Strict):
+    """What nextpnr reached on a stand-in for the board's chip; `parts` were routed apart, `left_out` did not fit it."""
+
+    tool: str
+    device: str
+    seed: int
+    fmax_mhz: float | None = Field(ge=0)
+    parts: int = Field(ge=0)
+    left_out: tuple[str, ...]
+    paths: tuple[TimedPath, ...]
+
+
 class Vivado(Strict):
     """What Vivado reports of the placed and routed design: worst slacks, and resources with the shell's among them."""
 
@@ -189,6 +221,7 @@ class Vivado(Strict):
     bram36: float | None = Field(ge=0)
     dsp: int | None = Field(ge=0)
     uram: int | None = Field(ge=0)
+    paths: tuple[TimedPath, ...]
 
 
 class StepRecord(Strict):
@@ -218,6 +251,8 @@ class Summary(Strict):
     performance: Performance
     resources: ResourceUse
     vivado: Vivado | None
+    routed: Routed | None
+    timing: str
     steps: tuple[StepRecord, ...]
     peak_memory_mb: float | None = Field(ge=0)
     provenance: Provenance
@@ -264,6 +299,7 @@ class NodeRow(NodeResources):
         takes, gives: types of the elements of its streams, e.g. "INT5".
         constants: its weights or thresholds, e.g. "BINARY 144 x 16 in block RAM".
         fifo: what it holds, if it is one.
+        slack_ns: of the slowest path into it, on the stand-in.
         inputs: names of the nodes that feed it; those that are not in the table are the design's inputs.
     """
 
@@ -278,4 +314,5 @@ class NodeRow(NodeResources):
     gives: str = ""
     constants: str = ""
     fifo: Fifo | None = None
+    slack_ns: float | None = None
     inputs: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from flows.steps import (
     fold,
     package,
     report,
+    route,
     simulate,
     specialise,
     streamline,
@@ -18,5 +19,5 @@ from flows.steps import (
 )
 
 ON_GRAPHS = (export, streamline, convert, fold, specialise, verify)
-ON_THE_DESIGN = (design, simulate, synthesise, package, bitfile, report)
+ON_THE_DESIGN = (design, simulate, synthesise, package, bitfile, route, report)
 ORDER: tuple[Step, ...] = tuple(step.STEP for step in (*ON_GRAPHS, *ON_THE_DESIGN))

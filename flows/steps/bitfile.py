@@ -14,11 +14,12 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
 from flows.pipeline import Context, Skipped, Step
-from flows.report.summary import StepResult, Vivado
+from flows.report.summary import WORST, StepResult, TimedPath, Vivado
 from hw.boards.board import Board
 from hw.cache import file_digest
 from hw.deploy import reports
 from hw.deploy.vivado import VERSIONS
+from hw.design.design import Design
 
 if TYPE_CHECKING:
     from qonnx.core.modelwrapper import ModelWrapper
@@ -66,7 +67,7 @@ def run(context: Context) -> Bitfile:
     shutil.copytree(package, deploy)
     add_bitfile(deploy, made)
     shutil.make_archive(str(context.folder / name), "zip", context.folder, name)
-    return Bitfile(vivado=_figures(made))
+    return Bitfile(vivado=_figures(made, Design.load(context.path("design", "design"))))
 
 
 def check(config: BuildConfig, board: Board) -> None:
@@ -159,14 +160,19 @@ def _copy_reports(project: Path, made: Path) -> None:
             shutil.copyfile(max(found, key=lambda path: path.stat().st_mtime), made / name)
 
 
-def _figures(made: Path) -> Vivado:
+def _figures(made: Path, design: Design) -> Vivado:
     """What the copied reports say, as summary.json has it."""
     timing, utilisation = ((made / name).read_text() if (made / name).exists() else "" for name in REPORTS)
     slacks = reports.timing(timing)
     known = [slack for slack in slacks.values() if slack is not None]
     met = min(known) >= 0 if known else None
+    worst: dict[str, TimedPath] = {}
+    for path in reports.paths(timing):
+        node = reports.node_of(path["end"], [node.name for node in design.nodes])
+        layer = design.node(node).layer if node else ""
+        worst.setdefault(node, TimedPath.model_validate({"node": node, "layer": layer, **path}))
     figures = {"tool": reports.tool(timing), **slacks, "met": met, **reports.utilisation(utilisation)}
-    return Vivado.model_validate(figures)
+    return Vivado.model_validate(figures | {"paths": tuple(worst.values())[:WORST]})
 
 
 STEP = Step("bitfile", run, Bitfile, options=("network", "bitfile"), needs=("design", "package"))

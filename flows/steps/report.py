@@ -31,6 +31,7 @@ from flows.steps.design import Designed
 from flows.steps.export import Exported
 from flows.steps.fold import Folded
 from flows.steps.golden import Golden, load_golden
+from flows.steps.route import Timing, in_words
 from flows.steps.simulate import Simulated
 from flows.steps.synthesise import Synthesised
 from flows.steps.verify import Verified
@@ -67,6 +68,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
     interval = simulated.interval_cycles
     fps = round(context.clock_mhz * 1e6 / interval, 1) if interval else None
     target = context.target_fps()
+    vivado, routed = context.result(Bitfile).vivado, context.result(Timing).routed
     return Summary(
         board=context.board.name,
         part=context.board.part,
@@ -93,7 +95,9 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
             fifo_bits=context.result(Designed).fifo_bits,
         ),
         resources=context.result(Synthesised).resources,
-        vivado=context.result(Bitfile).vivado,
+        vivado=vivado,
+        routed=routed,
+        timing=in_words(routed, vivado, context.clock_mhz),
         steps=steps,
         peak_memory_mb=context.memory.mb,
         provenance=Provenance(
@@ -108,7 +112,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
 def _nodes(context: Context) -> list[NodeRow]:
     from hw.ops.registry import kinds  # FINN takes seconds
 
-    used = context.result(Synthesised).nodes
+    used, slacks = context.result(Synthesised).nodes, context.result(Timing).slacks
     design = Design.load(context.path("design", "design"))
     writer = {tensor: node.name for node in design.nodes for tensor in node.outputs}
     constants = _constants(context.model("design"), used)
@@ -125,6 +129,7 @@ def _nodes(context: Context) -> list[NodeRow]:
             gives=_types(ends[1]),
             constants=constants.get(node.name, ""),
             fifo=_fifo(node, ends[0][0][1], context.result(Designed).peaks) if node in design.fifos else None,
+            slack_ns=slacks.get(node.name),
             inputs=tuple(writer[tensor] for tensor in node.inputs if tensor in writer),
             **(used[node.name].model_dump() if node.name in used else {}),
         )
@@ -185,6 +190,6 @@ def _samples(golden: Golden, label_select: bool) -> list[Sample]:
 STEP = Step(
     "report",
     run,
-    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "package", "bitfile"),
+    needs=("export", "convert", "fold", "verify", "design", "simulate", "synthesise", "package", "bitfile", "route"),
     always=True,
 )

@@ -54,17 +54,19 @@ class Resources:
 
 _TAKEN: Mapping[Resources, str] = {
     # what a slice has beside its look-up tables and flip-flops
-    Resources(): "CARRY4 CARRY8 MUXF5 MUXF6 MUXF7 MUXF8 MUXF9 MUXCY XORCY GND VCC BUFG",
+    Resources(): "CARRY4 CARRY8 MUXF5 MUXF6 MUXF7 MUXF8 MUXF9 MUXCY XORCY GND VCC BUFG PFUMX L6MUX21",
     Resources(lut=1): "LUT1 LUT2 LUT3 LUT4 LUT5 LUT6 LUT6_2 CFGLUT5 INV",
     # look-up tables that a memory cell occupies: user guides UG474 (7 series) and UG574 (UltraScale)
     Resources(lut=1, lutram=1): "SRL16E SRLC16E SRLC32E RAM32X1S RAM32X1S_1 RAM64X1S RAM64X1S_1",
     Resources(lut=2, lutram=2): "RAM32X1D RAM32X2S RAM64X1D RAM128X1S",
-    Resources(lut=4, lutram=4): "RAM32M RAM64M RAM128X1D RAM256X1S",
+    Resources(lut=4, lutram=4): "RAM32M RAM64M RAM128X1D RAM256X1S TRELLIS_DPR16X4",
     Resources(lut=8, lutram=8): "RAM32M16 RAM64M8 RAM32X16DR8 RAM64X8SW RAM256X1D RAM512X1S",
-    Resources(ff=1): "FDRE FDSE FDCE FDPE FDRE_1 FDSE_1 FDCE_1 FDPE_1 LDCE LDPE",
-    Resources(bram36=0.5): "RAMB18E1 RAMB18E2",
+    Resources(ff=1): "FDRE FDSE FDCE FDPE FDRE_1 FDSE_1 FDCE_1 FDPE_1 LDCE LDPE TRELLIS_FF",
+    Resources(bram36=0.5): "RAMB18E1 RAMB18E2 DP16KD",
     Resources(bram36=1.0): "RAMB36E1 RAMB36E2",
-    Resources(dsp=1): "DSP48E1 DSP48E2",
+    Resources(dsp=1): "DSP48E1 DSP48E2 MULT18X18D",
     Resources(uram=1): "URAM288 URAM288_BASE",
+    # ECP5's: its carry chain is made of LUTs, and its block RAMs have 18 Kb
+    Resources(lut=2): "CCU2C",
 }
 _CELLS = {cell: taken for taken, cells in _TAKEN.items() for cell in cells.split()}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resources of RTL modules by Yosys: read_slang and synth_xilinx.
+"""Resources of RTL modules by Yosys, read_slang and synth_xilinx, and netlists for the stand-in that routing takes.
 
 Modules are synthesised in batches, each in a process of its own, because most of the time that a small module
 takes goes into reading cell libraries. A result is kept in the cache under the content of everything it came from.
@@ -28,12 +28,14 @@ from hw.errors import ToolFailure
 from hw.rtl import packages_first
 from hw.synth.resources import Resources, UnknownCell
 
-Family = Literal["xc7", "xcup"]
+Family = Literal["xc7", "xcup", "ecp5"]
 
+ECP5_LIBRARY = "read_verilog -lib -specify +/lattice/cells_sim_ecp5.v +/lattice/cells_bb_ecp5.v"
 _WORKER = Path(__file__).with_name("worker.py")
 _MAPS = Path(__file__).with_name("shift_taps.v")
 _LUTRAMS = "lutrams.txt"
 _CELLS = "cells.json"
+_NETLIST = "netlist.il"
 _MEMORIES: Mapping[Family, tuple[str, tuple[str, ...]]] = {
     "xc7": (
         "-lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt -D HAS_CASCADE -no-auto-huge",
@@ -52,6 +54,21 @@ _READ = "read_slang -j 1 --allow-use-before-declare -Wno-undefined-param-overrid
 # Passes of Yosys 0.70 use several threads, and races in them are known (YosysHQ/yosys issue 6170, pull request 5772);
 # one run of very many left flip-flops unmapped. Batches run side by side instead, which is as fast.
 _ENVIRONMENT = {"YOSYS_MAX_THREADS": "1"}
+# each library of the cells that a design may hold costs time in every later pass
+_LIBRARIES: Mapping[Family, tuple[str, ...]] = {
+    "xc7": ("read_verilog -lib -specify +/xilinx/cells_sim.v",),
+    "xcup": ("read_verilog -lib -specify +/xilinx/cells_sim.v", "read_verilog -lib +/xilinx/cells_xtra.v"),
+    "ecp5": (ECP5_LIBRARY,),
+}
+# where FINN's sources do without a DSP primitive of Xilinx'
+_DEFINES: Mapping[Family, tuple[str, ...]] = {"xc7": (), "xcup": (), "ecp5": ("-D VERILATOR",)}
+_MEMORY_STYLES = (
+    # Vivado takes names of attributes in any letter case, memory_libmap does not
+    "attrmap -tocase ram_style",
+    # nor does it have distributed RAM for what is never written: a distributed ROM is logic
+    'attrmap -map ram_style="distributed" ram_style="logic" t:$mem_v2 r:WR_PORTS=0 %i',
+)
+_COUNT = f"tee -q -o {_CELLS} stat -json"
 _PATH_LITERAL = re.compile(r'"(\.?/[^"\n]*)"')
 
 
@@ -109,7 +126,7 @@ def synthesise_all(
 
     Args:
         modules: what to synthesise; the keys are free, e.g. names of nodes.
-        family: Xilinx family, as synth_xilinx calls it.
+        family: as synth_xilinx calls it, or ecp5.
         workers: processes at the same time, about 500 MB each.
         cache_dir: in place of the cache's folder.
         progress: called with the number of modules that are done, and of all.
@@ -118,8 +135,38 @@ def synthesise_all(
         SynthesisError: no Yosys, or a module that cannot be synthesised.
         OSError: a source cannot be read, or the cache cannot be written.
     """
+    found = _entries(modules, family, workers, cache_dir, progress)
+    return {name: Resources.of_cells(json.loads((folder / _CELLS).read_text())) for name, folder in found.items()}
+
+
+def netlists(
+    modules: Mapping[str, Module],
+    *,
+    workers: int = 1,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, tuple[Resources, Path]]:
+    """Return resources and netlist of each module in cells of ECP5, in Yosys' RTLIL, where it is called `netlist`.
+
+    Arguments and errors are those of `synthesise_all`. Registers are called by what they drive.
+    """
+    found = _entries(modules, "ecp5", workers, cache_dir, progress)
+    return {
+        name: (Resources.of_cells(json.loads((folder / _CELLS).read_text())), folder / _NETLIST)
+        for name, folder in found.items()
+    }
+
+
+def _entries(
+    modules: Mapping[str, Module],
+    family: Family,
+    workers: int,
+    cache_dir: Path | None,
+    progress: Callable[[int, int], None],
+) -> dict[str, Path]:
+    """Return the folder of each module's result in the cache."""
     room = Room("synth", cache_dir)
-    settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_script([], family), _MAPS.read_text()])
+    settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_DEFINES[family], *_script([], family), _MAPS.read_text()])
     jobs = {name: _Job(module, _key(module, settings)) for name, module in modules.items()}
     found = {job.key: room.find(job.key) for job in jobs.values()}
     waiting = list({job.key: job for job in jobs.values() if found[job.key] is None}.values())
@@ -136,8 +183,8 @@ def synthesise_all(
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    cells = {key: json.loads((folder / _CELLS).read_text()) for key, folder in found.items() if folder}
-    return {name: Resources.of_cells(cells[job.key]) for name, job in jobs.items()}
+    folders = {key: folder for key, folder in found.items() if folder}
+    return {name: folders[job.key] for name, job in jobs.items()}
 
 
 def _key(module: Module, settings: str) -> str:
@@ -177,12 +224,8 @@ def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | 
         script.write_text("\n".join(_script(batch, family)) + "\n", encoding="utf-8")
         shutil.copy(_MAPS, folder / _MAPS.name)
         (folder / _LUTRAMS).write_text(_lutrams(), encoding="utf-8")
-        command, environment = [sys.executable, "-P", str(_WORKER), script.name], os.environ | _ENVIRONMENT
         log = folder / "yosys.log"
-        with log.open("wb") as out:
-            status = subprocess.run(
-                command, cwd=folder, env=environment, stdout=out, stderr=out, check=False
-            ).returncode
+        status = run_script(script, log)
         statistics = folder / _CELLS
         if status != 0 or not statistics.is_file():
             raise _failure(batch, log, status, room)
@@ -195,13 +238,25 @@ def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | 
             except UnknownCell as error:  # before it is in the cache, where it would stay
                 reason = f"Yosys cannot synthesise {job.module.top}: {error}"
                 raise SynthesisError(reason, _kept(batch, log, room)) from error
-            found[job.key] = room.get(job.key, _writes(json.dumps(cells, sort_keys=True)))
+            netlist = folder / f"{job.name}.il"
+            found[job.key] = room.get(job.key, _writes(json.dumps(cells, sort_keys=True), netlist))
         return found
 
 
-def _writes(cells: str) -> Maker:
+def run_script(script: Path, log: Path) -> int:
+    """Run Yosys on a script in the folder where that lies; returns its exit status."""
+    command, environment = [sys.executable, "-P", str(_WORKER), script.name], os.environ | _ENVIRONMENT
+    with log.open("wb") as out:
+        return subprocess.run(
+            command, cwd=script.parent, env=environment, stdout=out, stderr=out, check=False
+        ).returncode
+
+
+def _writes(cells: str, netlist: Path) -> Maker:
     def make(folder: Path, _: Path) -> None:
         (folder / _CELLS).write_text(cells)
+        if netlist.exists():
+            shutil.copyfile(netlist, folder / _NETLIST)
 
     return make
 
@@ -220,35 +275,40 @@ def _copy(job: _Job, folder: Path) -> None:
 
 def _script(batch: Iterable[_Job], family: Family) -> list[str]:
     """Return Yosys commands, one a line. The modules stay apart: none contains another one, and there is no top."""
-    # each library of the cells that a design may hold costs time in every later pass
-    lines = ["read_verilog -lib -specify +/xilinx/cells_sim.v"]
-    if family == "xcup":
-        lines.append("read_verilog -lib +/xilinx/cells_xtra.v")
+    lines = list(_LIBRARIES[family])
     for job in batch:
-        words = [_READ, f"--top {job.module.top}"]
+        words = [_READ, *_DEFINES[family], f"--top {job.module.top}"]
         words += [f"-G {name}={json.dumps(value)}" for name, value in sorted(job.module.parameters.items())]
         sources = enumerate(packages_first(job.module.sources))
         lines.append(" ".join([*words, *(f"{job.name}/{index}/{path.name}" for index, path in sources)]))
         lines.append(f"rename {job.module.top} {job.name}")
+    # read_slang marks each as the top, of which a design can have only one
+    lines += ["setattr -mod -unset top *", "proc"]
+    if family == "ecp5":
+        return [*lines, *_to_ecp5(batch)]
     flow = f"synth_xilinx -family {family} -noiopad -noclkbuf {'-uram' if family == 'xcup' else ''}"
     return [
         *lines,
-        # read_slang marks each as the top, of which a design can have only one
-        "setattr -mod -unset top *",
-        "proc",
         # a table of constants is no chain of registers; each of its bits would be mapped by passes of its own
         f"techmap -map {_MAPS.name} w:* %co1:+$bmux[A] t:$bmux %i",
         "bmuxmap",
         "opt_clean",
         "scratchpad -set abc9.verify false",
         *_to_memories(flow, family),
-        # Vivado takes names of attributes in any letter case, memory_libmap does not
-        "attrmap -tocase ram_style",
-        # nor does it have distributed RAM for what is never written: a distributed ROM is logic
-        'attrmap -map ram_style="distributed" ram_style="logic" t:$mem_v2 r:WR_PORTS=0 %i',
+        *_MEMORY_STYLES,
         *_map_memory(flow, family),
-        f"tee -q -o {_CELLS} stat -json",
+        _COUNT,
     ]
+
+
+def _to_ecp5(batch: Iterable[_Job]) -> list[str]:
+    """From processes to netlists. Cells inside of logic keep Yosys' numbers, as names by neighbours grow very long."""
+    lines = ["opt_clean", "synth_ecp5 -run coarse:map_ram", *_MEMORY_STYLES, "synth_ecp5 -run map_ram:check", _COUNT]
+    lines += ["setattr -unset src", "rename -wire -suffix _reg t:TRELLIS_FF"]
+    for job in batch:
+        lines += [f"rename {job.name} netlist", "select netlist", f"write_rtlil -selected {job.name}.il"]
+        lines += ["select -clear", f"rename netlist {job.name}"]
+    return lines
 
 
 def _to_memories(flow: str, family: Family) -> list[str]:

@@ -17,6 +17,8 @@ from flows.bench import measure
 from flows.bench.measure import BENCHES, PACKED, Bench, main_job
 from flows.bench.results import Target
 from flows.pipeline import Skipped
+from flows.report.summary import StepRecord, Summary
+from tests.flows.report.conftest import EXAMPLE
 
 TARGETS = (Target("fps", ">=", 5000), Target("lut_share", "<=", 0.8))
 
@@ -44,6 +46,11 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stub:
     monkeypatch.setattr(command, "BENCHES", {})
     monkeypatch.setattr(command, "WORK", tmp_path / "work")
     return Stub(tmp_path)
+
+
+@pytest.fixture
+def summary() -> Summary:
+    return Summary.model_validate(EXAMPLE)
 
 
 def test_layout(bench: Stub) -> None:
@@ -161,6 +168,21 @@ def test_packing_measures_every_type_both_ways(tmp_path: Path, monkeypatch: pyte
     figures = measure.packing(tmp_path)
     assert len(figures) == 2 * len(PACKED)
     assert all(isinstance(value, int) and value > 0 for value in figures.values())
+
+
+def test_routing_is_a_part_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, summary: Summary) -> None:
+    asked: list[tuple[str, ...]] = []
+    steps = (StepRecord(name="route", status="done", seconds=30, reason=None),)
+    found = summary.model_copy(update={"steps": steps})
+    monkeypatch.setattr(measure, "_build", lambda network, folder, *options: asked.append(options) or found)
+    figures = measure.routed("tiny", tmp_path)
+    assert asked == [("--route", "--verify", "")]
+    assert (figures["fmax_mhz"], figures["node"], figures["routing_share"]) == (93.75, "XnorMVAU_rtl_0", 0.7)
+    found = summary.model_copy(
+        update={"routed": None, "steps": (StepRecord(name="route", status="skipped", seconds=0, reason="no nextpnr"),)}
+    )
+    with pytest.raises(Skipped, match="no nextpnr"):
+        measure.routed("tiny", tmp_path)
 
 
 def test_a_build_that_fails_says_how(tmp_path: Path) -> None:

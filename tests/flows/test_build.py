@@ -33,6 +33,7 @@ STEPS = [
     "synthesise",
     "package",
     "bitfile",
+    "route",
     "report",
 ]
 
@@ -46,6 +47,7 @@ def summary(tiny_build: Path) -> dict[str, Any]:
 @pytest.mark.timeout(1500)
 def test_every_rung_is_exact(summary: dict[str, Any]) -> None:
     Summary.model_validate(summary)
+    assert summary["timing"] == "not routed"
     rungs = {row["stage"]: row for row in summary["verification"]}
     graphs = {"export", "streamline", "convert", "fold", "specialise"}
     assert set(rungs) == graphs | {"tensors", "test images", "nodes", "stitched", "stitched, random stalls", "driver"}
@@ -133,10 +135,11 @@ def test_package_names_every_file_with_its_digest(tiny_build: Path) -> None:
 
 @pytest.mark.timeout(1500)
 def test_a_second_build_comes_from_the_cache(tiny_build: Path) -> None:
-    result = build("--network", "tiny", "--board", "pynq-z2", "--output-dir", tiny_build, "--stop", "bitfile")
+    result = build("--network", "tiny", "--board", "pynq-z2", "--output-dir", tiny_build, "--stop", "route")
     assert result.returncode == 0, result.stderr
-    assert result.stderr.count(" cached ") == len(STEPS) - 2
-    assert " skipped " in next(line for line in result.stderr.splitlines() if "bitfile" in line)
+    assert result.stderr.count(" cached ") == len(STEPS) - 3
+    for step in ("bitfile", "route"):
+        assert " skipped " in next(line for line in result.stderr.splitlines() if step in line)
 
 
 @pytest.mark.timeout(1500)

@@ -55,7 +55,7 @@ def test_page_is_well_formed_and_needs_nothing_else(summary: Summary, nodes: lis
     balance = Balance()
     balance.feed(page)
     assert balance.open == []
-    assert balance.seen.count("svg") == 4  # graph, cycles, LUTs, operators
+    assert balance.seen.count("svg") == 5  # graph, cycles, LUTs, operators, slacks
     assert not {"link", "iframe"} & set(balance.seen)
     assert not re.findall(r"(?:src|href)=[\"'](?!#|data:image/png;base64,)", page)
     assert not re.findall(r"@import|url\((?!#)", page)
@@ -130,14 +130,56 @@ def test_what_was_not_measured_is_a_dash(summary: Summary) -> None:
 
 def test_what_vivado_reports(summary: Summary) -> None:
     page = page_of(summary, [])
-    for text in ("From the reports of Vivado v.2022.2", ">met<", "1.284 ns", "34,567", "45.5"):
+    for text in (
+        "Vivado v.2022.2 has the whole design",
+        ">met<",
+        "b_reg/D",
+        "stage1.0",
+        "25 %",
+        "75 %",
+        "1.284 ns",
+        "34,567",
+        "45.5",
+    ):
         assert text in page
     late = summary.model_dump(mode="json")
     late["vivado"] |= {"wns_ns": -0.5, "met": False, "lut": None}
     page = page_of(Summary.model_validate(late), [])
     assert 'class="bad">not met<' in page
     assert "None" not in page
-    assert "Placed and routed" not in page_of(Summary.model_validate(late | {"vivado": None}), [])
+
+
+def test_what_the_stand_in_reached(summary: Summary, nodes: list[NodeRow]) -> None:
+    page = page_of(summary, nodes)
+    for text in (
+        "nextpnr-ecp5 0.11.1 on LFE5UM-85F-8, seed 1",
+        "no promise for xc7z020clg400-1",
+        "93.8 MHz, less than",
+    ):
+        assert text in page
+    for text in (
+        'bad">-0.67 ns',
+        "10.67 ns",
+        "30 %",
+        "70 %",
+        "StreamingFIFO_rtl_0.full_reg",
+        "count[3]_reg.CE",
+        "0.00",
+    ):
+        assert text in page
+    assert "larger than this chip" not in page
+    data = summary.model_dump(mode="json")
+    data["routed"] |= {"parts": 3, "left_out": ["MVAU_rtl_0"], "fmax_mhz": None, "paths": []}
+    page = page_of(Summary.model_validate(data), nodes)
+    assert "in 3 parts, and wires between parts are not timed; too large on their own: MVAU_rtl_0." in page
+    assert "None" not in page
+
+
+def test_not_routed(summary: Summary) -> None:
+    data = summary.model_dump(mode="json") | {"vivado": None, "routed": None, "timing": "not routed"}
+    page = page_of(Summary.model_validate(data), [])
+    assert "Placed and routed" not in page
+    assert ">not routed<" in page
 
 
 def test_nodes_without_figures(summary: Summary) -> None:

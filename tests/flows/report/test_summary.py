@@ -29,7 +29,8 @@ ISSUE = {  # the keys that were asked for, written down apart from the model
     "resources.dsp", "resources.available", "resources.kept", "resources.fits", "steps", "steps[].name",
     "steps[].status", "steps[].seconds", "steps[].reason", "peak_memory_mb", "vivado", "vivado.tool",
     "vivado.wns_ns", "vivado.whs_ns",
-    "vivado.wpws_ns", "vivado.met", "vivado.lut", "vivado.ff", "vivado.bram36", "vivado.dsp", "vivado.uram",
+    "routed", "routed.tool", "routed.device", "routed.seed", "routed.fmax_mhz", "routed.parts", "routed.left_out",
+    "timing", "vivado.wpws_ns", "vivado.met", "vivado.lut", "vivado.ff", "vivado.bram36", "vivado.dsp", "vivado.uram",
 }  # fmt: skip
 FOLDING = {
     "folding", "folding.target_cycles", "folding.cycles", "folding.bottleneck", "folding.binds", "folding.expected",
@@ -38,6 +39,15 @@ FOLDING = {
     "folding.expected.lut", "folding.expected.bram36", "folding.expected.dsp", "folding.faster[].expected.lut",
     "folding.faster[].expected.bram36", "folding.faster[].expected.dsp",
 }  # fmt: skip
+PATHS = {
+    f"{tool}.paths{key}"
+    for tool in ("vivado", "routed")
+    for key in (
+        "",
+        *(f"[].{name}" for name in ("node", "layer", "start", "end")),
+        *(f"[].{name}_ns" for name in ("slack", "delay", "logic", "routing")),
+    )
+}
 AVAILABLE = {f"resources.{of}.{name}" for of in ("available", "kept") for name in ("lut", "ff", "bram36", "dsp")}
 
 
@@ -54,7 +64,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
 
 
 def test_exactly_the_keys_that_were_asked_for() -> None:
-    assert set(keys(Summary)) == ISSUE | FOLDING | AVAILABLE
+    assert set(keys(Summary)) == ISSUE | FOLDING | PATHS | AVAILABLE
 
 
 def test_every_key_is_documented_once_and_no_other() -> None:

@@ -22,6 +22,49 @@ Timing Summary Report
 
 
 All user specified timing constraints are met.
+
+
+------------------------------------------------------------------------------------------------
+| Timing Details
+| --------------
+------------------------------------------------------------------------------------------------
+
+Max Delay Paths
+--------------------------------------------------------------------------------------
+Slack (MET) :             1.284ns  (required time - arrival time)
+  Source:                 top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1/inst/core/a_reg[3]/C
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Destination:            top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1/inst/core/b_reg[0]/CE
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Path Group:             clk_fpga_0
+  Path Type:              Setup (Max at Slow Process Corner)
+  Requirement:            10.000ns  (clk_fpga_0 rise@10.000ns - clk_fpga_0 rise@0.000ns)
+  Data Path Delay:        8.480ns  (logic 2.120ns (25.000%)  route 6.360ns (75.000%))
+  Logic Levels:           6  (CARRY4=2 LUT4=1 LUT6=3)
+
+Slack (MET) :             1.501ns  (required time - arrival time)
+  Source:                 top_i/zynq_ps/inst/a_reg/C
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Destination:            top_i/axi_interconnect_0/inst/b_reg/D
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Path Group:             clk_fpga_0
+  Path Type:              Setup (Max at Slow Process Corner)
+  Requirement:            10.000ns  (clk_fpga_0 rise@10.000ns - clk_fpga_0 rise@0.000ns)
+  Data Path Delay:        8.263ns  (logic 1.000ns (12.102%)  route 7.263ns (87.898%))
+  Logic Levels:           2  (LUT6=2)
+
+
+Min Delay Paths
+--------------------------------------------------------------------------------------
+Slack (MET) :             0.015ns  (arrival time - required time)
+  Source:                 top_i/zynq_ps/inst/c_reg/C
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Destination:            top_i/zynq_ps/inst/d_reg/D
+                            (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
+  Path Group:             clk_fpga_0
+  Path Type:              Hold (Min at Fast Process Corner)
+  Requirement:            0.000ns  (clk_fpga_0 rise@0.000ns - clk_fpga_0 rise@0.000ns)
+  Data Path Delay:        0.300ns  (logic 0.100ns (33.333%)  route 0.200ns (66.667%))
 """  # noqa: E501, W291
 UTILIZATION_7 = """\
 1. Slice Logic

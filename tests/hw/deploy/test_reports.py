@@ -8,6 +8,8 @@ import pytest
 from hw.deploy import reports
 from tests.hw.deploy.reports import TIMING, UTILIZATION_7, UTILIZATION_PLUS
 
+PARTITION = "top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1"
+
 
 def test_tool() -> None:
     assert reports.tool(TIMING) == "Vivado v.2022.2"
@@ -23,7 +25,22 @@ def test_a_slack_may_be_negative_or_missing(written: str, slack: float | None) -
     assert reports.timing(TIMING.replace(" 1.284", written))["wns_ns"] == slack
 
 
+def test_setup_paths() -> None:
+    node, shell = reports.paths(TIMING)
+    assert node == {
+        "start": f"{PARTITION}/inst/core/a_reg[3]/C", "end": f"{PARTITION}/inst/core/b_reg[0]/CE",
+        "slack_ns": 1.284, "delay_ns": 8.48, "logic_ns": 2.12, "routing_ns": 6.36,
+    }  # fmt: skip
+    assert shell["slack_ns"] == 1.501
+    nodes = ["Thresholding_rtl_0", "Thresholding_rtl_1", "old_Thresholding_rtl_1", "rtl_1"]
+    assert reports.node_of(str(node["end"]), nodes) == "Thresholding_rtl_1"
+    assert reports.node_of(str(shell["end"]), nodes) == ""
+    (late, _) = reports.paths(TIMING.replace("Slack (MET) :             1.284", "Slack (VIOLATED) :       -0.312"))
+    assert late["slack_ns"] == -0.312
+
+
 def test_a_text_that_is_no_timing_report() -> None:
+    assert reports.paths(UTILIZATION_7) == []
     assert set(reports.timing(UTILIZATION_7).values()) == {None}
     assert set(reports.timing("").values()) == {None}
 
