@@ -81,7 +81,8 @@ module stream_fifo #(
 
     always_ff @(posedge ap_clk) begin
       if (!ap_rst_n) oldest_q <= '1;
-      else if (push != pop) oldest_q <= push ? oldest_q + (Bits + 1)'(1) : oldest_q - (Bits + 1)'(1);
+      else if (push && !pop) oldest_q <= oldest_q + (Bits + 1)'(1);
+      else if (pop && !push) oldest_q <= oldest_q - (Bits + 1)'(1);
     end
 
     always_ff @(posedge ap_clk) begin

@@ -119,7 +119,7 @@ def test_nodes_say_what_they_compute_with(tiny_build: Path) -> None:
     assert re.fullmatch(r"BINARY \d+ x \d+ in (the RTL|LUTs|block RAM)", unit["constants"])
     assert unit["layer"]
     assert re.fullmatch(r"\d+ weights in the RTL", nodes["DspMVAU_rtl_0"]["constants"])
-    fifos = [node["fifo"] for node in nodes.values() if node["op"] == "StreamingFIFO_rtl"]
+    fifos = [node["fifo"] for node in nodes.values() if node["op"] == "StreamFIFO_rtl"]
     assert fifos and all(fifo["depth"] > 0 and fifo["width"] > 0 and fifo["peak"] is not None for fifo in fifos)
 
 

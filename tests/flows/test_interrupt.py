@@ -21,7 +21,11 @@ def start(waits: Path, output: Path) -> subprocess.Popen[str]:
     command = [sys.executable, script, waits, "--network", "tiny", "--output-dir", output]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     environment.pop("IR2NET_DATA", None)
-    return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    known = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
+    try:
+        return subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    finally:
+        signal.signal(signal.SIGHUP, known)
 
 
 def waiting_tools(build: psutil.Process) -> list[psutil.Process]:

@@ -83,7 +83,7 @@ def _folded(partition: Any, case: Case) -> Any:
 def _forced(partition: Any, case: Case) -> dict[str, dict[str, int]]:
     """A random folding for some of the nodes."""
     choose = random.Random(case.forced * 1000 + case.seed)
-    sites, _ = analyse(partition, PART, {})
+    sites, *_ = analyse(partition, PART, {})
     found = {}
     for site in sites:
         for name, option in choose.choice(site).items():

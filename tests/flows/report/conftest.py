@@ -106,7 +106,7 @@ EXAMPLE: dict[str, Any] = {
             {
                 "node": "XnorMVAU_rtl_0",
                 "layer": "stage1.0",
-                "start": "StreamingFIFO_rtl_0.full_reg",
+                "start": "StreamFIFO_rtl_0.full_reg",
                 "end": "XnorMVAU_rtl_0.count[3]_reg.CE",
                 "slack_ns": -0.667,
                 "delay_ns": 10.667,
@@ -137,7 +137,7 @@ def summary() -> Summary:
 
 KINDS: dict[str, dict[str, Any]] = {
     "Thresholding_rtl": {"label": "threshold", "role": "quantise"},
-    "StreamingFIFO_rtl": {"label": "fifo", "role": "store"},
+    "StreamFIFO_rtl": {"label": "fifo", "role": "store"},
     "DuplicateStreams_rtl": {"label": "duplicate", "role": "join"},
     "XnorMVAU_rtl": {"label": "xnor mvu", "role": "compute"},
     "StreamAdd_rtl": {"label": "add", "role": "join"},
@@ -165,14 +165,14 @@ def nodes() -> list[NodeRow]:
             takes="INT5",
             gives="UINT4",
             constants="BINARY 144 x 16 in block RAM" if op == "XnorMVAU_rtl" else "",
-            fifo=Fifo(depth=40, width=20, peak=33) if op == "StreamingFIFO_rtl" else None,
+            fifo=Fifo(depth=40, width=20, peak=33) if op == "StreamFIFO_rtl" else None,
             slack_ns=round(2 - cycles / 10000, 3),
         )
 
     return [
         row("Thresholding_rtl_0"),
-        row("StreamingFIFO_rtl_0", "Thresholding_rtl_0", lut=20),
-        row("DuplicateStreams_rtl_0", "StreamingFIFO_rtl_0"),
+        row("StreamFIFO_rtl_0", "Thresholding_rtl_0", lut=20),
+        row("DuplicateStreams_rtl_0", "StreamFIFO_rtl_0"),
         row("XnorMVAU_rtl_0", "DuplicateStreams_rtl_0", lut=1500, cycles=20000, folding="PE 4, SIMD 16"),
         row("Thresholding_rtl_1", "XnorMVAU_rtl_0"),
         row("StreamAdd_rtl_0", "Thresholding_rtl_1", "DuplicateStreams_rtl_0"),

@@ -23,10 +23,10 @@ def test_hidden_nodes_are_bridged(nodes: list[NodeRow]) -> None:
 
 def test_chains_of_hidden_nodes_and_a_hidden_input() -> None:
     rows = [
-        NodeRow(name="f0", op="StreamingFIFO_rtl", role="store", inputs=("outside",)),
+        NodeRow(name="f0", op="StreamFIFO_rtl", role="store", inputs=("outside",)),
         NodeRow(name="a", op="MVAU_rtl", inputs=("f0",)),
         NodeRow(name="d", op="StreamingDataWidthConverter_rtl", role="store", inputs=("a",)),
-        NodeRow(name="f1", op="StreamingFIFO_rtl", role="store", inputs=("d",)),
+        NodeRow(name="f1", op="StreamFIFO_rtl", role="store", inputs=("d",)),
         NodeRow(name="b", op="MVAU_rtl", inputs=("f1",)),
     ]
     assert visible_edges(rows) == [("a", "b")]
@@ -61,4 +61,4 @@ def test_every_visible_node_is_drawn_and_edges_between_rows_have_stubs(nodes: li
 
 def test_nothing_to_draw() -> None:
     assert draw([]) == ""
-    assert draw([NodeRow(name="f", op="StreamingFIFO_rtl", role="store")]) == ""
+    assert draw([NodeRow(name="f", op="StreamFIFO_rtl", role="store")]) == ""

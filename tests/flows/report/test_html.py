@@ -162,7 +162,7 @@ def test_what_the_stand_in_reached(summary: Summary, nodes: list[NodeRow]) -> No
         "10.67 ns",
         "30 %",
         "70 %",
-        "StreamingFIFO_rtl_0.full_reg",
+        "StreamFIFO_rtl_0.full_reg",
         "count[3]_reg.CE",
         "0.00",
     ):
