@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Errors that a user can cause; a command line prints each as one line and exits with code 1."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
 from pydantic import ValidationError
 
 
@@ -56,3 +61,16 @@ def first_problem(error: ValidationError) -> str:
     """Return what is wrong with a file, and where, in one line."""
     problem = error.errors()[0]
     return f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
+
+
+@contextmanager
+def reading(what: str, path: Path, kind: type[ModelError]) -> Iterator[None]:
+    """While a YAML file is read and checked: what is wrong with it becomes an error of that kind, in one line."""
+    try:
+        yield
+    except OSError as error:
+        raise kind(f"cannot read the {what} {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise kind(f"the {what} {path} is no YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        raise kind(f"the {what} {path} is wrong: {first_problem(error)}") from error

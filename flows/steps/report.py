@@ -120,7 +120,8 @@ def _nodes(context: Context) -> list[NodeRow]:
         NodeRow(
             name=node.name,
             op=node.op,
-            cycles=node.cycles or None,  # FINN says 0 where it has no formula
+            # FINN says 0 where it has no formula; a FIFO is never what a design waits for
+            cycles=None if node in design.fifos else node.cycles or None,
             folding=", ".join(f"{name} {value}" for name, value in node.folding.items()),
             label=kinds()[node.op].label,
             role=kinds()[node.op].role,

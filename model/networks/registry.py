@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter
 
-from model.errors import NetworkFileError, UnknownNetworkError, first_problem
+from model.errors import NetworkFileError, UnknownNetworkError, reading
 
 Family = Literal["double", "basic", "bireal", "vgg"]
 Recovery = Literal["compact", "full", "none"]
@@ -100,19 +100,13 @@ def _read(path: Path) -> NetworkSpec:
 
     `like` names a network of the registry, whose other fields it has. Data are one's own unless it says others.
     """
-    try:
+    with reading("network", path, NetworkFileError):
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         if not isinstance(content, dict) or "name" in content:
             raise NetworkFileError(f"{path} is no network: write one 'field: value' a line; its name is the file's")
         like = network_spec(str(content.pop("like"))) if "like" in content else None
         fields = ({} if like is None else vars(like)) | {"dataset": "own"} | content | {"name": path.stem}
         spec = TypeAdapter(NetworkSpec).validate_python(fields)
-    except OSError as error:
-        raise NetworkFileError(f"cannot read the network {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise NetworkFileError(f"the network {path} is no YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise NetworkFileError(f"the network {path} is wrong: {first_problem(error)}") from error
     if spec.name in NETWORKS:
         raise NetworkFileError(f"{path}: the name {spec.name} is taken; give the file another one")
     return spec

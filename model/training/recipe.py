@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_serializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
-from model.errors import RecipeError, first_problem
+from model.errors import RecipeError, reading
 from model.networks import NETWORKS, NetworkSpec, Precision, network_spec
 from model.training.restriction import THRESHOLD
 
@@ -153,14 +153,8 @@ def load_recipe(
         raise RecipeError(
             f"no recipe comes with {spec.name}: give one with --recipe, a file or a name such as resnet20"
         )
-    try:
+    with reading("recipe", path, RecipeError):
         recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
-    except OSError as error:
-        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"the recipe {path} is no YAML: {' '.join(str(error).split())}") from error
-    except ValidationError as error:
-        raise RecipeError(f"the recipe {path} is wrong: {first_problem(error)}") from error
     if spec.name in NETWORKS and recipe.network not in (spec.name, _family(spec.name)):
         raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
     if path.parent == RECIPE_DIR and recipe.network in NETWORKS:

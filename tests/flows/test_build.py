@@ -81,6 +81,7 @@ def test_report_names_what_it_measured(summary: dict[str, Any], tiny_build: Path
     assert summary["checkpoint"]["images"] == card["test_images"]
     nodes = json.loads((tiny_build / "report" / "nodes.json").read_text())
     assert summary["performance"]["bottleneck"] in {node["name"] for node in nodes}
+    assert {node["cycles"] for node in nodes if "FIFO" in node["op"]} == {None}
     assert summary["peak_memory_mb"] > 500
 
 

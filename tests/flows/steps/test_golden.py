@@ -12,10 +12,13 @@ import pytest
 from qonnx.core.modelwrapper import ModelWrapper
 
 from flows.errors import ToolError
-from flows.steps.golden import check
+from flows.steps.convert import Converted
+from flows.steps.golden import check, integers
 from hw import finn_env
 from hw.transforms.verify import execute, tensors
 from tests.hw.cppsim.graphs import classifier, images
+
+WHOLE = np.array([[-3, 0, 7]], np.float32)
 
 
 @pytest.fixture
@@ -48,3 +51,16 @@ def test_the_first_node_that_differs_is_named(context: Any, tmp_path: Path) -> N
 def test_another_shape_is_told(context: Any) -> None:
     with pytest.raises(ToolError, match=r"output of shape \(2, 3\) instead of \(2, 4\)"):
         check(context, "graph", None, np.zeros((2, 4)), np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(("scale", "offset"), [(0.125, 0.0), (0.3, 0.0), (0.125, 0.1), ((0.25, 0.5, 0.3), 0.0)])
+def test_integers_come_back(scale: float | tuple[float, ...], offset: float) -> None:
+    outside = Converted(outside=("Mul",), scale=scale, offset=offset)
+    assert np.array_equal(integers((WHOLE * np.asarray(scale) + offset).astype(np.float32), outside), WHOLE)
+
+
+@pytest.mark.parametrize(("scale", "off"), [(0.125, 1e-6), ((0.125, 0.25, 1.0), 1e-6), (0.3, 0.3), (0.125, np.nan)])
+def test_what_is_off_is_an_error(scale: float | tuple[float, ...], off: float) -> None:
+    outside = Converted(outside=("Mul",), scale=scale)
+    with pytest.raises(ToolError, match="do not turn the logits into integers"):
+        integers(((WHOLE + np.float32(off)) * np.asarray(scale)).astype(np.float32), outside)
