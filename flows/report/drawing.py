@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 from flows.report.summary import NodeRow
 
 _COLUMNS = 8  # boxes side by side before a row is wrapped
-_WIDTH, _HEIGHT = 98, 46  # of a box
+_WIDTH, _HEIGHT = 116, 46  # of a box, in which the longest name fits
 _GAP = (18, 16)
 _ROW_GAP = 22
 _MARGIN = 14
