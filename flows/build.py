@@ -65,7 +65,9 @@ def command(  # noqa: PLR0917 - typer turns the parameters into options
     target_fps: Annotated[
         str | None, typer.Option(help="Frames a second to fold for, or max; default: the board's.")
     ] = None,
-    clock_mhz: Annotated[float | None, typer.Option(help="Clock; default: the board's.")] = None,
+    clock_mhz: Annotated[
+        float | None, typer.Option(help="Clock in MHz, of those that the shell makes; default: the board's.")
+    ] = None,
     output_dir: Annotated[Path | None, typer.Option(help="Default: build/NETWORK-BOARD.")] = None,
     images: Annotated[int | None, typer.Option(help="Images compared on every graph.")] = None,
     frames: Annotated[int | None, typer.Option(help="Frames back to back in the whole-design simulation.")] = None,
@@ -145,6 +147,10 @@ def run(
         checkpoint = _inputs(config)
     except (UnknownBoard, BoardFileError, ModelError) as error:
         raise UserError(str(error)) from error
+    try:
+        board.check_clock(config.clock_mhz or board.clock_mhz)
+    except ValueError as error:
+        raise UserError(f"{board.name}: {error}", "choose another --clock-mhz") from error
     from flows.pipeline import Context, Pipeline
     from flows.steps import ORDER
     from flows.steps.bitfile import check

@@ -16,6 +16,7 @@ from flows.errors import ToolError, UserError
 from flows.pipeline import Context, Skipped, Step
 from flows.report.summary import WORST, StepResult, TimedPath, Vivado
 from hw.boards.board import Board
+from hw.boards.clock import finn_period_ns
 from hw.cache import file_digest
 from hw.deploy import reports
 from hw.deploy.vivado import VERSIONS
@@ -102,7 +103,9 @@ def _zynq(context: Context, model: ModelWrapper, made: Path) -> list[Path]:
     """FINN's Zynq shell; returns accelerator.bit and .hwh."""
     from finn.transformation.fpgadataflow.make_zynq_proj import ZynqBuild
 
-    build = ZynqBuild(context.board.platform, context.clock_ns, partition_model_dir=context.folder / "partitions")
+    build = ZynqBuild(
+        context.board.platform, finn_period_ns(context.clock_mhz), partition_model_dir=context.folder / "partitions"
+    )
     model = model.transform(build)
     bitfile = Path(shutil.copyfile(model.get_metadata_prop("bitfile"), made / "accelerator.bit"))
     handoff = Path(shutil.copyfile(model.get_metadata_prop("hw_handoff"), made / "accelerator.hwh"))
@@ -125,7 +128,7 @@ def _vitis(context: Context, model: ModelWrapper, made: Path) -> list[Path]:
     board = context.board
     config = DataflowBuildConfig(
         output_dir=str(context.folder / "finn-output"),
-        synth_clk_period_ns=context.clock_ns,
+        synth_clk_period_ns=finn_period_ns(context.clock_mhz),
         board=LINKED_AS.get(board.platform, board.platform),
         fpga_part=board.part,
         shell_flow_type=ShellFlowType.VITIS_ALVEO,

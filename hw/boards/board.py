@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hw.boards.clock import clocks
 from hw.plain_yaml import read_yaml
 
 _FOLDER = Path(__file__).parent
@@ -60,7 +61,9 @@ class Board(BaseModel):
     shell: Literal["zynq-iodma", "alveo"] = Field(description="what surrounds the accelerator, FINN's word")
     vitis_platform: str | None = Field(None, description="platform that Vitis links for; Alveo only")
     memory: str = Field(min_length=1, description="of the board, where the DMAs' buffers lie")
-    clock_mhz: float = Field(gt=0, le=1000, description="clock unless the user asks for another, MHz")
+    clock_mhz: float = Field(
+        gt=0, le=1000, description="recommended clock, taken unless the user asks for another, MHz"
+    )
     target_fps: float = Field(gt=0, description="frames a second to fold for unless the user asks for others")
     targets: dict[str, Annotated[float, Field(gt=0)]] = Field({}, description="the same for single networks, by name")
     axi_width_bits: Literal[32, 64, 128, 256, 512] = Field(description="width of the memory port")
@@ -79,6 +82,21 @@ class Board(BaseModel):
         if short:
             raise ValueError(f"the allowance is larger than the resources in {', '.join(short)}")
         return self
+
+    @model_validator(mode="after")
+    def _clock_of_the_shell(self) -> Board:
+        self.check_clock(self.clock_mhz)
+        return self
+
+    def check_clock(self, clock_mhz: float) -> None:
+        """Raise ValueError where the shell cannot make a clock; the message names those next to it."""
+        made = clocks(self.family, self.shell)
+        if clock_mhz not in made:
+            near = [
+                *[clock for clock in made if clock < clock_mhz][-1:],
+                *[clock for clock in made if clock > clock_mhz][:1],
+            ]
+            raise ValueError(f"the shell cannot make {clock_mhz:g} MHz, but {' or '.join(map(str, near))}")
 
     def target(self, network: str) -> float:
         """Frames a second to fold a network for unless the user asks for others."""

@@ -208,6 +208,8 @@ def test_bad_input_gets_one_line_and_exit_1(tmp_path: Path, arguments: list[str]
         ({"network": "resnet20", "data_dir": "nowhere"}, "no such data folder"),
         ({"target_fps": 1e9}, "leaves no clock cycle for a frame; lower --target-fps"),
         ({"target_fps": float("inf")}, "leaves no clock cycle"),
+        ({"clock_mhz": 137}, "pynq-z2: the shell cannot make 137 MHz, but 135 or 140; choose another --clock-mhz"),
+        ({"clock_mhz": 400}, "the shell cannot make 400 MHz, but 250;"),
         ({"checkpoint": "[/bold].safetensors"}, "cannot read the checkpoint"),
         ({"output_dir": "/proc/out"}, "cannot write to /proc/out"),
     ],
