@@ -60,6 +60,10 @@ def command(  # noqa: PLR0917 - typer turns the parameters into options
     ] = None,
     board: Annotated[str | None, typer.Option(help="A name that --list-boards prints, or a .yaml of your own.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="random: calibrated random ones, for a network that has none yet.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Of random weights.")] = None,
     model: Annotated[Path | None, typer.Option(help="A QONNX file of your own (docs/your-network.md).")] = None,
     inputs: Annotated[Path | None, typer.Option(help="Samples for it: an .npy file, (n, ...).")] = None,
     target_fps: Annotated[
@@ -144,7 +148,7 @@ def run(
     _places(config.output)
     try:
         board = load(config.board)
-        checkpoint = _inputs(config)
+        checkpoint = inputs(config)
     except (UnknownBoard, BoardFileError, ModelError) as error:
         raise UserError(str(error)) from error
     try:
@@ -221,7 +225,7 @@ def show_boards(builds: Path) -> None:
         raise UserError(str(error)) from error
 
 
-def _inputs(config: BuildConfig) -> Path:
+def inputs(config: BuildConfig) -> Path:
     """The checkpoint or model, which is read, and the data, which are looked into, before anything is written."""
     if config.model is not None and config.inputs is not None:
         from model.given import files_of, load_samples
@@ -233,11 +237,27 @@ def _inputs(config: BuildConfig) -> Path:
     from model.data import data_files
 
     source = config.network_file or config.network
-    path = config.checkpoint or shipped_checkpoint(source)
+    path = config.checkpoint or (_random_weights(source, config.seed) if config.weights else shipped_checkpoint(source))
     network, _ = load_checkpoint(path, source, "hardware")
     if config.data_dir is not None:
         data_files(network.spec, "test", config.data_dir)
     return path
+
+
+def _random_weights(network: str | Path, seed: int) -> Path:
+    """A checkpoint in the cache: batch norms depend on the order of sums, and a build that goes on wants the same."""
+    from flows.sources import code_digest
+    from hw.cache import Room, key_of
+    from model.networks import network_spec
+    from model.random_weights import random_weights
+
+    spec, name = network_spec(network), "weights.safetensors"
+    key = key_of(code_digest("model.random_weights"), repr(spec), str(seed))
+
+    def make(folder: Path, _: Path) -> None:
+        random_weights(folder / name, spec, seed)
+
+    return Room("weights").get(key, make) / name
 
 
 def _places(output: Path) -> None:

@@ -39,6 +39,8 @@ class BuildConfig(BaseModel):
 
     network: str = Field("resnet20", description="name in the registry of model.networks, or a .yaml of one's own")
     checkpoint: Place | None = Field(None, description=".safetensors with its card; default: the shipped one")
+    weights: Literal["random"] | None = Field(None, description="random ones, calibrated, in place of a checkpoint")
+    seed: int = Field(0, ge=0, le=2**31 - 1, description="of random weights")
     network_file: Place | None = Field(None, description="of a network of one's own: what --network names, a .yaml")
     model: Place | None = Field(None, description="a QONNX file in place of a network of the registry")
     inputs: Place | None = Field(None, description=".npy file of samples that the model takes, (n, ...)")
@@ -75,11 +77,13 @@ class BuildConfig(BaseModel):
         return {"network": re.sub(r"[^A-Za-z0-9_-]+", "_", Path(options["model"]).stem)} | options
 
     @model_validator(mode="after")
-    def _model_with_inputs(self) -> Self:
+    def _one_source_of_weights(self) -> Self:
         if (self.model is None) != (self.inputs is None):
             raise ValueError("--model and --inputs, samples for it (.npy), go together")
-        if self.model is not None and self.checkpoint is not None:
-            raise ValueError("a --model has its weights in it, leave --checkpoint out")
+        if self.model is not None and (self.checkpoint or self.weights):
+            raise ValueError("a --model has its weights in it, leave --checkpoint and --weights out")
+        if self.checkpoint is not None and self.weights is not None:
+            raise ValueError("--checkpoint and --weights random exclude each other")
         return self
 
     @field_validator("verify", mode="before")

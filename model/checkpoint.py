@@ -58,7 +58,8 @@ def shipped_checkpoint(network: str | Path) -> Path:
     path = CHECKPOINT_DIR / f"{network_spec(network).name}{SUFFIX}"
     if not path.is_file():
         raise CheckpointError(
-            f"no weights come with {network}: train it (python -m model.train), and give --checkpoint"
+            f"no weights come with {network}: train it (ir2net train), and give --checkpoint; or build it with "
+            "--weights random"
         )
     return path
 

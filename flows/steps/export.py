@@ -58,7 +58,7 @@ def run(context: Context) -> Exported:
     except ModelError as error:
         raise UserError(str(error)) from error
     return Exported(
-        warning="; ".join([*_stand_ins(data), *_warnings(separate_ties(network))]) or None,  # nobody needs it any more
+        warning="; ".join([*_random(config), *_stand_ins(data), *_warnings(separate_ties(network))]) or None,
         dataset=data.dataset,
         checkpoint=Checkpoint(
             sha256=file_digest(context.checkpoint), dataset=card.dataset, images=card.test_images, top1=card.top1
@@ -107,6 +107,14 @@ def _given(context: Context) -> list[Path]:
     card, folder = load_card(context.checkpoint), context.config.data_dir
     files = [] if folder is None else data_files(card.spec or card.network, "test", folder)
     return [card_path(context.checkpoint), *files]
+
+
+def _random(config: BuildConfig) -> list[str]:
+    return (
+        []
+        if config.weights is None
+        else ["the weights are random: what the hardware answers is exact and says nothing"]
+    )
 
 
 def _stand_ins(data: Images) -> list[str]:

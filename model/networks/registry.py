@@ -69,6 +69,7 @@ NETWORKS = {
     for spec in (
         NetworkSpec("tiny", "double", 1, 16, (8, 16, 32), blocks=1, classes=10, ratio=4, dataset="digits"),
         NetworkSpec("resnet20", "double", 3, 32, (16, 32, 64), blocks=3, classes=10, ratio=4, dataset="cifar10"),
+        NetworkSpec("resnet20_w32", "double", 3, 32, (32, 64, 128), blocks=3, classes=10, ratio=4, dataset="cifar10"),
         NetworkSpec("resnet18", "basic", 3, 32, (64, 128, 256, 512), blocks=2, classes=10, ratio=20, dataset="cifar10"),
         NetworkSpec("vgg_small", "vgg", 3, 32, (128, 256, 512), blocks=2, classes=10, ratio=32, dataset="cifar10"),
         _birealnet18("A", 2, "full"),

@@ -185,6 +185,6 @@ def _shipped_path(name: Path | str) -> Path:
 
 
 def _family(network: str) -> str:
-    """Return birealnet18 for birealnet18_A, and a name without a variant as it is."""
+    """Return birealnet18 for birealnet18_A, resnet20 for resnet20_w32, and a name without a variant as it is."""
     head, _, variant = network.rpartition("_")
-    return head if len(variant) == 1 else network
+    return head if len(variant) == 1 or head in NETWORKS else network

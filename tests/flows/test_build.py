@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from flows.build import run
+from flows.build import inputs, run
 from flows.config import BuildConfig, load_config
 from flows.errors import UserError
 from flows.report.summary import Summary
 from flows.steps.golden import load_golden
 from hw.design.design import Design, DesignNode
+from model.checkpoint import load_card
 from tests.flows import finished
 from tests.flows.command import ROOT, build
 
@@ -229,6 +230,15 @@ def test_a_missing_compiler_is_noticed_before_the_first_step(tmp_path: Path, mon
     with pytest.raises(UserError, match=r"step 'design' needs a C\+\+ compiler"):
         run(BuildConfig(network="tiny", output_dir=tmp_path / "out", verify=()))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_random_weights_are_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IR2NET_CACHE", str(tmp_path))
+    configs = [BuildConfig(network="tiny", weights="random", seed=seed) for seed in (3, 3, 4)]
+    first, again, other = (inputs(config) for config in configs)
+    assert first == again != other
+    assert load_card(first).dataset == "nothing: random weights, seed 3"
+    assert "--weights random --seed 3" in configs[0].command()
 
 
 @pytest.mark.parametrize("name", ['a"b', "a\\b"])

@@ -117,3 +117,12 @@ def test_a_network_and_a_board_of_ones_own_are_called_like_their_files(tmp_path:
     config = load_config(None, {"network": f"{tmp_path}/net.yaml", "board": f"{tmp_path}/card.yaml"})
     assert (config.network, config.network_file) == ("net", tmp_path / "net.yaml")
     assert config.output == Path("build/net-card").resolve()
+
+
+def test_weights_have_one_source() -> None:
+    with pytest.raises(UserError, match="--checkpoint and --weights random exclude each other"):
+        load_config(None, {"checkpoint": Path("a.safetensors"), "weights": "random"})
+    with pytest.raises(UserError, match="leave --checkpoint and --weights out"):
+        load_config(None, {"model": Path("a.onnx"), "inputs": Path("a.npy"), "weights": "random"})
+    with pytest.raises(UserError, match="weights"):
+        load_config(None, {"weights": "zeros"})

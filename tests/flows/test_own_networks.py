@@ -73,7 +73,7 @@ def test_a_layer_that_cannot_be_mapped_ends_the_build_with_one_line(tmp_path: Pa
     ("arguments", "message"),
     [
         (["--model", "net.onnx"], "--model and --inputs, samples for it (.npy), go together"),
-        (["--model", "net.onnx", "--inputs", "a.npy", "--checkpoint", "w"], "leave --checkpoint out"),
+        (["--model", "net.onnx", "--inputs", "a.npy", "--checkpoint", "w"], "leave --checkpoint and --weights out"),
         (["--model", "absent.onnx", "--inputs", "absent.npy"], "cannot read the inputs absent.npy: No such file"),
     ],
 )

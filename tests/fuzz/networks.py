@@ -17,6 +17,7 @@ from model.networks import Family, Network, NetworkSpec, Recovery, create_networ
 from model.networks.adjust import calibrate
 from model.networks.quantizers import Formats, IntegerFormat
 from model.networks.ties import separate_ties
+from model.random_weights import randomise_norms
 
 Fifos = Literal["joins", "everywhere", "sized"]
 FIFOS: tuple[Fifos, ...] = ("joins", "everywhere", "joins", "everywhere", "joins", "everywhere", "sized")
@@ -93,15 +94,7 @@ class Case:
             dataset="random", recovery=self.recovery, group_width=self.group_width,
         )  # fmt: skip
         network = create_network(spec, formats=self._formats(), seed=self.seed)
-        generator = torch.Generator().manual_seed(self.seed)
-        with torch.no_grad():
-            for module in network.modules():
-                if isinstance(module, torch.nn.BatchNorm2d):
-                    weight, bias = torch.randn(2, module.num_features, generator=generator)
-                    module.weight.mul_(weight.sign())
-                    module.bias.copy_(0.2 * bias)
-                elif isinstance(module, torch.nn.PReLU):
-                    module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
+        randomise_norms(network, self.seed, bias=0.2)
         calibrate(network, torch.from_numpy(self.images(16)))
         separate_ties(network)
         return network

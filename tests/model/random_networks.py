@@ -10,6 +10,7 @@ from torch import Tensor
 from model.networks import Network, NetworkSpec, create_network, network_spec
 from model.networks.adjust import calibrate
 from model.networks.ties import separate_ties
+from model.random_weights import randomise_norms
 
 
 def random_images(network: Network, count: int, seed: int = 1) -> Tensor:
@@ -34,15 +35,7 @@ def random_network(name: str | NetworkSpec, seed: int = 0, **options: Any) -> Ne
     """Return a network with random weights, calibrated batch norms, and scales of either sign; large ones shrunk."""
     spec = small_spec(name) if isinstance(name, str) else name
     network = create_network(spec, seed=seed, **options)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                weight, bias = torch.randn(2, module.num_features, generator=generator)
-                module.weight.mul_(weight.sign())
-                module.bias.copy_(0.1 * bias)
-            elif isinstance(module, torch.nn.PReLU):
-                module.weight.copy_(torch.rand(module.weight.shape, generator=generator))
+    randomise_norms(network, seed)
     calibrate(network, random_images(network, 16 if network.spec.family == "bireal" else 64))
     separate_ties(network)
     return network

@@ -119,3 +119,9 @@ def test_impossible_lengths() -> None:
         Schedule(RECIPE, 20)
     with pytest.raises(RecipeError, match="no step at all"):
         Schedule(RECIPE.scaled(0.01), 64)
+
+
+def test_a_wider_network_takes_the_recipe_of_its_family() -> None:
+    assert load_recipe("resnet20_w32", "resnet20-gpu").network == "resnet20_w32"
+    with pytest.raises(RecipeError, match="is for resnet20, not for vgg_small"):
+        load_recipe("vgg_small", "resnet20-gpu")
