@@ -193,12 +193,12 @@ def _tell_conclusion(context: Context, as_json: bool) -> None:
 
 def _tell_estimate(context: Context, as_json: bool) -> None:
     """What the folding is expected to be; with `as_json`, and each node's, on standard output."""
-    from flows.report.summary import Available
+    from flows.report.summary import Device
     from flows.report.text import estimate
     from flows.steps.fold import Folded
 
     folded = context.result(Folded)
-    device = Available(**context.board.resources.model_dump(include=set(Available.model_fields)))
+    device = Device.model_validate(context.board.resources, from_attributes=True)
     each = [
         (name, ", ".join(f"{key} {value}" for key, value in chosen.items())) for name, chosen in folded.nodes.items()
     ]

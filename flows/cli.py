@@ -17,12 +17,12 @@ from flows.build import main as run
 from flows.build import show_boards
 
 _ELSEWHERE = {
-    "build": ("flows.build", "app"),
-    "train": ("model.train", "main"),
-    "evaluate": ("model.evaluate", "main"),
-    "demo": ("flows.demo", "app"),
+    "build": ("flows.build", "app", "Build an accelerator and prove it, step by step; --dry-run only estimates it."),
+    "train": ("model.train", "main", "Train a network and write its checkpoint and card."),
+    "evaluate": ("model.evaluate", "main", "Print the top-1 accuracy of a checkpoint over all test images."),
+    "demo": ("flows.demo", "app", "Build, deploy the package into a fresh environment, and classify with its driver."),
 }
-"""Module and name of the command line, or of a function that model.cli makes one of."""
+"""Module and name of the command line, or of a function that model.cli makes one of, and what is said of it."""
 
 
 class _Commands(TyperGroup):
@@ -32,7 +32,7 @@ class _Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         name, command, rest = super().resolve_command(ctx, args)
         if name in _ELSEWHERE:
-            module, attribute = _ELSEWHERE[name]
+            module, attribute, _ = _ELSEWHERE[name]
             found = getattr(import_module(module), attribute)
             if not isinstance(found, typer.Typer):
                 from model.cli import application
@@ -58,24 +58,8 @@ def ir2net(
     """From a trained binary neural network to an all-RTL accelerator, proven integer for integer."""
 
 
-@app.command()
-def build() -> None:
-    """Build an accelerator and prove it, step by step; --dry-run only estimates it."""
-
-
-@app.command()
-def train() -> None:
-    """Train a network and write its checkpoint and card."""
-
-
-@app.command()
-def evaluate() -> None:
-    """Print the top-1 accuracy of a checkpoint over all test images."""
-
-
-@app.command()
-def demo() -> None:
-    """Build, deploy the package into a fresh environment, and classify with its driver."""
+for _name, (_, _, _help) in _ELSEWHERE.items():
+    app.command(_name, help=_help)(lambda: None)
 
 
 @app.command()

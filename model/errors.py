@@ -4,6 +4,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import ValidationError
@@ -63,11 +64,22 @@ def first_problem(error: ValidationError) -> str:
     return f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice, as hw.plain_yaml does, of which this package knows nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value]
+        twice = [key for number, (key, _) in enumerate(node.value) if key.value in keys[:number]]
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"'{twice[0].value}' stands twice", twice[0].start_mark)
+        return super().construct_mapping(node, deep)
+
+
 @contextmanager
-def reading(what: str, path: Path, kind: type[ModelError]) -> Iterator[None]:
-    """While a YAML file is read and checked: what is wrong with it becomes an error of that kind, in one line."""
+def reading(what: str, path: Path, kind: type[ModelError]) -> Iterator[Any]:
+    """Yield the content of a YAML file, to be checked: what is wrong with it becomes an error of that kind."""
     try:
-        yield
+        yield yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
     except OSError as error:
         raise kind(f"cannot read the {what} {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -58,43 +58,17 @@ def draw_pictures(nodes: Sequence[NodeRow]) -> dict[str, str]:
     }
 
 
-def write_report(
-    summary: Summary,
-    nodes: Sequence[NodeRow],
-    pictures: Mapping[str, str],
-    out_dir: Path,
-    classes: Sequence[str] = (),
-    *,
-    samples: Sequence[Sample] = (),
-) -> Path:
-    """Write summary.json, nodes.json and report.html into `out_dir`, which is created where it is missing.
-
-    Args:
-        summary: the build's figures.
-        nodes: the design's nodes, each after those that feed it.
-        pictures: of these nodes.
-        out_dir: the report's folder; files of an earlier report are replaced.
-        classes: the names of the classes, in the order of the labels; without them, their numbers stand there.
-        samples: golden images with the hardware's answers.
-
-    Returns:
-        The path of report.html.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
-    out_dir.mkdir(parents=True, exist_ok=True)
-    page = out_dir / "report.html"
+def write_report(summary: Summary, nodes: Sequence[NodeRow], page: str, out_dir: Path) -> None:
+    """Write summary.json, nodes.json and report.html into a folder, in the place of an earlier report."""
     texts = {
-        out_dir / "summary.json": summary.model_dump_json(indent=2) + "\n",
-        out_dir / "nodes.json": json.dumps([node.model_dump() for node in nodes], indent=1) + "\n",
-        page: render(summary, nodes, pictures, classes, samples=samples),
+        "summary.json": summary.model_dump_json(indent=2) + "\n",
+        "nodes.json": json.dumps([node.model_dump() for node in nodes], indent=1) + "\n",
+        "report.html": page,
     }
-    for path, text in texts.items():
-        part = path.with_suffix(path.suffix + ".part")
+    for name, text in texts.items():
+        part = out_dir / f"{name}.part"
         part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    return page
+        part.replace(out_dir / name)
 
 
 def render(
@@ -105,7 +79,15 @@ def render(
     *,
     samples: Sequence[Sample] = (),
 ) -> str:
-    """The page as text."""
+    """The page as text.
+
+    Args:
+        summary: the build's figures.
+        nodes: the design's nodes, each after those that feed it.
+        pictures: of these nodes.
+        classes: the names of the classes, in the order of the labels; without them, their numbers stand there.
+        samples: golden images with the hardware's answers.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,

@@ -142,20 +142,8 @@ class NodeResources(Strict):
     dsp: int | None = Field(default=None, ge=0)
 
 
-class Available(Strict):
-    """What the board's device has."""
-
-    lut: int = Field(gt=0)
-    ff: int = Field(gt=0)
-    bram36: int = Field(ge=0)
-    dsp: int = Field(ge=0)
-
-
-COUNTED = tuple(Available.model_fields)
-
-
-class Kept(Strict):
-    """What is kept of the device for shell and DMAs."""
+class Device(Strict):
+    """What the board's device has, or a part of it."""
 
     lut: int = Field(ge=0)
     ff: int = Field(ge=0)
@@ -163,16 +151,19 @@ class Kept(Strict):
     dsp: int = Field(ge=0)
 
 
+COUNTED = tuple(Device.model_fields)
+
+
 class ResourceUse(Strict):
-    """What the design takes of the device."""
+    """What the design takes of the device; `kept` is for shell and DMAs."""
 
     tool: str | None
     lut: int | None = Field(ge=0)
     ff: int | None = Field(ge=0)
     bram36: float | None = Field(ge=0)
     dsp: int | None = Field(ge=0)
-    available: Available
-    kept: Kept
+    available: Device
+    kept: Device
     fits: bool | None
 
 

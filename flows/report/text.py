@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flows.report.summary import COUNTED, Available, Folding, Summary
+from flows.report.summary import COUNTED, Device, Folding, Summary
 
 Row = tuple[str, str]
 """What it is about, and what is said of it."""
@@ -47,7 +47,7 @@ def accuracy(summary: Summary) -> tuple[float | None, str]:
     return card.top1, f"of {images}, as the card of the weights says; not measured in this build"
 
 
-def estimate(folding: Folding, target_fps: float | None, clock_mhz: float, device: Available) -> Iterator[Row]:
+def estimate(folding: Folding, target_fps: float | None, clock_mhz: float, device: Device) -> Iterator[Row]:
     """What a folding is expected to reach, what keeps it from more, and what more would cost."""
     fps = clock_mhz * 1e6 / folding.cycles
     target = _target(target_fps, None if target_fps is None else fps >= target_fps)

@@ -73,7 +73,13 @@ def run(context: Context) -> Bitfile:
 
 def check(config: BuildConfig, board: Board) -> None:
     """Raise UserError where a bitfile is asked for that cannot be made here."""
-    missing = missing_tools(board) if config.bitfile else []
+    if not config.bitfile:
+        return
+    from finn.util.basic import alveo_part_map, pynq_part_map
+
+    if board.platform not in pynq_part_map | alveo_part_map:
+        raise UserError(f"--bitfile: FINN knows no board '{board.platform}'", "leave --bitfile out, all else works")
+    missing = missing_tools(board)
     if missing:
         vitis, xrt = (
             (", Vitis, XRT and the card's platform", " and XRT's setup.sh") if board.shell == "alveo" else ("", "")

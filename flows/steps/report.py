@@ -48,7 +48,7 @@ FOLDING = "# How this build was folded; change it and give it back with --config
 def run(context: Context) -> StepResult:
     """Gather the figures; one that was not measured is null."""
     began = time.monotonic()
-    from flows.report.html import draw_pictures, write_report  # matplotlib takes a second
+    from flows.report.html import draw_pictures, render, write_report  # matplotlib takes a second
 
     nodes, golden = _nodes(context), load_golden(context)
     pictures = draw_pictures(nodes)
@@ -56,7 +56,8 @@ def run(context: Context) -> StepResult:
     own = StepRecord(name=context.current, status="done", seconds=round(time.monotonic() - began, 2), reason=None)
     summary = _summary(context, nodes, (*context.records, own))
     samples = _samples(golden, context.config.label_select)
-    write_report(summary, nodes, pictures, context.folder, golden.classes, samples=samples)
+    page = render(summary, nodes, pictures, golden.classes, samples=samples)
+    write_report(summary, nodes, page, context.folder)
     design = {"network": context.config.network, "board": context.board.name}
     folding = yaml.safe_dump(design | {"folding": context.result(Folded).nodes}, sort_keys=False)
     (context.folder / "folding.yaml").write_text(FOLDING + folding)

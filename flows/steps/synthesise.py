@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from flows.errors import UserError
 from flows.pipeline import Context, Step
-from flows.report.summary import COUNTED, Available, Kept, NodeResources, ResourceUse, StepResult
+from flows.report.summary import COUNTED, Device, NodeResources, ResourceUse, StepResult
 
 
 class Synthesised(StepResult):
@@ -41,8 +41,8 @@ def run(context: Context) -> Synthesised:
         resources=ResourceUse(
             tool=tool(),
             **used,
-            available=Available(**board.resources.model_dump(include=set(COUNTED))),
-            kept=Kept(**board.allowance.model_dump()),
+            available=Device.model_validate(board.resources, from_attributes=True),
+            kept=Device.model_validate(board.allowance, from_attributes=True),
             fits=not excess,
         ),
         nodes={name: NodeResources.model_validate(used, from_attributes=True) for name, used in nodes.items()},

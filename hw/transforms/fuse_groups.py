@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
-from onnx import helper
 from qonnx.core.datatype import DataType
 from typing_extensions import override
 
-from hw.ops.cell_op import RTL_DOMAIN
-from hw.transforms.rewriting import Rewriting, new_constant, only_consumer, replace
+from hw.transforms.rewriting import Rewriting, new_constant, only_consumer, replace_by_rtl
 
 
 class FuseGroupedProducts(Rewriting):
@@ -73,21 +71,15 @@ def _insert(model: Any, node: Any, windows: Any, weights: npt.NDArray[Any], grou
     generator, product = getHWCustomOp(windows), getHWCustomOp(node)
     generator.set_nodeattr("depthwise", 1)  # from here on the two are folded alike
     datatype = product.get_input_datatype(1)
-    grouped = helper.make_node(
-        "GroupedMVAU_rtl",
-        [node.input[0], new_constant(model, weights, datatype)],
-        list(node.output),
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        doc_string=node.doc_string,
-        NumChannels=int(generator.get_nodeattr("IFMChannels")),
-        numInputVectors=model.get_tensor_shape(node.output[0])[:-1],
-        SIMD=int(generator.get_nodeattr("SIMD")),
-        Taps=math.prod(generator.get_nodeattr("ConvKernelDim")),
-        Groups=groups,
-        MH=weights.shape[1],
-        inputDataType=product.get_input_datatype(0).name,
-        weightDataType=datatype.name,
-        outputDataType=product.get_output_datatype().name,
-    )
-    replace(model, node, grouped)
+    attributes = {
+        "NumChannels": int(generator.get_nodeattr("IFMChannels")),
+        "PE": 0,  # follows from SIMD
+        "SIMD": int(generator.get_nodeattr("SIMD")),
+        "Taps": math.prod(generator.get_nodeattr("ConvKernelDim")),
+        "Groups": groups,
+        "MH": weights.shape[1],
+        "weightDataType": datatype.name,
+        "outputDataType": product.get_output_datatype().name,
+    }
+    inputs = [node.input[0], new_constant(model, weights, datatype)]
+    replace_by_rtl(model, node, "GroupedMVAU_rtl", inputs, node.output, **attributes)

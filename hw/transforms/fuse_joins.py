@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto, helper
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
 from typing_extensions import override
 
-from hw.ops.cell_op import RTL_DOMAIN
-from hw.transforms.rewriting import Rewriting, only_consumer, replace
+from hw.transforms.rewriting import Rewriting, only_consumer, replace_by_rtl
 
 Ints = npt.NDArray[np.int64]
 LARGEST_FACTOR = 2**17 - 1
@@ -160,28 +159,19 @@ def same(line: Affine, levels: list[tuple[Ints, int]], highest: int, residual: A
 def _insert(model: Any, line: Affine, nodes: tuple[NodeProto, ...], inputs: tuple[str, str]) -> None:
     """Put the join in the place of ``nodes``, thresholds, sum and clip, and of a sign that reads them."""
     clip = nodes[-1]
-    total, shape = clip.output[0], model.get_tensor_shape(clip.output[0])
+    total = clip.output[0]
     readers = model.find_consumers(total)
     read = len(readers) > 1 or total in (output.name for output in model.graph.output)
     # Where the sum itself is not read it would have to be thrown away: the sign stays a node of its own.
     sign = [node for node in readers if read and _is_sign(model, node)][:1]
-    join = helper.make_node(
-        "ResidualJoin_rtl",
-        list(inputs),
-        [total, *(node.output[0] for node in sign)],
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        doc_string=clip.doc_string,
-        NumChannels=shape[-1],
-        numInputVectors=shape[:-1],
-        PE=1,
-        inputDataType=model.get_tensor_datatype(inputs[0]).name,
-        residualDataType=model.get_tensor_datatype(inputs[1]).name,
-        outputDataType=model.get_tensor_datatype(total).name,
-        Factors=line.factors.tolist(),
-        Offsets=line.offsets.tolist(),
-        Shift=line.shift,
-    )
-    replace(model, clip, join)
+    attributes = {
+        "residualDataType": model.get_tensor_datatype(inputs[1]).name,
+        "outputDataType": model.get_tensor_datatype(total).name,
+        "Factors": line.factors.tolist(),
+        "Offsets": line.offsets.tolist(),
+        "Shift": line.shift,
+    }
+    outputs = [total, *(node.output[0] for node in sign)]
+    replace_by_rtl(model, clip, "ResidualJoin_rtl", inputs, outputs, **attributes)
     for node in (*nodes[:-1], *sign):
         model.graph.node.remove(node)

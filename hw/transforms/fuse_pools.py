@@ -6,11 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 from finn.util.basic import getHWCustomOp
-from onnx import helper
 from typing_extensions import override
 
-from hw.ops.cell_op import RTL_DOMAIN
-from hw.transforms.rewriting import Rewriting, only_consumer, replace
+from hw.transforms.rewriting import Rewriting, only_consumer, replace_by_rtl
 
 
 class FuseTilePools(Rewriting):
@@ -29,22 +27,8 @@ class FuseTilePools(Rewriting):
         )
         if pool is not None and kernel == stride and set(dilation) == {1}:
             pooling = getHWCustomOp(pool)
-            shape = model.get_tensor_shape(node.input[0])
-            fused = helper.make_node(
-                "TilePool_rtl",
-                list(node.input),
-                list(pool.output),
-                domain=RTL_DOMAIN,
-                backend="fpgadataflow",
-                doc_string=pool.doc_string,
-                NumChannels=shape[-1],
-                numInputVectors=shape[:-1],
-                PE=1,
-                inputDataType=pooling.get_input_datatype().name,
-                outputDataType=pooling.get_output_datatype().name,
-                KernelSize=kernel,
-                Function=pooling.get_nodeattr("Function"),
-            )
-            replace(model, pool, fused)
+            kind, function = pooling.get_output_datatype().name, pooling.get_nodeattr("Function")
+            attributes = {"outputDataType": kind, "KernelSize": kernel, "Function": function}
+            replace_by_rtl(model, pool, "TilePool_rtl", node.input, pool.output, **attributes)
             model.graph.node.remove(node)
         return False

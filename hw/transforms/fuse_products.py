@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 from finn.util.basic import getHWCustomOp
-from onnx import helper
 from typing_extensions import override
 
-from hw.ops.cell_op import RTL_DOMAIN
 from hw.ops.dsp_mvau import FIELD_BITS, LARGEST_WEIGHT
 from hw.transforms.fuse_windows import whole_window
-from hw.transforms.rewriting import Rewriting, only_consumer, replace
+from hw.transforms.rewriting import Rewriting, only_consumer, replace_by_rtl
 
 LARGEST_VECTOR = 64
 """Inputs: each takes a DSP block at least, also where there is time to use fewer."""
@@ -37,23 +35,12 @@ class FuseDspProducts(Rewriting):
         windows = generator is not None and generator.op_type == "ConvolutionInputGenerator"
         alone = only_consumer(model, node.input[0], node.op_type) is not None
         if windows and alone and weights is not None and _fits(model, node, weights) and whole_window(model, generator):
-            shape = model.get_tensor_shape(node.input[0])
-            product = helper.make_node(
-                "DspMVAU_rtl",
-                node.input[:1],
-                node.output,
-                domain=RTL_DOMAIN,
-                backend="fpgadataflow",
-                doc_string=node.doc_string,
-                NumChannels=shape[-1],
-                Outputs=weights.shape[1],
-                numInputVectors=shape[:-1],
-                PE=1,
-                inputDataType=model.get_tensor_datatype(node.input[0]).name,
-                outputDataType=model.get_tensor_datatype(node.output[0]).name,
-                Weights=weights.T.astype(np.int64).ravel().tolist(),
-            )
-            replace(model, node, product)
+            attributes = {
+                "Outputs": weights.shape[1],
+                "outputDataType": model.get_tensor_datatype(node.output[0]).name,
+                "Weights": weights.T.astype(np.int64).ravel().tolist(),
+            }
+            replace_by_rtl(model, node, "DspMVAU_rtl", node.input[:1], node.output, **attributes)
         return False
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 from finn.util.basic import getHWCustomOp
-from onnx import NodeProto, helper
+from onnx import NodeProto
 from qonnx.core.datatype import DataType
 from typing_extensions import override
 
-from hw.ops.cell_op import RTL_DOMAIN
-from hw.transforms.rewriting import Rewriting, only_consumer, replace
+from hw.transforms.rewriting import Rewriting, only_consumer, replace_by_rtl
 
 LARGEST_WINDOW = 1152
 """Bits: a unit that takes whole windows has at least a lane for each, which is too much for slow and wide networks."""
@@ -52,23 +51,9 @@ def whole_window(model: Any, node: NodeProto) -> bool:
     plain = set(dilation) == {1} and not window.get_nodeattr("depthwise")
     if not square or not plain or kernel < 2 or shape[2] < 2:
         return False
-    fused = helper.make_node(
-        "BinaryWindow_rtl",
-        [source],
-        list(node.output),
-        domain=RTL_DOMAIN,
-        backend="fpgadataflow",
-        doc_string=node.doc_string,
-        NumChannels=channels,
-        numInputVectors=shape[:-1],
-        PE=channels,
-        inputDataType=model.get_tensor_datatype(source).name,
-        Kernel=int(kernel),
-        Stride=int(stride),
-        Padding=int(top),
-        OFMDim=[int(n) for n in window.get_nodeattr("OFMDim")],
-    )
-    replace(model, node, fused)
+    geometry = {"Kernel": int(kernel), "Stride": int(stride), "Padding": int(top)}
+    dims = [int(n) for n in window.get_nodeattr("OFMDim")]
+    replace_by_rtl(model, node, "BinaryWindow_rtl", [source], node.output, PE=channels, OFMDim=dims, **geometry)
     if pad is not None:
         model.graph.node.remove(pad)
     return True

@@ -19,7 +19,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.custom_op.registry import is_custom_op
-from qonnx.util.basic import qonnx_make_model
+from qonnx.util.basic import get_by_name, qonnx_make_model
 
 from hw.errors import MappingError
 from hw.ops.cell_op import GENERIC_DOMAIN
@@ -65,6 +65,8 @@ class _Integers:
         self.readings: dict[str, Reading] = {}
         self.pools: dict[str, tuple[Reading, int, int]] = {}
         """Of sums of windows, by name: what is pooled, the windows' extent and stride; squares only."""
+        self.products: dict[str, tuple[str, int]] = {}
+        """Of products, by name: their weights, and what is counted at most where these are bits, else 0."""
         self.shifted: dict[tuple[str, int], str] = {}
         """Of pools that round down, by picture's sums and shift: their result."""
         self.node = NodeProto()
@@ -215,6 +217,8 @@ class _Integers:
 
     def _linear(self, x: Reading) -> float:
         """The scale of what goes into sums."""
+        if x.signs and x.scale is not None:
+            return float(x.scale[0]) / 2
         if x.scale is None or x.offset is None or np.any(x.offset) or np.ptp(x.scale) > SAME * np.abs(x.scale).max():
             raise self.refuse(
                 "its input is not a multiple of one scale", "put a quantiser with one scale a tensor in front of it"
@@ -231,7 +235,10 @@ class _Integers:
         return scales[0]
 
     def _rising(self, x: Reading) -> Reading:
-        """The same with a changed sign of those channels' integers that fall as the values rise."""
+        """The same with a changed sign of those channels' integers that fall as the values rise.
+
+        The weights of a product take the signs, where all that reads it is what is read here.
+        """
         ends = [x.values(np.full((1, *x.grid), end, np.float64)).ravel() for end in (x.low, x.high)]
         falling = ends[1] < ends[0]
         if not falling.any():
@@ -241,11 +248,30 @@ class _Integers:
         elif x.flat:
             x = self._as_rows(x)
         signs = np.where(falling, -1.0, 1.0)
+        scale = None if x.scale is None else x.scale * signs
+        names = [name for name, reading in self.readings.items() if reading.tensor == x.tensor]
+        if x.tensor in self.products and all(len(self.source.find_consumers(name)) == 1 for name in names):
+            return replace(self._turned(x, falling), base=x.base * signs, scale=scale)
         factors = new_constant(self.model, signs.astype(np.float32).reshape(1, -1, *(1,) * (len(x.shape) - 2)),
                                DataType["BIPOLAR"])  # fmt: skip
         low, high = min(x.low, -x.high), max(x.high, -x.low)
         tensor = self._emit("Mul", [x.tensor, factors], x.shape, narrowest(low, high))
-        return replace(x, tensor=tensor, low=low, high=high, base=x.base * signs)
+        return replace(x, tensor=tensor, low=low, high=high, base=x.base * signs, scale=scale)
+
+    def _turned(self, x: Reading, falling: NDArray[np.bool_]) -> Reading:
+        """What a product's integers, which change their sign or are what is not counted, are read as from now on."""
+        weights, most = self.products[x.tensor]
+        values = self.model.get_initializer(weights)
+        turn = falling.reshape(-1, *(1,) * (values.ndim - 1)) if values.ndim == 4 else falling
+        self.model.set_initializer(weights, np.where(turn, 1 - values if most else -values, values).astype(np.float32))
+        if not most:
+            low, high = min(x.low, -x.high), max(x.high, -x.low)
+            self.model.set_tensor_datatype(x.tensor, narrowest(low, high))
+            return replace(x, low=low, high=high)
+        row = (most * falling).astype(np.float32).reshape(-1, *(1,) * (len(x.shape) - 2))
+        steps: tuple[Step, ...] = (lambda values: values + row, *x.steps)
+        offset = None if x.scale is None or x.offset is None else x.offset + x.scale * row.ravel()
+        return replace(x, steps=steps, offset=offset)
 
     def _like(self, x: Reading, result: Reading) -> Reading:
         """A new reading, flat if the other is."""
@@ -273,12 +299,11 @@ class _Integers:
 
     def _finish(self, x: Reading) -> None:
         """Scale and offset, a value or one a class, give what the given graph gives."""
-        if x.scale is None or x.offset is None:
-            raise self.refuse("the network ends in it", "leave it out of the export, or quantise what it gives")
-        line = (np.abs(x.scale), x.offset)  # where a channel falls, its integers change their sign
-        constants = [(one if np.ptp(one) else one.ravel()[:1]).astype(np.float32) for one in line]
         x = self._rising(x)
         x = self._as_rows(x) if x.flat else x
+        if x.scale is None or x.offset is None:
+            raise self.refuse("the network ends in it", "leave it out of the export, or quantise what it gives")
+        constants = [(one if np.ptp(one) else one.ravel()[:1]).astype(np.float32) for one in (x.scale, x.offset)]
         operators = [("Mul", constants[0])] + ([("Add", constants[1])] if constants[1].any() else [])
         tensor = x.tensor
         for op_type, values in operators:
@@ -335,14 +360,14 @@ class _Integers:
 
     def _thresholds(self, x: Reading, steps: NDArray[Any], lowest: int, highest: int, scale: float) -> Reading:
         """Emit the node of the present quantiser, if it changes anything."""
-        kind, factor = narrowest(lowest, highest), 1.0
-        if self.node.op_type == "BipolarQuant":
-            if self._counts_signs(self.node.output[0]):
-                kind, factor = DataType["BIPOLAR"], 2.0
-            else:
-                steps = np.repeat(steps, 2, axis=1)
+        signs = self.node.op_type == "BipolarQuant" and self._counts_signs(self.node.output[0])
+        if signs:
+            lowest = 0
+        elif self.node.op_type == "BipolarQuant":
+            steps = np.repeat(steps, 2, axis=1)
         elif lowest == x.low and np.array_equal(steps, np.arange(x.low + 1, x.high + 1)[None]):
             return self._like(x, self._reading(x.tensor, x.low, x.high, np.array([scale])))
+        kind = narrowest(lowest, highest)
         tensor = self._emit(
             "MultiThreshold",
             [x.tensor, new_constant(self.model, steps.astype(np.float32))],
@@ -350,17 +375,19 @@ class _Integers:
             kind,
             domain="qonnx.custom_op.general",
             out_dtype=kind.name,
-            out_scale=factor,
             out_bias=float(lowest),
             data_layout="NCHW" if len(x.shape) == 4 else "NC",
         )
-        return self._like(x, self._reading(tensor, lowest, highest, np.array([scale])))
+        result = self._reading(tensor, lowest, highest, np.array([scale]))
+        return self._like(x, replace(_counted(result, 1), signs=True) if signs else result)
 
     def _counts_signs(self, tensor: str) -> bool:
         """Whether signs go into products with signs only; elsewhere they are integers of two bits."""
         for node in self.source.find_consumers(tensor):
             if node.op_type in ("Conv", "MatMul", "Gemm"):
-                if not np.isin(self.weights(node.input[1], 0)[0], (-1, 1)).all():
+                group = get_by_name(node.attribute, "group")
+                grouped = group is not None and group.i > 1
+                if grouped or not np.isin(self.weights(node.input[1], 0)[0], (-1, 1)).all():
                     return False
             elif node.op_type not in PASSING or not self._counts_signs(node.output[0]):
                 return False
@@ -375,8 +402,7 @@ class _Integers:
         kernels, scales = self.weights(node.input[1], 0)
         groups, pads = self.attribute("group", 1), self.attribute("pads", [0] * 4)
         kernels = _ungrouped(kernels, groups, x.shape[1])
-        signs = self.model.get_tensor_datatype(x.tensor) == DataType["BIPOLAR"]
-        if (any(pads) and not x.low <= 0 <= x.high) or (any(pads) and signs):
+        if any(pads) and (x.signs or not x.low <= 0 <= x.high):
             raise self.refuse(
                 "it pads signs with zeros, which are no signs",
                 "pad them with -1 in front of a convolution without padding, or use activations of 2 bits",
@@ -393,25 +419,29 @@ class _Integers:
         return self._product(x, kernels, scale * scales, **attributes)
 
     def _product(self, x: Reading, weights: NDArray[np.float32], scales: Floats, **attributes: Any) -> Reading:
-        """Emit a product with its weights; a bias waits as a step."""
+        """Emit a product with its weights, of signs the count of those that agree; a bias waits as a step."""
         node, op_type = self.node, "Conv" if attributes else "MatMul"
-        ends = np.stack([weights * x.low, weights * x.high])
         inner = (1, 2, 3) if attributes else 0
-        lows, highs = (bound.sum(axis=inner) for bound in (ends.min(axis=0), ends.max(axis=0)))
-        bits = self.model.get_tensor_datatype(x.tensor) == DataType["BIPOLAR"] and np.isin(weights, (-1, 1)).all()
-        largest = int(np.abs(weights).max())
-        kind = DataType["BIPOLAR"] if bits else narrowest(-largest, largest)
+        most = weights.size // weights.shape[0 if attributes else 1] if x.signs else 0
+        if most:
+            weights, kind, low, high = (weights > 0).astype(np.float32), DataType["BINARY"], 0, most
+        else:
+            ends = np.stack([weights * x.low, weights * x.high])
+            low, high = int(ends.min(axis=0).sum(axis=inner).min()), int(ends.max(axis=0).sum(axis=inner).max())
+            largest = max(1, int(np.abs(weights).max()))
+            kind = narrowest(-largest, largest)
         constant = new_constant(self.model, np.ascontiguousarray(weights), kind)
         shape = self.shape(node.output[0])
-        tensor = self._emit(
-            op_type, [x.tensor, constant], shape, narrowest(int(lows.min()), int(highs.max())), **attributes
-        )
-        result = self._reading(tensor, int(lows.min()), int(highs.max()), scales)
+        tensor = self._emit(op_type, [x.tensor, constant], shape, narrowest(low, high), **attributes)
+        self.products[tensor] = constant, most
+        result = self._reading(tensor, low, high, scales)
+        if most:
+            result = _counted(result, most)
         if len(node.input) < 3 or not node.input[2]:
             return result
         bias = self.constant(node.input[2]).astype(np.float32).reshape(-1, *(1,) * (len(shape) - 2))
-        steps: tuple[Step, ...] = (lambda values: values + bias,)
-        return replace(result, steps=steps, offset=bias.ravel().astype(np.float64))
+        steps: tuple[Step, ...] = (*result.steps, lambda values: values + bias)
+        return replace(result, steps=steps, offset=bias.ravel().astype(np.float64) - most * scales)
 
     def _dense(self, x: Reading) -> Reading:
         node, scale = self.node, self._linear(x)
@@ -444,6 +474,7 @@ class _Integers:
         scale = self._linear(x)
         filled = [name for name in self.node.input[2:3] if name]
         value = float(self.constant(filled[0]).item()) / scale if filled else 0.0
+        value = (value + 1) / 2 if x.signs else value
         if (
             self.attribute("mode", b"constant") != b"constant"
             or value != np.rint(value)
@@ -453,8 +484,9 @@ class _Integers:
         constants = [new_constant(self.model, self.constant(self.node.input[1]).astype(np.int64))]
         constants.append(new_constant(self.model, np.float32(value).reshape(())))
         kind = self.model.get_tensor_datatype(x.tensor)
-        tensor = self._emit("Pad", [x.tensor, *constants], self.shape(self.node.output[0]), kind, mode="constant")
-        return self._reading(tensor, x.low, x.high, np.array([scale]))
+        shape = self.shape(self.node.output[0])
+        tensor = self._emit("Pad", [x.tensor, *constants], shape, kind, mode="constant")
+        return replace(x, tensor=tensor, shape=shape)
 
     def _max_pool(self, x: Reading) -> Reading:
         x = self._rising(x)
@@ -572,7 +604,7 @@ class _Integers:
         return x
 
 
-PASSING = ("MaxPool", "Reshape", "Flatten", "Pad", "Identity", "Dropout", "Concat")
+PASSING = ("MaxPool", "Reshape", "Flatten", "Pad", "Identity", "Dropout")
 """Operators that leave signs signs."""
 HANDLERS: dict[str, Callable[..., Reading]] = {
     "Quant": _Integers._quantise,
@@ -595,6 +627,13 @@ HANDLERS: dict[str, Callable[..., Reading]] = {
     "Identity": _Integers._pass,
     "Dropout": _Integers._pass,
 }
+
+
+def _counted(x: Reading, most: int) -> Reading:
+    """Counts of up to ``most`` signs that are 1, read as sums of all of them, times the scale of ``x``."""
+    factors = x.base.reshape(-1, *(1,) * (len(x.shape) - 2))
+    steps: tuple[Step, ...] = (lambda counts: ((2.0 * counts - most) * factors).astype(np.float32),)
+    return replace(x, base=np.ones(1), steps=steps, scale=2 * x.base, offset=-most * x.base)
 
 
 def _ungrouped(kernels: NDArray[np.float32], groups: int, channels: int) -> NDArray[np.float32]:

@@ -27,6 +27,7 @@ class Reading:
         steps: what is done to the product.
         scale, offset: all of it as one line, a channel or at all; None where some step is no line.
         flat: read as (1, features) although the integers are a picture.
+        signs: bits, of which 0 stands for -1.
     """
 
     tensor: str
@@ -38,6 +39,7 @@ class Reading:
     scale: Floats | None = None
     offset: Floats | None = None
     flat: bool = False
+    signs: bool = False
 
     @cached_property
     def grid(self) -> tuple[int, ...]:

@@ -11,6 +11,8 @@ from onnx import TensorProto, helper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
+from hw.ops.cell_op import RTL_DOMAIN
+
 TO_NHWC = [0, 2, 3, 1]
 """The permutation that makes a tensor channels last."""
 TO_NCHW = [0, 3, 1, 2]
@@ -50,6 +52,23 @@ def replace(model: Any, node: Any, *others: Any) -> None:
     del model.graph.node[place]
     for offset, other in enumerate(others):
         model.graph.node.insert(place + offset, other)
+
+
+def replace_by_rtl(
+    model: Any, node: Any, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **more: Any
+) -> None:
+    """Put an RTL operator of this project in the place of a node: for the vectors of its first input, one at a time."""
+    shape = model.get_tensor_shape(inputs[0])
+    attributes = {
+        "NumChannels": shape[-1],
+        "numInputVectors": shape[:-1],
+        "PE": 1,
+        "inputDataType": model.get_tensor_datatype(inputs[0]).name,
+    } | more
+    own = helper.make_node(
+        op_type, inputs, outputs, domain=RTL_DOMAIN, backend="fpgadataflow", doc_string=node.doc_string, **attributes
+    )
+    replace(model, node, own)
 
 
 def new_tensor(model: Any, shape: Sequence[int], datatype: Any = None) -> str:

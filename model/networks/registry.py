@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter
 
 from model.errors import NetworkFileError, UnknownNetworkError, reading
@@ -101,8 +100,7 @@ def _read(path: Path) -> NetworkSpec:
 
     `like` names a network of the registry, whose other fields it has. Data are one's own unless it says others.
     """
-    with reading("network", path, NetworkFileError):
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with reading("network", path, NetworkFileError) as content:
         if not isinstance(content, dict) or "name" in content:
             raise NetworkFileError(f"{path} is no network: write one 'field: value' a line; its name is the file's")
         like = network_spec(str(content.pop("like"))) if "like" in content else None

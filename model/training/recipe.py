@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_serializer, model_validator
 
 from model.errors import RecipeError, reading
@@ -153,8 +152,8 @@ def load_recipe(
         raise RecipeError(
             f"no recipe comes with {spec.name}: give one with --recipe, a file or a name such as resnet20"
         )
-    with reading("recipe", path, RecipeError):
-        recipe = Recipe.model_validate(yaml.safe_load(path.read_text()))
+    with reading("recipe", path, RecipeError) as content:
+        recipe = Recipe.model_validate(content)
     if spec.name in NETWORKS and recipe.network not in (spec.name, _family(spec.name)):
         raise RecipeError(f"the recipe {path} is for {recipe.network}, not for {spec.name}")
     if path.parent == RECIPE_DIR and recipe.network in NETWORKS:

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from flows.report.summary import Available, Summary
+from flows.report.summary import Device, Summary
 from flows.report.text import conclusion, estimate
 
 
@@ -38,7 +38,7 @@ def test_what_was_not_measured_is_not_claimed(summary: Summary) -> None:
 
 
 def test_a_dry_run_says_what_binds_and_what_more_would_take(summary: Summary) -> None:
-    device = Available(lut=53200, ff=106400, bram36=140, dsp=220)
+    device = Device(lut=53200, ff=106400, bram36=140, dsp=220)
     rows = dict(estimate(summary.folding, 10000, 100, device))
     assert rows == {
         "frames/s": "5,000 expected (target 10,000: MISSED); 20,000 cycles a frame, set by MVAU_0",

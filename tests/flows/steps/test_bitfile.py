@@ -96,6 +96,9 @@ def test_asked_for_without_the_tools(tmp_path: Path) -> None:
     alveo = context(tmp_path, "u250")
     with pytest.raises(UserError, match=r"v\+\+ is not installed; kernelinfo is.* XRT and the card's platform"):
         bitfile.check(alveo.config, alveo.board)
+    unknown = alveo.board.model_copy(update={"platform": "Arty-Z7"})
+    with pytest.raises(UserError, match="FINN knows no board 'Arty-Z7'; leave --bitfile out"):
+        bitfile.check(alveo.config, unknown)
 
 
 def test_the_command_says_it_before_the_first_step(tmp_path: Path) -> None:

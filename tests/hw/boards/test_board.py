@@ -33,15 +33,16 @@ def write(folder: Path, file: str = "board.yaml", /, **changes: object) -> Path:
     return path
 
 
-ALVEO = ["u200", "u250", "u280", "u50", "u55c"]
+ALVEO = [board.name for board in boards.available() if board.shell == "alveo"]
 SAME_DEVICE = {"Ultra96-V2": "Ultra96", "RFSoC2x2": "ZCU111"}
 """Boards that FINN plans for under the name of another with their device."""
-ZYNQ = ["aup-zu3", "kv260", "pynq-z1", "pynq-z2", "rfsoc2x2", "ultra96-v2", "zcu102", "zcu104"]
+UNPLANNED = {"kv260"}
+"""FINN plans for no K26."""
 
 
 def test_the_boards() -> None:
-    assert [board.name for board in boards.available()] == sorted(ZYNQ + ALVEO)
-    assert [board.name for board in boards.available() if board.shell == "alveo"] == ALVEO
+    names = [board.name for board in boards.available()]
+    assert names == sorted(set(names)) and {"pynq-z2", "zcu104", "u250"} <= set(names)
 
 
 @pytest.mark.parametrize("name", ["pynq-z2", "PYNQ-Z2", " Pynq-Z2 ", "z2", "pynqz2"])
@@ -59,10 +60,11 @@ def test_parts_and_port_widths_are_those_that_finn_builds_for(board: boards.Boar
     assert board.resources.ff == 2 * board.resources.lut
 
 
-@pytest.mark.parametrize("name", sorted({*ZYNQ, *ALVEO} - {"kv260"}))
-def test_resources_are_about_those_that_finn_plans_with(name: str) -> None:
-    """FINN rounds those of Zynq devices, and leaves out what the shell takes of a card; it has none of the K26."""
-    board = boards.load(name)
+@pytest.mark.parametrize(
+    "board", [board for board in boards.available() if board.name not in UNPLANNED], ids=lambda board: board.name
+)
+def test_resources_are_about_those_that_finn_plans_with(board: boards.Board) -> None:
+    """FINN rounds those of Zynq devices, and leaves out what the shell takes of a card."""
     planned = platforms[SAME_DEVICE.get(board.platform, board.platform)]().compute_resources
     lut, ff, bram18, uram, dsp = (sum(column) for column in zip(*planned, strict=True))
     resources = board.resources

@@ -16,6 +16,7 @@ from qonnx.util.cleanup import cleanup_model
 
 from hw.errors import MappingError
 from hw.transforms.integers import integerise
+from hw.transforms.streamline import streamline
 
 SHAPE = (1, 2, 4, 4)
 # A quarter and a half put whole numbers on the halves between two integers, which round to even.
@@ -25,6 +26,7 @@ CONSTANTS = f"""
     float wide = {{8.0}}, float step = {{3.0}}, float third = {{0.3}}, {SLOPES}, float[2,1,1] falling = {{0.1, -0.25}},
     float[1,2,4,4] pixels = {{{", ".join(str(float(n)) for n in range(32))}}},
     float[2,2,1,1] slope_kernels = {{0.1, 0.2, 0.3, 0.4}},
+    float minus = {{-1.0}}, int64[8] around = {{0, 0, 1, 1, 0, 0, 1, 1}},
     float[2,2,3,3] signs = {{{", ".join("1.0" if n % 3 else "-1.0" for n in range(36))}}}
 """
 
@@ -92,8 +94,41 @@ def test_two_equal_roundings_of_a_pool_are_one(mode: str, pools: list[str]) -> N
     assert [node.op_type for node in found.graph.node if node.op_type.startswith("Quant")] == pools
 
 
+def conv(source: str, sink: str, weights: str = "signs", kernel: int = 3, pad: int = 0) -> str:
+    return f"{sink} = Conv <kernel_shape = {[kernel] * 2}, pads = {[pad] * 4}> ({source}, {weights})"
+
+
 SIGN = "s = qonnx.custom_op.general.BipolarQuant (x, one)"
-CONV = "y = Conv <kernel_shape = [3, 3], pads = [0, 0, 0, 0]>"
+FALL = "m = Mul (c, falling)"
+COUNTED = {
+    "rising": f"{conv('s', 'c')} {quant('c', 'y')}",
+    "falling": f"{conv('s', 'c')} {FALL} {quant('m', 'y')}",
+    "padded": f"t = Pad (s, around, minus) {conv('t', 'c')} {quant('c', 'y')}",
+    "two": f"{conv('s', 'c')} {FALL} {quant('m', 'q')} {conv('s', 'd')} {quant('d', 'r')} y = Add (q, r)",
+    "fork": f"{conv('s', 'c')} {FALL} {quant('m', 'q')} {quant('c', 'r')} y = Add (q, r)",
+    "pool": f"{conv('s', 'c')} {FALL} p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (m) {quant('p', 'y')}",
+    "last": f"{conv('s', 'c')} y = Mul (c, minus)",
+}
+
+
+@pytest.mark.parametrize("case", COUNTED)
+def test_products_of_signs_count(case: str) -> None:
+    model, x = given(f"{SIGN} {COUNTED[case]}", size=16), every_integer(16)
+    found = streamline(model)
+    assert np.array_equal(run(found, x), run(model, x))
+    assert {n.op_type for n in found.graph.node if n.op_type.endswith("MatMul")} == {"XnorPopcountMatMul"}
+    # weights take the signs of what falls, where nothing else reads the product
+    assert len(found.get_nodes_by_op_type("ElementwiseBitwiseXor")) == (case == "fork")
+
+
+def test_weights_take_the_signs_of_what_falls() -> None:
+    model, x = given(f"{quant('x', 'q')} {conv('q', 'c')} {FALL} {quant('m', 'y')}", size=16), every_integer(16)
+    found = streamline(model)
+    assert np.array_equal(run(found, x), run(model, x))
+    assert {"MatMul", "MultiThreshold"} <= {node.op_type for node in found.graph.node}
+    assert not found.get_nodes_by_op_type("ElementwiseBitwiseXor")
+
+
 REFUSED = {
     f"{quant('x', 'q')} {quant('x', 'r', 'two')} y = Add (q, r)": "layer.y .*its inputs have unequal scales: 1 and 2; ",
     "p = PRelu (x, falling) " + quant("p", "y"): r"layer.p .*its slope is negative \(-0.25 in channel 1\); keep ",
@@ -102,9 +137,9 @@ REFUSED = {
     "y = Softmax (x)": "layer.y .*Softmax has no hardware; leave it out of the export",
     "y = Sigmoid (x)": "layer.y .*the network ends in it; leave it out",
     "y = Mul (x, pixels)": "layer.y .*its constants differ from pixel to pixel; use one a channel",
-    f"{SIGN} {CONV.replace('0', '1')} (s, signs)": "layer.y .*it pads signs with zeros",
-    f"a = Add (x, one) {CONV} (a, signs)": "layer.y .*its input is not a multiple of one scale; put a quantiser ",
-    f"{CONV.replace('3', '1')} (x, slope_kernels)": "layer.y .*its weights are not quantised; give ",
+    f"{SIGN} {conv('s', 'y', pad=1)}": "layer.y .*it pads signs with zeros",
+    f"a = Add (x, one) {conv('a', 'y')}": "layer.y .*its input is not a multiple of one scale; put a quantiser ",
+    conv("x", "y", "slope_kernels", 1): "layer.y .*its weights are not quantised; give ",
 }
 
 

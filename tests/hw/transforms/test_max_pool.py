@@ -10,7 +10,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
-from hw.transforms.max_pool import LiftPaddedMaxPool, MoveAddPastMaxPool
+from hw.transforms.max_pool import LiftPaddedMaxPool
 from tests.hw.transforms.graphs import make, unchanged
 
 SHAPE = (1, 3, 6, 6)
@@ -50,26 +50,3 @@ def test_padded_pools_read_unsigned_values(datatype: str) -> None:
 @pytest.mark.parametrize(("datatype", "pad"), [("INT4", 0), ("UINT4", 1), ("FLOAT32", 1)])
 def test_other_pools_stay(datatype: str, pad: int) -> None:
     assert unchanged(padded_pool(datatype, pad), LiftPaddedMaxPool())
-
-
-def added_pool(shape: tuple[int, ...]) -> ModelWrapper:
-    nodes = [helper.make_node("Add", ["x", "c"], ["s"]), pool("s", "y", 0)]
-    model = make(nodes, {"x": SHAPE, "s": SHAPE, "y": (1, 3, 2, 2)}, "x", "y")
-    model.set_initializer("c", np.arange(np.prod(shape), dtype=np.float32).reshape(shape) - 1)
-    return model
-
-
-@pytest.mark.parametrize("shape", [(), (1,), (1, 3, 1, 1), (3, 1, 1)])
-def test_what_is_added_to_a_channel_moves_behind_the_pool(shape: tuple[int, ...]) -> None:
-    model = added_pool(shape)
-    x = np.random.default_rng(0).integers(-8, 8, SHAPE).astype(np.float32)
-    expected = execute_onnx(model, {"x": x})["y"]
-    moved, changed = MoveAddPastMaxPool().apply(model)
-    assert changed
-    assert [node.op_type for node in moved.graph.node] == ["MaxPool", "Add"]
-    assert np.array_equal(execute_onnx(moved, {"x": x})["y"], expected)
-    assert unchanged(moved, MoveAddPastMaxPool())
-
-
-def test_what_changes_over_a_picture_stays() -> None:
-    assert unchanged(added_pool((6, 6)), MoveAddPastMaxPool())

@@ -14,7 +14,6 @@ from qonnx.core.onnx_exec import execute_onnx
 from qonnx.custom_op.registry import getCustomOp
 from qonnx.transformation.bipolar_to_xnor import ConvertBipolarMatMulToXnorPopcount
 
-from hw.transforms.binary_padding import UseBinaryPadding
 from hw.transforms.fold_padding import FoldPaddingIntoIm2Col
 from hw.transforms.passes import InPlaceModel, apply, apply_until_stable
 from hw.transforms.xnor_accumulator import SizeXnorAccumulators
@@ -100,9 +99,9 @@ def test_other_padding_stays(other: dict[str, Any]) -> None:
     assert unchanged(padded_window(**other), FoldPaddingIntoIm2Col())
 
 
-def binary_product(pad: int, pad_value: int, datatype: str = "BIPOLAR") -> ModelWrapper:
+def binary_product() -> ModelWrapper:
     """Threshold -> Im2Col -> MatMul with bipolar values, channels last."""
-    windows = SIZE + 2 * pad - KERNEL + 1
+    windows = SIZE - KERNEL + 1
     depth = KERNEL**2 * CHANNELS
     tensors = {
         "x": (1, SIZE, SIZE, CHANNELS),
@@ -121,7 +120,7 @@ def binary_product(pad: int, pad_value: int, datatype: str = "BIPOLAR") -> Model
             out_bias=-1.0,
             data_layout="NHWC",
         ),
-        im2col("s", "w", SIZE, pad_amount=[pad] * 4, pad_value=pad_value),
+        im2col("s", "w", SIZE),
         helper.make_node("MatMul", ["w", "weights"], ["y"]),
     ]
     model = make(nodes, tensors, "x", "y")
@@ -129,31 +128,8 @@ def binary_product(pad: int, pad_value: int, datatype: str = "BIPOLAR") -> Model
     model.set_initializer("weights", signs(np.random.default_rng(1), (depth, 4)))
     model.set_tensor_datatype("x", DataType["INT4"])
     for name in ("s", "w", "weights"):
-        model.set_tensor_datatype(name, DataType[datatype])
+        model.set_tensor_datatype(name, DataType["BIPOLAR"])
     return model
-
-
-def test_binary_padding_keeps_the_convolution_exact() -> None:
-    model = binary_product(pad=1, pad_value=-1)
-    x = np.random.default_rng(2).integers(-8, 8, (1, SIZE, SIZE, CHANNELS)).astype(np.float32)
-    expected = execute_onnx(model, {"x": x})["y"]
-    model = model.transform(ConvertBipolarMatMulToXnorPopcount())
-    with pytest.raises(AssertionError, match="pad_val"):  # QONNX refuses -1 among 0/1 values
-        execute_onnx(model, {"x": x})
-    model, changed = UseBinaryPadding().apply(model)
-    assert changed
-    assert np.array_equal(execute_onnx(model, {"x": x})["y"], expected)
-    assert unchanged(model, UseBinaryPadding())
-
-
-def test_padding_of_signed_values_stays() -> None:
-    assert unchanged(binary_product(pad=1, pad_value=-1), UseBinaryPadding())
-    assert unchanged(binary_product(pad=0, pad_value=-1, datatype="BINARY"), UseBinaryPadding())
-
-
-def test_a_padding_that_is_no_bipolar_value_is_refused() -> None:
-    with pytest.raises(ValueError, match="no bipolar value"):
-        UseBinaryPadding().apply(binary_product(pad=1, pad_value=2, datatype="BINARY"))
 
 
 def matrix_unit(xnor: bool, inputs: int = 144, output: str = "INT8", no_activation: int = 1) -> ModelWrapper:
@@ -214,8 +190,7 @@ def test_a_group_that_never_settles_is_reported() -> None:
 
 
 def test_groups_work_in_place_on_nested_transformations() -> None:
-    model = binary_product(pad=1, pad_value=-1)
-    result = apply(model, ConvertBipolarMatMulToXnorPopcount(), UseBinaryPadding())
+    result = apply(binary_product(), ConvertBipolarMatMulToXnorPopcount())
     assert not isinstance(result, InPlaceModel)
     assert [n.op_type for n in result.graph.node] == ["MultiThreshold", "Im2Col", "XnorPopcountMatMul", "Mul", "Add"]
     assert all(result.get_tensor_shape(name) for node in result.graph.node for name in node.output)

@@ -42,6 +42,7 @@ def test_a_network_of_a_file(tmp_path: Path) -> None:
         ("like: resnet20\nname: x\n", "its name is the file's"),
         ("- x\n", "write one 'field: value' a line"),
         ("a: [\n", "is no YAML"),
+        ("like: tiny\nsize: 8\nsize: 16\n", "'size' stands twice in \"<unicode string>\", line 3"),
     ],
 )
 def test_a_wrong_file_is_explained(text: str, message: str, tmp_path: Path) -> None:

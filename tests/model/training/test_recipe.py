@@ -94,6 +94,7 @@ REAL = "{epochs: 1, size: 16, restriction_interval: 0, lr_start: 1.0, lr_end: 1.
     ("text", "message"),
     [
         ("- [", "no YAML"),
+        ("network: tiny\nnetwork: tiny", "'network' stands twice"),
         ("network: tiny", "batch_size: Field required"),
         (f"{{network: resnet20, {HEAD}, phases: [{PHASE}]}}", "is for resnet20"),
         (f"{{network: tiny, {HEAD}, phases: [{PHASE}]}}", "larger than the pictures"),
