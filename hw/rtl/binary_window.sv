@@ -60,21 +60,25 @@ module binary_window #(
   localparam int unsigned WindowBits = Kernel * Kernel * Channels;
 
   // Whether a window is whole with this row or column.
-  function automatic logic whole(int unsigned n);
-    return n + 1 > First && (n - First) % Stride == 0;
+  localparam int unsigned PlaceBits = (ColBits > RowBits) ? ColBits : RowBits;
+  function automatic logic [(1<<PlaceBits)-1:0] whole();
+    for (int unsigned n = 0; n < 1 << PlaceBits; n++) begin
+      whole[n] = n + 1 > First && (n - First) % Stride == 0;
+    end
   endfunction
+  localparam logic [(1<<PlaceBits)-1:0] Whole = whole();
 
   // ---- The step: its column and row, and what it takes. What decides on that is known in advance,
   // so that ready is a gate away from flip-flops.
   logic [ColBits-1:0] col_q, early;  // early: pixels of the next frame's first row that are in
   logic [RowBits-1:0] row_q;
-  logic               in_row_q;      // this column is of the picture
-  logic               in_rows_q;     // this row is
+  logic               in_row_q;      // the column is of the picture
+  logic [Kernel-1:0]  in_rows_q;     // so is the row; and those above it that a window has
   logic last_col, last_row, of_frame, emit, early_slot, early_all;
   assign last_col = col_q == ColBits'(Cols - 1);
   assign last_row = row_q == RowBits'(Rows - 1);
-  assign of_frame = in_row_q && in_rows_q;
-  assign emit     = whole(32'(col_q)) && whole(32'(row_q));
+  assign of_frame = in_row_q && in_rows_q[0];
+  assign emit     = Whole[PlaceBits'(col_q)] && Whole[PlaceBits'(row_q)];
 
   // made_q: a window is made, and goes where the one before it has left.
   logic made_q, free, go, step;
@@ -113,7 +117,7 @@ module binary_window #(
       col_q     <= '0;
       row_q     <= '0;
       in_row_q  <= 1'b1;
-      in_rows_q <= 1'b1;
+      in_rows_q <= Kernel'(1);
     end else if (step) begin
       // After a frame on with what is missing of the first row, or with the second.
       if (!last_col) begin
@@ -123,8 +127,8 @@ module binary_window #(
         col_q     <= (last_row && !early_all) ? early : '0;
         in_row_q  <= 1'b1;
         row_q     <= last_row ? RowBits'(early_all) : row_q + 1'b1;
-        in_rows_q <= last_row ? Height > 1 || !early_all
-                              : in_rows_q && row_q != RowBits'(Height - 1);
+        if (last_row) in_rows_q <= early_all ? Kernel'({1'b1, Height > 1}) : Kernel'(1);
+        else in_rows_q <= {in_rows_q[Kernel-2:0], in_rows_q[0] && row_q != RowBits'(Height - 1)};
       end
     end
   end
@@ -150,7 +154,7 @@ module binary_window #(
     localparam int unsigned Back = Kernel - 1 - ky;  // rows above the one of this step
     logic [Channels-1:0] source;
     logic                there;
-    assign there = in_row_q && 32'(row_q) + 1 > Back && 32'(row_q) - Back < Height;
+    assign there = in_row_q && in_rows_q[Back];
     if (Back == 0) begin : gen_fresh
       assign source = fresh;
     end else begin : gen_above

@@ -33,33 +33,33 @@ module stream_duplicate #(
   end
 
   logic [NumOutputs-1:0] pending_q;  // outputs that have not taken the stored beat
-  logic waiting_q;                   // there is a beat in the second register
+  logic free_q;                      // there is no beat in the second register
   logic [Width-1:0] data_q, second_q;
   logic taken;                       // by all outputs
 
   assign taken   = &(~pending_q | ready_i);
-  assign ready_o = !waiting_q;
+  assign ready_o = free_q;
   assign valid_o = pending_q;
   assign data_o  = {NumOutputs{data_q}};
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       pending_q <= '0;
-      waiting_q <= 1'b0;
+      free_q    <= 1'b1;
     end else begin
-      pending_q <= taken ? {NumOutputs{valid_i || waiting_q}} : pending_q & ~ready_i;
-      waiting_q <= !taken && (valid_i || waiting_q);
+      pending_q <= taken ? {NumOutputs{valid_i || !free_q}} : pending_q & ~ready_i;
+      free_q    <= taken || (free_q && !valid_i);
     end
   end
 
   always_ff @(posedge clk_i) begin
-    if (taken) data_q <= waiting_q ? second_q : data_i;
-    if (ready_o) second_q <= data_i;
+    if (taken) data_q <= free_q ? data_i : second_q;
+    if (free_q) second_q <= data_i;
   end
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk_i) begin
-    if (rst_ni && waiting_q) begin
+    if (rst_ni && !free_q) begin
       assert_order : assert (pending_q != '0)
       else $error("%m: a beat waits while every output has taken the one before");
     end

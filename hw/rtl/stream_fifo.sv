@@ -72,10 +72,10 @@ module stream_fifo #(
   end else if (Shift) begin : gen_shift
     logic [0:Places-1][Width-1:0] beats_q;
     logic [Bits:0] oldest_q;  // its place; all ones where there is none
-    logic full_q;             // it is the last one
+    logic room_q;             // it is not the last one
     logic push, pop;
 
-    assign in0_V_TREADY = !full_q;
+    assign in0_V_TREADY = room_q;
     assign valid[0]     = !oldest_q[Bits];
     assign data[0]      = beats_q[oldest_q[Bits-1:0]];
     assign push         = in0_V_TVALID && in0_V_TREADY;
@@ -84,10 +84,10 @@ module stream_fifo #(
     always_ff @(posedge ap_clk) begin
       if (!ap_rst_n) begin
         oldest_q <= '1;
-        full_q   <= 1'b0;
+        room_q   <= 1'b1;
       end else if (push != pop) begin
         oldest_q <= oldest_q + {{Bits{!push}}, 1'b1};
-        full_q   <= push && oldest_q == (Bits + 1)'(Places - 2);
+        room_q   <= !push || oldest_q != (Bits + 1)'(Places - 2);
       end
     end
 
@@ -112,11 +112,11 @@ module stream_fifo #(
     logic [Width-1:0] ring[Places];
     logic [Width-1:0] latch_q;
     logic [Bits-1:0] write_q, write_next_q, read_q, read_next_q, behind_q;  // behind: before read_q
-    logic full_q, filled_q;  // filled: there is a beat in the ring
+    logic room_q, filled_q;  // the ring is not full, not empty
     logic latched_q;
     logic push, load, pull;
 
-    assign in0_V_TREADY = !full_q;
+    assign in0_V_TREADY = room_q;
     assign push         = in0_V_TVALID && in0_V_TREADY;
     assign load         = !latched_q || ready[0];
     assign pull         = load && filled_q;
@@ -130,7 +130,7 @@ module stream_fifo #(
         read_q       <= '0;
         read_next_q  <= after('0);
         behind_q     <= Feedback ? {1'b1, {(Bits - 1) {1'b0}}} : Bits'(Places - 1);
-        full_q       <= 1'b0;
+        room_q       <= 1'b1;
         filled_q     <= 1'b0;
         latched_q    <= 1'b0;
       end else begin
@@ -144,7 +144,7 @@ module stream_fifo #(
           behind_q    <= read_q;
         end
         if (push != pull) begin
-          full_q   <= push && write_next_q == behind_q;
+          room_q   <= !push || write_next_q != behind_q;
           filled_q <= push || read_next_q != write_q;
         end
         if (load) latched_q <= filled_q;

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 LIMIT = 4
 
@@ -52,10 +52,15 @@ class LogicPath:
 
 
 class _Reach(NamedTuple):
-    """How far a bit is from a source, and the bit that the path begins with."""
+    """How far something is from a source, and what the path begins with."""
 
     levels: int
-    start: int
+    start: str
+
+
+_Pin = TypeVar("_Pin", bound=Hashable)
+_Reached = dict[_Pin, dict[str, _Reach]]  # by source
+_Arcs = Mapping[_Pin, list[tuple[_Pin, int]]]  # what a pin follows at once, and by how many levels
 
 
 def deepest_paths(module: Mapping[str, Any]) -> tuple[LogicPath, ...]:
@@ -69,44 +74,77 @@ def deepest_paths(module: Mapping[str, Any]) -> tuple[LogicPath, ...]:
         Loop: a loop of gates.
     """
     names = _names(module["netnames"])
-    reached: dict[int, dict[str, _Reach]] = defaultdict(dict)  # of each bit, by source
-    ends: list[tuple[int, str, str]] = []  # bit, sink, name
+    reached: _Reached[int] = defaultdict(dict)
+    ends: list[tuple[int, str, str]] = []  # net, sink, name
     for name, port in module["ports"].items():
-        for bit in _nets(port["bits"]):
+        for net in _nets(port["bits"]):
             if port["direction"] == "input":
-                reached[bit][name] = _Reach(0, bit)
+                reached[net][name] = _Reach(0, names.get(net, name))
             else:
-                ends.append((bit, name, names.get(bit, name)))
+                ends.append((net, name, names.get(net, name)))
     for name, cell in module["cells"].items():
         if cell["type"] not in _PASSING and cell["type"] not in _CARRY:
-            outputs = [bit for _, bit in _pins(cell, "output")]
-            reached |= {bit: {"": _Reach(0, bit)} for bit in outputs}
-            known = next((names[bit] for bit in outputs if bit in names), name)
-            names |= {bit: known for bit in outputs if bit not in names}
-            ends += [(bit, "", f"{known}.{pin}") for pin, bit in _pins(cell, "input")]
+            outputs = [net for _, net in _pins(cell, "output")]
+            known = next((names[net] for net in outputs if net in names), name)
+            reached |= {net: {"": _Reach(0, names.get(net, known))} for net in outputs}
+            ends += [(net, "", f"{known}.{pin}") for pin, net in _pins(cell, "input")]
     _spread(reached, _arcs(module["cells"].values()), names)
     found: dict[tuple[str, str], LogicPath] = {}
-    for bit, sink, end in ends:
-        for source, reach in reached[bit].items():
+    for net, sink, end in ends:
+        for source, reach in reached[net].items():
             if (source, sink) not in found or reach.levels > found[source, sink].levels:
-                found[source, sink] = LogicPath(source, sink, reach.levels, names.get(reach.start, source), end)
+                found[source, sink] = LogicPath(source, sink, reach.levels, reach.start, end)
     return tuple(found.values())
 
 
-def _spread(
-    reached: dict[int, dict[str, _Reach]], arcs: Mapping[int, list[tuple[int, int]]], names: Mapping[int, str]
-) -> None:
-    """Carry what reaches a bit on to those that follow it, each after all that it follows."""
-    order = TopologicalSorter({sink: {bit for bit, _ in befores} for sink, befores in arcs.items()})
+def deepest_into(
+    nodes: Mapping[str, Iterable[LogicPath]], wires: Mapping[tuple[str, str], tuple[str, str]]
+) -> dict[str, LogicPath]:
+    """Return the deepest path that ends in each node of a design and begins in any.
+
+    Args:
+        nodes: the deepest paths of each alone.
+        wires: of a node's input port, the node and output port that drive it; what nothing drives comes from a
+            register outside.
+
+    Raises:
+        Loop: a loop of gates through several nodes.
+    """
+    reached: _Reached[tuple[str, str]] = defaultdict(dict)
+    arcs: dict[tuple[str, str], list[tuple[tuple[str, str], int]]] = defaultdict(list)
+    arcs |= {sink: [(source, 0)] for sink, source in wires.items()}
+    for name, paths in nodes.items():
+        for path in paths:
+            if path.source == "":
+                reached[name, path.sink][""] = _Reach(path.levels, f"{name}.{path.start}")
+            elif (name, path.source) not in wires:
+                reached[name, path.source][""] = _Reach(0, path.start)
+            if path.source and path.sink:
+                arcs[name, path.sink].append(((name, path.source), path.levels))
+    _spread(reached, arcs, {pin: ".".join(pin) for pin in arcs})
+    found: dict[str, LogicPath] = {}
+    for name, paths in nodes.items():
+        for path in paths:
+            # between two registers of the node, the path is all that there is
+            before = reached[name, path.source].get("") if path.source else _Reach(0, f"{name}.{path.start}")
+            levels = path.levels + (before.levels if before else 0)
+            if before and not path.sink and (name not in found or levels > found[name].levels):
+                found[name] = LogicPath("", "", levels, before.start, f"{name}.{path.end}")
+    return found
+
+
+def _spread(reached: _Reached[_Pin], arcs: _Arcs[_Pin], names: Mapping[_Pin, str]) -> None:
+    """Carry what reaches a pin on to those that follow it, each after all that it follows."""
+    order = TopologicalSorter({sink: {source for source, _ in befores} for sink, befores in arcs.items()})
     try:
         for sink in order.static_order():
             here = reached[sink]
-            for bit, levels in arcs.get(sink, ()):
-                for source, reach in reached[bit].items():
+            for pin, levels in arcs.get(sink, ()):
+                for source, reach in reached[pin].items():
                     if source not in here or reach.levels + levels > here[source].levels:
                         here[source] = _Reach(reach.levels + levels, reach.start)
     except CycleError as error:
-        raise Loop(f"a loop of gates: {', '.join(names.get(bit, '?') for bit in error.args[1])}") from error
+        raise Loop(f"a loop of gates: {', '.join(names.get(pin, '?') for pin in error.args[1])}") from error
 
 
 def _names(nets: Mapping[str, Any]) -> dict[int, str]:

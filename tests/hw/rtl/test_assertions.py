@@ -97,7 +97,7 @@ PLANTS = {
     ),
     "out of order": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
-        "waiting_q <= !taken && (", "waiting_q <= (",
+        "free_q    <= taken || (", "free_q    <= (",
         "a beat waits while every output has taken the one before|beat lost|output beat before",
     ),
     "overwritten": Plant(
@@ -147,12 +147,12 @@ PLANTS = {
     ),
     "a queue overrun": Plant(
         "stream_fifo", test_stream_fifo.CASES[3], "stream_fifo",
-        "full_q   <= push && oldest_q == (Bits + 1)'(Places - 2);", "full_q   <= 1'b0;",
+        "room_q   <= !push || oldest_q != (Bits + 1)'(Places - 2);", "room_q   <= 1'b1;",
         "beat lost, more are taken than the cell can hold|output beat before",
     ),
     "a ring overrun": Plant(
         "stream_fifo", test_stream_fifo.CASES[6], "stream_fifo",
-        "full_q   <= push && write_next_q == behind_q;", "full_q   <= 1'b0;",
+        "room_q   <= !push || write_next_q != behind_q;", "room_q   <= 1'b1;",
         "beat lost, more are taken than the cell can hold|output beat before",
     ),
     "a ring read too early": Plant(
