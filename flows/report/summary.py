@@ -134,12 +134,15 @@ class Performance(Strict):
 
 
 class NodeResources(Strict):
-    """What a node takes of the device."""
+    """What a node takes of the device, and the levels of logic of its deepest paths: inside, through and into it."""
 
     lut: int | None = Field(default=None, ge=0)
     ff: int | None = Field(default=None, ge=0)
     bram36: float | None = Field(default=None, ge=0)
     dsp: int | None = Field(default=None, ge=0)
+    levels: int | None = Field(default=None, ge=0)
+    levels_through: int | None = Field(default=None, ge=0)
+    levels_into: int | None = Field(default=None, ge=0)
 
 
 class Device(Strict):
@@ -165,6 +168,21 @@ class ResourceUse(Strict):
     available: Device
     kept: Device
     fits: bool | None
+
+
+class Levels(Strict):
+    """Logic between registers, in the netlist for the board: a LUT is a level, a carry chain two.
+
+    `most` is that inside of a node, `over` the nodes with more than `limit`; `across` that of the deepest path through
+    any nodes, from `start` to `end`.
+    """
+
+    limit: int
+    most: int = Field(ge=0)
+    over: tuple[str, ...]
+    across: int = Field(ge=0)
+    start: str
+    end: str
 
 
 WORST = 10
@@ -241,6 +259,7 @@ class Summary(Strict):
     folding: Folding
     performance: Performance
     resources: ResourceUse
+    levels: Levels | None
     vivado: Vivado | None
     routed: Routed | None
     timing: str

@@ -96,6 +96,7 @@ def _summary(context: Context, nodes: list[NodeRow], steps: tuple[StepRecord, ..
             fifo_bits=context.result(Designed).fifo_bits,
         ),
         resources=context.result(Synthesised).resources,
+        levels=context.result(Synthesised).levels,
         vivado=vivado,
         routed=routed,
         timing=in_words(routed, vivado, context.clock_mhz),

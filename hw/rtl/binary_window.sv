@@ -60,19 +60,25 @@ module binary_window #(
   localparam int unsigned WindowBits = Kernel * Kernel * Channels;
 
   // Whether a window is whole with this row or column.
-  function automatic logic whole(int unsigned n);
-    return n + 1 > First && (n - First) % Stride == 0;
+  localparam int unsigned PlaceBits = (ColBits > RowBits) ? ColBits : RowBits;
+  function automatic logic [(1<<PlaceBits)-1:0] whole();
+    for (int unsigned n = 0; n < 1 << PlaceBits; n++) begin
+      whole[n] = n + 1 > First && (n - First) % Stride == 0;
+    end
   endfunction
+  localparam logic [(1<<PlaceBits)-1:0] Whole = whole();
 
-  // ---- The step: its column and row, and what it takes.
+  // ---- The step: its column and row, and what it takes. What decides on that is known in advance,
+  // so that ready is a gate away from flip-flops.
   logic [ColBits-1:0] col_q, early;  // early: pixels of the next frame's first row that are in
   logic [RowBits-1:0] row_q;
-  logic last_col, last_row, in_row, of_frame, emit, early_slot, early_all;
+  logic               in_row_q;      // the column is of the picture
+  logic [Kernel-1:0]  in_rows_q;     // so is the row; and those above it that a window has
+  logic last_col, last_row, of_frame, emit, early_slot, early_all;
   assign last_col = col_q == ColBits'(Cols - 1);
   assign last_row = row_q == RowBits'(Rows - 1);
-  assign in_row   = col_q < ColBits'(Width);
-  assign of_frame   = in_row && row_q < RowBits'(Height);
-  assign emit     = whole(32'(col_q)) && whole(32'(row_q));
+  assign of_frame = in_row_q && in_rows_q[0];
+  assign emit     = Whole[PlaceBits'(col_q)] && Whole[PlaceBits'(row_q)];
 
   // made_q: a window is made, and goes where the one before it has left.
   logic made_q, free, go, step;
@@ -82,14 +88,23 @@ module binary_window #(
 
   if (Overlap) begin : gen_overlap
     logic [ColBits-1:0] early_q;
-    logic               early_take;
+    logic               all_early_q;  // every pixel of this row so far
     assign early      = early_q;
-    assign early_slot = last_row && in_row && col_q == early_q;
-    assign early_take = early_slot && in0_V_TVALID;
+    assign early_slot = in_row_q && all_early_q;
     assign early_all  = early_q == ColBits'(Width);
     always_ff @(posedge ap_clk) begin
-      if (!ap_rst_n) early_q <= '0;
-      else if (step) early_q <= (last_row && last_col) ? '0 : early_q + ColBits'(early_take);
+      if (!ap_rst_n) begin
+        early_q     <= '0;
+        all_early_q <= 1'b0;
+      end else if (step) begin
+        if (last_col) begin
+          early_q     <= '0;
+          all_early_q <= last_row ? Height == 1 && early_all : row_q == RowBits'(Height - 1);
+        end else begin
+          early_q     <= early_q + ColBits'(early_slot && in0_V_TVALID);
+          all_early_q <= all_early_q && (in0_V_TVALID || !in_row_q);
+        end
+      end
     end
   end else begin : gen_apart
     assign early      = '0;
@@ -99,13 +114,22 @@ module binary_window #(
 
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
-      col_q <= '0;
-      row_q <= '0;
+      col_q     <= '0;
+      row_q     <= '0;
+      in_row_q  <= 1'b1;
+      in_rows_q <= Kernel'(1);
     end else if (step) begin
       // After a frame on with what is missing of the first row, or with the second.
-      if (!last_col) col_q <= col_q + 1'b1;
-      else col_q <= (last_row && !early_all) ? early : '0;
-      if (last_col) row_q <= last_row ? RowBits'(early_all) : row_q + 1'b1;
+      if (!last_col) begin
+        col_q    <= col_q + 1'b1;
+        in_row_q <= in_row_q && col_q != ColBits'(Width - 1);
+      end else begin
+        col_q     <= (last_row && !early_all) ? early : '0;
+        in_row_q  <= 1'b1;
+        row_q     <= last_row ? RowBits'(early_all) : row_q + 1'b1;
+        if (last_row) in_rows_q <= early_all ? Kernel'({1'b1, Height > 1}) : Kernel'(1);
+        else in_rows_q <= {in_rows_q[Kernel-2:0], in_rows_q[0] && row_q != RowBits'(Height - 1)};
+      end
     end
   end
 
@@ -121,7 +145,7 @@ module binary_window #(
   assign fresh   = in0_V_TDATA[Channels-1:0];
 
   always_ff @(posedge ap_clk) begin
-    if (step && in_row) lines[address] <= (Above * Channels)'({above, fresh});
+    if (step && in_row_q) lines[address] <= (Above * Channels)'({above, fresh});
   end
 
   // ---- The window: a column comes in on the right; what is outside the picture is cleared.
@@ -130,7 +154,7 @@ module binary_window #(
     localparam int unsigned Back = Kernel - 1 - ky;  // rows above the one of this step
     logic [Channels-1:0] source;
     logic                there;
-    assign there = in_row && 32'(row_q) + 1 > Back && 32'(row_q) - Back < Height;
+    assign there = in_row_q && in_rows_q[Back];
     if (Back == 0) begin : gen_fresh
       assign source = fresh;
     end else begin : gen_above

@@ -11,8 +11,8 @@
 //
 // Folding    : PE channels a beat on every stream.
 // Throughput : one beat a cycle; a pair of beats enters when both inputs have one.
-// Latency    : 5 cycles with lines, 4 with a table. Each output takes a beat when it likes; the
-//              cell stops until both have; what nobody reads is tied ready.
+// Latency    : 5 cycles with lines, 4 with a table. Each output takes a beat when it likes; one
+//              more beat is made until both have; what nobody reads is tied ready.
 // Bit order  : element 0 in the lowest bits. in0 is unsigned, in1 and out0 are signed.
 // Constants  : $readmemh of InitFile, or of files whose names begin so, see join_line, join_table.
 
@@ -157,7 +157,7 @@ module residual_join #(
       else $error("%m: more beats than a pixel has");
     end
   end
-  beat_ledger #(.Most(Inside + 2)) i_ledger (
+  beat_ledger #(.Most(Inside + 3)) i_ledger (
     .clk_i  (ap_clk),
     .rst_ni (ap_rst_n),
     .taken_i(taken),

@@ -2,9 +2,10 @@
 //
 // Copies one stream to NumOutputs streams.
 //
-// Every output takes the beat when it likes; the next input beat enters in the cycle in which the
-// last output takes the current one. Latency 1 cycle, one beat a cycle while nobody stalls.
-// The data is stored once: Width + NumOutputs flip-flops.
+// Every output takes the beat when it likes; the next one follows when the last output has. A beat
+// that comes meanwhile waits in a second register, so that ready_o comes from a flip-flop: chains
+// of ready, which a fork would join, end here. Latency 1 cycle, one beat a cycle while nobody
+// stalls. The data is stored once for all outputs.
 //
 // data_o, valid_o, ready_i: output i is element i of the packed vector.
 
@@ -32,27 +33,35 @@ module stream_duplicate #(
   end
 
   logic [NumOutputs-1:0] pending_q;  // outputs that have not taken the stored beat
-  logic [Width-1:0] data_q;
+  logic free_q;                      // there is no beat in the second register
+  logic [Width-1:0] data_q, second_q;
+  logic taken;                       // by all outputs
 
-  assign ready_o = &(~pending_q | ready_i);
+  assign taken   = &(~pending_q | ready_i);
+  assign ready_o = free_q;
   assign valid_o = pending_q;
   assign data_o  = {NumOutputs{data_q}};
 
   always_ff @(posedge clk_i) begin
-    if (!rst_ni) pending_q <= '0;
-    else if (ready_o) pending_q <= {NumOutputs{valid_i}};
-    else pending_q <= pending_q & ~ready_i;
+    if (!rst_ni) begin
+      pending_q <= '0;
+      free_q    <= 1'b1;
+    end else begin
+      pending_q <= taken ? {NumOutputs{valid_i || !free_q}} : pending_q & ~ready_i;
+      free_q    <= taken || (free_q && !valid_i);
+    end
   end
 
   always_ff @(posedge clk_i) begin
-    if (ready_o) data_q <= data_i;
+    if (taken) data_q <= free_q ? data_i : second_q;
+    if (free_q) second_q <= data_i;
   end
 
 `ifndef SYNTHESIS
   always_ff @(posedge clk_i) begin
-    if (rst_ni && valid_i && ready_o) begin
-      assert_no_overwrite : assert ((pending_q & ~ready_i) == '0)
-      else $error("%m: beat replaced before every output took it");
+    if (rst_ni && !free_q) begin
+      assert_order : assert (pending_q != '0)
+      else $error("%m: a beat waits while every output has taken the one before");
     end
   end
   for (genvar i = 0; i < int'(NumOutputs); i++) begin : gen_monitor
@@ -63,7 +72,7 @@ module stream_duplicate #(
       .valid_i(valid_o[i]),
       .ready_i(ready_i[i])
     );
-    beat_ledger i_ledger (
+    beat_ledger #(.Most(2)) i_ledger (
       .clk_i,
       .rst_ni,
       .taken_i(valid_i && ready_o),

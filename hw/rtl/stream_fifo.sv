@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A queue of Depth beats; in0_V_TREADY depends on flip-flops only (RamStyle "registers" apart).
+// A queue of Depth beats; in0_V_TREADY is a flip-flop's (RamStyle "registers" apart).
 //
 // RamStyle   what holds the beats                                       latency
 // registers  a chain of stream_register, no LUT but for their valid     Depth
 // srl        shift registers with one tap: 32 beats of a bit a LUT      2
 // block      a ring of Depth - 1 places in block RAM, and its outputs   3
 //
-// A beat a cycle in and out. The ring has one place more than it holds beats, so that it is empty
-// where the pointers are equal, and full where the next write is the last read; two more beats are
-// in the latch and the register after it. Where Depth is a power of two the pointers are shift
-// registers with feedback, which go through every number but one: one LUT for a step, where a
-// counter has one a bit. In which order places are used does not matter if both pointers keep it.
+// A beat a cycle in and out. The ring has one place more than it holds beats, and it is full where
+// the next write is the last read; two more beats are in the latch and the register after it.
+// Whether it is full or empty is known in advance, from pointers that are one step ahead. Where
+// Depth is a power of two the pointers are shift registers with feedback, which go through every
+// number but one: one LUT for a step, where a counter has one a bit. In which order places are used
+// does not matter if both pointers keep it.
 
 `default_nettype none
 
@@ -71,18 +72,23 @@ module stream_fifo #(
   end else if (Shift) begin : gen_shift
     logic [0:Places-1][Width-1:0] beats_q;
     logic [Bits:0] oldest_q;  // its place; all ones where there is none
+    logic room_q;             // it is not the last one
     logic push, pop;
 
-    assign in0_V_TREADY = oldest_q != (Bits + 1)'(Places - 1);
+    assign in0_V_TREADY = room_q;
     assign valid[0]     = !oldest_q[Bits];
     assign data[0]      = beats_q[oldest_q[Bits-1:0]];
     assign push         = in0_V_TVALID && in0_V_TREADY;
     assign pop          = valid[0] && ready[0];
 
     always_ff @(posedge ap_clk) begin
-      if (!ap_rst_n) oldest_q <= '1;
-      else if (push && !pop) oldest_q <= oldest_q + (Bits + 1)'(1);
-      else if (pop && !push) oldest_q <= oldest_q - (Bits + 1)'(1);
+      if (!ap_rst_n) begin
+        oldest_q <= '1;
+        room_q   <= 1'b1;
+      end else if (push != pop) begin
+        oldest_q <= oldest_q + {{Bits{!push}}, 1'b1};
+        room_q   <= !push || oldest_q != (Bits + 1)'(Places - 2);
+      end
     end
 
     always_ff @(posedge ap_clk) begin
@@ -105,30 +111,43 @@ module stream_fifo #(
     (* ram_style = "block" *)
     logic [Width-1:0] ring[Places];
     logic [Width-1:0] latch_q;
-    logic [Bits-1:0] write_q, read_q, behind_q;  // behind_q: the place before read_q
+    logic [Bits-1:0] write_q, write_next_q, read_q, read_next_q, behind_q;  // behind: before read_q
+    logic room_q, filled_q;  // the ring is not full, not empty
     logic latched_q;
-    logic push, filled, load;  // filled: there is a beat in the ring
+    logic push, load, pull;
 
-    assign in0_V_TREADY = write_q != behind_q;
-    assign filled       = write_q != read_q;
+    assign in0_V_TREADY = room_q;
     assign push         = in0_V_TVALID && in0_V_TREADY;
     assign load         = !latched_q || ready[0];
+    assign pull         = load && filled_q;
     assign valid[0]     = latched_q;
     assign data[0]      = latch_q;
 
     always_ff @(posedge ap_clk) begin
       if (!ap_rst_n) begin
-        write_q   <= '0;
-        read_q    <= '0;
-        behind_q  <= Feedback ? {1'b1, {(Bits - 1) {1'b0}}} : Bits'(Places - 1);
-        latched_q <= 1'b0;
+        write_q      <= '0;
+        write_next_q <= after('0);
+        read_q       <= '0;
+        read_next_q  <= after('0);
+        behind_q     <= Feedback ? {1'b1, {(Bits - 1) {1'b0}}} : Bits'(Places - 1);
+        room_q       <= 1'b1;
+        filled_q     <= 1'b0;
+        latched_q    <= 1'b0;
       end else begin
-        if (push) write_q <= after(write_q);
-        if (load && filled) begin
-          read_q   <= after(read_q);
-          behind_q <= read_q;
+        if (push) begin
+          write_q      <= write_next_q;
+          write_next_q <= after(write_next_q);
         end
-        if (load) latched_q <= filled;
+        if (pull) begin
+          read_q      <= read_next_q;
+          read_next_q <= after(read_next_q);
+          behind_q    <= read_q;
+        end
+        if (push != pull) begin
+          room_q   <= !push || write_next_q != behind_q;
+          filled_q <= push || read_next_q != write_q;
+        end
+        if (load) latched_q <= filled_q;
       end
     end
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
@@ -26,6 +26,8 @@ from typing import Literal
 from hw.cache import Maker, Room, key_of
 from hw.errors import ToolFailure
 from hw.rtl import packages_first
+from hw.synth import levels
+from hw.synth.levels import LogicPath, Loop, deepest_paths
 from hw.synth.resources import Resources, UnknownCell
 
 Family = Literal["xc7", "xcup", "ecp5"]
@@ -36,6 +38,8 @@ _MAPS = Path(__file__).with_name("shift_taps.v")
 _LUTRAMS = "lutrams.txt"
 _CELLS = "cells.json"
 _NETLIST = "netlist.il"
+_MAPPED = "mapped.json"
+_LEVELS = "levels.json"
 _MEMORIES: Mapping[Family, tuple[str, tuple[str, ...]]] = {
     "xc7": (
         "-lib +/xilinx/lutrams_xc5v.txt -lib +/xilinx/brams_xc4v.txt -D HAS_CASCADE -no-auto-huge",
@@ -139,6 +143,25 @@ def synthesise_all(
     return {name: Resources.of_cells(json.loads((folder / _CELLS).read_text())) for name, folder in found.items()}
 
 
+def paths(
+    modules: Mapping[str, Module],
+    family: Family = "xc7",
+    *,
+    workers: int = 1,
+    cache_dir: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, tuple[LogicPath, ...]]:
+    """Return the deepest paths of each module on its own, by the keys of ``modules``.
+
+    Arguments and errors are those of `synthesise_all`, whose results have them already; a family of Xilinx.
+    """
+    found = _entries(modules, family, workers, cache_dir, progress)
+    return {
+        name: tuple(LogicPath(*path) for path in json.loads((folder / _LEVELS).read_text()))
+        for name, folder in found.items()
+    }
+
+
 def netlists(
     modules: Mapping[str, Module],
     *,
@@ -166,7 +189,8 @@ def _entries(
 ) -> dict[str, Path]:
     """Return the folder of each module's result in the cache."""
     room = Room("synth", cache_dir)
-    settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_DEFINES[family], *_script([], family), _MAPS.read_text()])
+    made_by = (_MAPS.read_text(), *([Path(levels.__file__).read_text()] if family != "ecp5" else []))
+    settings = json.dumps([tool(), _ENVIRONMENT, _READ, *_DEFINES[family], *_script([], family), *made_by])
     jobs = {name: _Job(module, _key(module, settings)) for name, module in modules.items()}
     found = {job.key: room.find(job.key) for job in jobs.values()}
     waiting = list({job.key: job for job in jobs.values() if found[job.key] is None}.values())
@@ -230,16 +254,18 @@ def _run(batch: Sequence[_Job], family: Family, room: Room) -> dict[str, Path | 
         if status != 0 or not statistics.is_file():
             raise _failure(batch, log, status, room)
         modules = json.loads(statistics.read_text())["modules"]
+        mapped = json.loads((folder / _MAPPED).read_text())["modules"] if (folder / _MAPPED).is_file() else {}
         found: dict[str, Path | None] = {}
         for job in batch:
             cells = modules[f"\\{job.name}"].get("num_cells_by_type", {})
             try:
                 Resources.of_cells(cells)
-            except UnknownCell as error:  # before it is in the cache, where it would stay
+                paths = deepest_paths(mapped[job.name]) if mapped else ()
+            except (UnknownCell, Loop) as error:  # before it is in the cache, where it would stay
                 reason = f"Yosys cannot synthesise {job.module.top}: {error}"
                 raise SynthesisError(reason, _kept(batch, log, room)) from error
-            netlist = folder / f"{job.name}.il"
-            found[job.key] = room.get(job.key, _writes(json.dumps(cells, sort_keys=True), netlist))
+            texts = {_CELLS: json.dumps(cells, sort_keys=True), _LEVELS: json.dumps([astuple(path) for path in paths])}
+            found[job.key] = room.get(job.key, _writes(texts, folder / f"{job.name}.il"))
         return found
 
 
@@ -252,9 +278,10 @@ def run_script(script: Path, log: Path) -> int:
         ).returncode
 
 
-def _writes(cells: str, netlist: Path) -> Maker:
+def _writes(texts: Mapping[str, str], netlist: Path) -> Maker:
     def make(folder: Path, _: Path) -> None:
-        (folder / _CELLS).write_text(cells)
+        for name, text in texts.items():
+            (folder / name).write_text(text)
         if netlist.exists():
             shutil.copyfile(netlist, folder / _NETLIST)
 
@@ -298,6 +325,8 @@ def _script(batch: Iterable[_Job], family: Family) -> list[str]:
         *_MEMORY_STYLES,
         *_map_memory(flow, family),
         _COUNT,
+        *(f"select -add {job.name}" for job in batch),
+        f"write_json -noscopeinfo -selected {_MAPPED}",
     ]
 
 

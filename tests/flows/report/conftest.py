@@ -71,6 +71,14 @@ EXAMPLE: dict[str, Any] = {
         "kept": {"lut": 6600, "ff": 8800, "bram36": 2, "dsp": 0},
         "fits": True,
     },
+    "levels": {
+        "limit": 4,
+        "most": 5,
+        "over": ["XnorMVAU_rtl_0"],
+        "across": 7,
+        "start": "StreamFIFO_rtl_0.full_q",
+        "end": "XnorMVAU_rtl_0.count[3].CE",
+    },
     "vivado": {
         "tool": "Vivado v.2022.2",
         "wns_ns": 1.284,
@@ -167,6 +175,9 @@ def nodes() -> list[NodeRow]:
             constants="BINARY 144 x 16 in block RAM" if op == "XnorMVAU_rtl" else "",
             fifo=Fifo(depth=40, width=20, peak=33) if op == "StreamFIFO_rtl" else None,
             slack_ns=round(2 - cycles / 10000, 3),
+            levels=5 if op == "XnorMVAU_rtl" else 2,
+            levels_through=1,
+            levels_into=3,
         )
 
     return [

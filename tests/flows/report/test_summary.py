@@ -28,7 +28,8 @@ ISSUE = {  # the keys that were asked for, written down apart from the model
     "performance.fifo_bits", "resources", "resources.tool", "resources.lut", "resources.ff", "resources.bram36",
     "resources.dsp", "resources.available", "resources.kept", "resources.fits", "steps", "steps[].name",
     "steps[].status", "steps[].seconds", "steps[].reason", "peak_memory_mb", "vivado", "vivado.tool",
-    "vivado.wns_ns", "vivado.whs_ns",
+    "vivado.wns_ns", "vivado.whs_ns", "levels", "levels.limit", "levels.most", "levels.over", "levels.across",
+    "levels.start", "levels.end",
     "routed", "routed.tool", "routed.device", "routed.seed", "routed.fmax_mhz", "routed.parts", "routed.left_out",
     "timing", "vivado.wpws_ns", "vivado.met", "vivado.lut", "vivado.ff", "vivado.bram36", "vivado.dsp", "vivado.uram",
 }  # fmt: skip

@@ -75,6 +75,7 @@ class Case:
         full_at: the cycle from which nothing moves when no output is ever ready; until then the cell behaves
             as if nobody stalled.
         slot: 0 for a cell with FINN's port names; otherwise the bits of one element of its data_i/data_o.
+        skid: 1 where ready comes from a flip-flop: after it was full, a cell takes input a cycle later.
     """
 
     parameters: Mapping[str, int | str]
@@ -82,6 +83,7 @@ class Case:
     outputs: Sequence[Stream]
     full_at: int
     slot: int = 0
+    skid: int = 0
 
 
 def bench_text(cell: str, cases: Sequence[Case]) -> str:
@@ -195,7 +197,7 @@ def run_blocked(simulation: Simulation, cases: Sequence[Case], number: int) -> N
     with pytest.raises(StallError) as stall:
         simulation.run(offered, {}, idle_limit=100)
     assert [stall.value.streams[name].done for name in offered] == held
-    _exchange(simulation, case, number, shift=case.full_at, skip=held)
+    _exchange(simulation, case, number, shift=case.full_at - case.skid, skip=held)
 
 
 def _exchange(

@@ -95,10 +95,15 @@ PLANTS = {
         "assign in0_V_TREADY = enable && last;", "assign in0_V_TREADY = last;",
         "beat lost, more are taken than the cell can hold",
     ),
+    "out of order": Plant(
+        "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
+        "free_q    <= taken || (", "free_q    <= (",
+        "a beat waits while every output has taken the one before|beat lost|output beat before",
+    ),
     "overwritten": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
-        "assign ready_o = &(", "assign ready_o = |(",
-        "beat replaced before every output took it",
+        "assign taken   = &(", "assign taken   = |(",
+        "i_monitor.*: valid fell before the beat was taken",
     ),
     "lost": Plant(
         "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
@@ -142,17 +147,17 @@ PLANTS = {
     ),
     "a queue overrun": Plant(
         "stream_fifo", test_stream_fifo.CASES[3], "stream_fifo",
-        "assign in0_V_TREADY = oldest_q != (Bits + 1)'(Places - 1);", "assign in0_V_TREADY = 1'b1;",
+        "room_q   <= !push || oldest_q != (Bits + 1)'(Places - 2);", "room_q   <= 1'b1;",
         "beat lost, more are taken than the cell can hold|output beat before",
     ),
     "a ring overrun": Plant(
         "stream_fifo", test_stream_fifo.CASES[6], "stream_fifo",
-        "assign in0_V_TREADY = write_q != behind_q;", "assign in0_V_TREADY = 1'b1;",
+        "room_q   <= !push || write_next_q != behind_q;", "room_q   <= 1'b1;",
         "beat lost, more are taken than the cell can hold|output beat before",
     ),
     "a ring read too early": Plant(
         "stream_fifo", test_stream_fifo.CASES[7], "stream_fifo",
-        "assign filled       = write_q != read_q;", "assign filled       = 1'b1;",
+        "filled_q <= push || read_next_q != write_q;", "filled_q <= 1'b1;",
         "output beat before the input beats that it needs",
     ),
     "two turns": Plant(

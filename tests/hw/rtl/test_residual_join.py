@@ -152,7 +152,8 @@ def case(number: int, shape: Shape) -> Case:
             Stream(pack(residuals.reshape(-1, shape.pe), residual, rng), cycle),
         ],
         outputs=outputs,
-        full_at=latency,
+        full_at=latency + 1,
+        skid=1,
     )
 
 

@@ -24,8 +24,9 @@ def case(width: int, outputs: int) -> Case:
         parameters={"Width": width, "NumOutputs": outputs},
         inputs=[Stream(pack(values, 1, rng), cycle, width)],
         outputs=[Stream(pack(values, 1), cycle + 1, width)] * outputs,
-        full_at=1,
+        full_at=2,
         slot=width,
+        skid=1,
     )
 
 
