@@ -75,8 +75,8 @@ class TernaryMVAU_rtl(XnorMVAU_rtl):  # noqa: N801  FINN's naming
 
     @override
     def cost(self, part: str) -> Cost:
-        """The same with a subtraction for each neuron."""
-        return super().cost(part) + Cost(lut=self.number("PE") * self.number("MW").bit_length())
+        """The same, a gate for each element, and a subtraction for each neuron."""
+        return super().cost(part) + Cost(lut=self.number("SIMD") + self.number("PE") * self.number("MW").bit_length())
 
     @override
     @staticmethod

@@ -14,9 +14,9 @@
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Ternary    : the vector has elements -1, 0, +1 of two bits, each of which is half the sum of two
-//              bipolar ones: whether it is 0 or more, and whether it is more. Both meet the same
-//              weight, and the result is their dot product, a signed number, count - MW. The
-//              latency is that of 2 * SIMD positions.
+//              bipolar ones: whether it is more than 0, which meets its weight, and whether it is less,
+//              which meets the opposite. The result is their dot product, a signed number,
+//              count - MW. The latency is that of 2 * SIMD positions.
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
 //              pe * SIMD + simd: neuron nf * PE + pe, input sf * SIMD + simd.
 
@@ -67,13 +67,12 @@ module xnor_mvu_axi #(
   localparam int unsigned OutWidth  = PE * AccWidth;
 
   // A ternary element is two positions, in the lower and in the upper half of a beat.
-  localparam int unsigned Planes     = Ternary ? 2 : 1;
-  localparam int unsigned Positions  = Planes * SIMD;
+  localparam int unsigned Positions  = (Ternary ? 2 : 1) * SIMD;
   localparam int unsigned CountWidth = Ternary ? $clog2(2 * MW + 1) : AccWidth;
   logic [Positions-1:0] taken;
   if (Ternary) begin : gen_positions
     for (genvar s = 0; s < SIMD; s++) begin : gen_element
-      assign taken[s]      = !in0_V_TDATA[2*s+1];
+      assign taken[s]      = in0_V_TDATA[2*s+1];
       assign taken[SIMD+s] = in0_V_TDATA[2*s+:2] == 2'b01;
     end
   end else begin : gen_bits
@@ -191,10 +190,10 @@ module xnor_mvu_axi #(
     initial $readmemh(InitFile, rom);
   end
 
-  // A weight is that of all positions of its element.
   function automatic logic [PE*Positions-1:0] of_positions(logic [PE*SIMD-1:0] word);
     for (int p = 0; p < int'(PE); p++) begin
-      of_positions[p*Positions+:Positions] = {Planes{word[p*SIMD+:SIMD]}};
+      of_positions[p*Positions+:Positions] =
+        Positions'({word[p*SIMD+:SIMD], Ternary ? ~word[p*SIMD+:SIMD] : word[p*SIMD+:SIMD]});
     end
   endfunction
 
