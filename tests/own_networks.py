@@ -2,7 +2,8 @@
 """Networks that Brevitas' users write, small ones by topology, with weights and batch norms that look trained.
 
 `python -m tests.own_networks NAME ...` builds whole ones in build/own: those of brevitas_examples.bnn_pynq, called as
-there (tfc_1w1a, lfc_1w2a, cnv_2w2a), and resnet8_4w4a or resnet8_8w8a. What follows `--` goes to flows/build.py.
+there (tfc_1w1a, lfc_1w2a, cnv_2w2a), and resnet8_4w4a or resnet8_8w8a, with 1,000 pictures of digits. What follows `--`
+goes to flows/build.py.
 """
 
 from __future__ import annotations
@@ -23,8 +24,11 @@ from brevitas_examples.bnn_pynq.models import model_with_cfg
 from brevitas_examples.bnn_pynq.models.common import CommonActQuant, CommonWeightQuant
 from brevitas_examples.bnn_pynq.models.tensor_norm import TensorNorm
 from numpy.typing import NDArray
+from sklearn import datasets
 from torch import Tensor, nn
 
+CALIBRATION = 100
+"""Pictures from which a whole network's batch norms take their statistics."""
 Network = tuple[nn.Module, tuple[int, ...]]
 """A network, and the shape of a sample."""
 
@@ -195,8 +199,16 @@ def whole(name: str) -> Network:
     return model_with_cfg(name, pretrained=False)[0], (3, 32, 32) if name.startswith("cnv") else (1, 28, 28)
 
 
-def trained(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
-    """Batch norms of both signs and statistics of random pictures."""
+def digits(shape: tuple[int, ...], count: int = 1000) -> NDArray[np.uint8]:
+    """Handwritten digits of scikit-learn in any size, each in a colour of its own."""
+    images = torch.from_numpy(datasets.load_digits().images[:count] * (255 / 16))[:, None]
+    resized = nn.functional.interpolate(images, shape[1:], mode="bilinear").numpy()
+    tints = np.random.default_rng(5).uniform(0.3, 1, (count, shape[0], 1, 1)) if shape[0] > 1 else 1
+    return (resized * tints).astype(np.uint8)
+
+
+def trained(network: nn.Module, images: NDArray[np.uint8]) -> nn.Module:
+    """Batch norms of both signs and statistics of these pictures."""
     generator = torch.Generator().manual_seed(3)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
@@ -206,16 +218,26 @@ def trained(network: nn.Module, shape: tuple[int, ...]) -> nn.Module:
             module.momentum = None
     network.train()
     with torch.no_grad():
-        network(torch.from_numpy(pixels(shape, 32)).float() / 255)
-    return network.eval()
+        network(torch.from_numpy(images).float() / 255)
+        network.eval()
+        if isinstance(network, ResNet8):  # every label shall be given
+            network.linear.bias.data -= network(torch.from_numpy(images).float() / 255).mean(0)
+    return network
 
 
-def export(build: Callable[[], Network], folder: Path, *, dynamo: bool = False) -> tuple[Path, Path]:
-    """Write model.onnx and samples.npy, as a user would; samples are pixels / 255."""
+def export(
+    build: Callable[[], Network],
+    folder: Path,
+    pictures: Callable[[tuple[int, ...]], NDArray[np.uint8]] = pixels,
+    *,
+    dynamo: bool = False,
+) -> tuple[Path, Path]:
+    """Write model.onnx and samples.npy, as a user would; samples are pictures / 255."""
     torch.manual_seed(1)
     network, shape = build()
-    samples = (torch.from_numpy(pixels(shape)).float() / 255).numpy()
-    network = trained(network, shape)
+    images = pictures(shape)
+    samples = (torch.from_numpy(images).float() / 255).numpy()
+    network = trained(network, images[:CALIBRATION] if len(images) > CALIBRATION else pixels(shape, 32))
     folder.mkdir(parents=True, exist_ok=True)
     path, inputs = folder / "own.onnx", folder / "samples.npy"
     export_qonnx(network, args=torch.from_numpy(samples[:1]), export_path=str(path), dynamo=dynamo)
@@ -231,7 +253,7 @@ def main(arguments: list[str]) -> int:
     failed = 0
     for name in names:
         folder = Path("build") / "own" / name
-        model, inputs = export(functools.partial(whole, name), folder)
+        model, inputs = export(functools.partial(whole, name), folder, digits)
         given = ["--network", name, "--model", model, "--inputs", inputs, "--output-dir", folder / "build"]
         failed += subprocess.run([sys.executable, "flows/build.py", *given, *options], check=False).returncode != 0
     return failed

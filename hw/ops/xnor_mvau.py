@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -41,11 +41,18 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
     memories = LUTS_OR_BLOCK_RAM
     constant = True
     dropped = ("preferred_impl_style", "mem_mode")
+    positions: ClassVar[int] = 1
+    """Of an element, that are compared with its weight."""
 
     @override
     @classmethod
     def specialise(cls, model: Any, node: NodeProto) -> NodeProto | None:
-        return super().specialise(model, node) if getHWCustomOp(node).get_nodeattr("binaryXnorMode") else None
+        return super().specialise(model, node) if cls.fits(model, node) else None
+
+    @classmethod
+    def fits(cls, model: Any, node: NodeProto) -> bool:
+        """Whether an abstract product is one of this kind."""
+        return bool(getHWCustomOp(node).get_nodeattr("binaryXnorMode"))
 
     def get_nodeattr_types(self) -> dict[str, Any]:
         """FINN's attributes; the weights can only be embedded."""
@@ -97,14 +104,19 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
             raise self.refuse("its weights are not constant")
         if weights.shape != (self.number("MW"), self.number("MH")):
             raise self.refuse(f"weights of shape {weights.shape} for MW, MH = {self.number('MW')}, {self.number('MH')}")
-        if not np.isin(weights, (0, 1)).all():
-            raise self.refuse("has weights other than 0 and 1")
+        weights = self.as_bits(weights)
         if self.in_luts():
             text = unit(self._unit(), weights.T.astype(np.bool_), self.number("PE"), self.out_bits())
             (directory / f"{self._unit()}.sv").write_text(text)
             return
         words = weight_words(weights, self.number("PE"), self.number("SIMD"))
         (directory / WEIGHT_FILE).write_text("\n".join(words) + "\n")
+
+    def as_bits(self, weights: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The weights as 0 and 1."""
+        if not np.isin(weights, (0, 1)).all():
+            raise self.refuse("has weights other than 0 and 1")
+        return weights
 
     def _unit(self) -> str:
         """The module that is made from the weights; its name begins with that of the node's."""
@@ -135,6 +147,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         if self.in_luts():
             return Cost(lut=luts(self.number("MH"), simd, pe, self.out_bits()))
         input_fold, output_fold = self.number("MW") // simd, self.number("MH") // pe
+        simd *= self.positions
         # Above 39 positions the popcount is made of two and an adder.
         neuron = simd + 5 + (6 if simd > 39 else 0)
         bank = 1 << (input_fold - 1).bit_length()
@@ -147,7 +160,7 @@ class XnorMVAU_rtl(CellOp, MVAU):  # noqa: N801  FINN's naming
         words, style, lanes = self.calc_wmem(), self.text("ram_style"), self.number("PE") * self.number("SIMD")
         block = style == "block" or (style == "auto" and words > 128)
         if not block and words <= LUT_RAM_DEPTH // 2:
-            return Cost(lut=lanes * float(np.interp(words, *FEW_WORDS)))
+            return Cost(lut=self.positions * lanes * float(np.interp(words, *FEW_WORDS)))
         memory = rom(lanes, words, block=block)
         return Cost(RANDOM_ROM * memory.lut, memory.bram36)
 

@@ -13,6 +13,10 @@
 //              (accumulator), + 1 if NF > 1 too (store). Further output beats: every SF cycles.
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
+// Ternary    : the vector has elements -1, 0, +1 of two bits, each of which is half the sum of two
+//              bipolar ones: whether it is more than 0, which meets its weight, and whether it is less,
+//              which meets the opposite. The result is their dot product, a signed number,
+//              count - MW. The latency is that of 2 * SIMD positions.
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
 //              pe * SIMD + simd: neuron nf * PE + pe, input sf * SIMD + simd.
 
@@ -23,18 +27,19 @@ module xnor_mvu_axi #(
   parameter int unsigned MH       = 64,
   parameter int unsigned PE       = 2,
   parameter int unsigned SIMD     = 64,
-  parameter int unsigned AccWidth = $clog2(MW + 1),
+  parameter bit          Ternary  = 0,
+  parameter int unsigned AccWidth = $clog2((Ternary ? 2 : 1) * MW + 1),
   parameter              InitFile = "",
   parameter              RamStyle = "auto"
 ) (
-  input  wire                               ap_clk,
-  input  wire                               ap_rst_n,
-  input  wire  [8*((SIMD+7)/8)-1:0]         in0_V_TDATA,
-  input  wire                               in0_V_TVALID,
-  output logic                              in0_V_TREADY,
-  output logic [8*((PE*AccWidth+7)/8)-1:0]  out0_V_TDATA,
-  output logic                              out0_V_TVALID,
-  input  wire                               out0_V_TREADY
+  input  wire                                     ap_clk,
+  input  wire                                     ap_rst_n,
+  input  wire  [8*(((Ternary?2:1)*SIMD+7)/8)-1:0] in0_V_TDATA,
+  input  wire                                     in0_V_TVALID,
+  output logic                                    in0_V_TREADY,
+  output logic [8*((PE*AccWidth+7)/8)-1:0]        out0_V_TDATA,
+  output logic                                    out0_V_TVALID,
+  input  wire                                     out0_V_TREADY
 );
 
   if (PE == 0 || MH == 0 || MH % PE != 0) begin : gen_check_pe
@@ -43,7 +48,7 @@ module xnor_mvu_axi #(
   if (SIMD == 0 || MW == 0 || MW % SIMD != 0) begin : gen_check_simd
     $error("xnor_mvu_axi: SIMD must divide MW");
   end
-  if (AccWidth < $clog2(MW + 1)) begin : gen_check_acc_width
+  if (!Ternary && AccWidth < $clog2(MW + 1)) begin : gen_check_acc_width
     $error("xnor_mvu_axi: AccWidth must hold 0 .. MW");
   end
   if (InitFile == "") begin : gen_check_init_file
@@ -61,12 +66,25 @@ module xnor_mvu_axi #(
   localparam int unsigned AddrWidth = (Depth > 1) ? $clog2(Depth) : 1;
   localparam int unsigned OutWidth  = PE * AccWidth;
 
+  // A ternary element is two positions, in the lower and in the upper half of a beat.
+  localparam int unsigned Positions  = (Ternary ? 2 : 1) * SIMD;
+  localparam int unsigned CountWidth = Ternary ? $clog2(2 * MW + 1) : AccWidth;
+  logic [Positions-1:0] taken;
+  if (Ternary) begin : gen_positions
+    for (genvar s = 0; s < SIMD; s++) begin : gen_element
+      assign taken[s]      = in0_V_TDATA[2*s+1];
+      assign taken[SIMD+s] = in0_V_TDATA[2*s+:2] == 2'b01;
+    end
+  end else begin : gen_bits
+    assign taken = in0_V_TDATA[SIMD-1:0];
+  end
+
   // One enable, straight from a flip-flop, moves the whole pipeline.
   logic enable;
 
   // ---- Sequence: fold counts the beats of a neuron, address those of all neurons.
   logic                 feed_valid;             // the activation for the next beat is there
-  logic [SIMD-1:0]      feed;
+  logic [Positions-1:0] feed;
   logic                 advance;
   logic [FoldWidth-1:0] fold_q;
   logic [AddrWidth-1:0] address_q;
@@ -86,7 +104,7 @@ module xnor_mvu_axi #(
   end
 
   if (NF == 1 || SF == 1) begin : gen_through
-    assign feed         = in0_V_TDATA[SIMD-1:0];
+    assign feed         = taken;
     assign feed_valid   = in0_V_TVALID;
     assign in0_V_TREADY = enable && (NF == 1 || address_last);
   end else begin : gen_replay
@@ -96,7 +114,7 @@ module xnor_mvu_axi #(
 
     // The read and the written word never coincide. LUT RAM as long as it is small.
     (* ram_style = (SF <= 32) ? "distributed" : "auto" *)
-    logic [SIMD-1:0] store [Entries];
+    logic [Positions-1:0] store [Entries];
 
     logic [1:0]           full_q;
     logic                 write_bank_q, read_bank_q;
@@ -120,7 +138,7 @@ module xnor_mvu_axi #(
     end
 
     always_ff @(posedge ap_clk) begin
-      if (write) store[write_ptr] <= in0_V_TDATA[SIMD-1:0];
+      if (write) store[write_ptr] <= taken;
     end
     assign feed = store[read_ptr];
 
@@ -158,37 +176,44 @@ module xnor_mvu_axi #(
   end
 
   // ---- Activation and weights, a register each.
-  localparam int unsigned Groups = popcount_pkg::groups(SIMD);
+  localparam int unsigned Groups = popcount_pkg::groups(Positions);
   logic [2:0][Groups-1:0] feed_groups;
   logic [Groups-1:0]      parities_q;
   assign feed_groups = (3*Groups)'(feed);
 
   (* ram_style = RamStyle *)
-  logic [PE*SIMD-1:0] rom [Depth];
-  logic [SIMD-1:0]    acts_q;
-  logic               valid_q, first_q, last_q;
+  logic [PE*SIMD-1:0]   rom [Depth];
+  logic [Positions-1:0] acts_q;
+  logic                 valid_q, first_q, last_q;
 
   if (InitFile != "") begin : gen_init
     initial $readmemh(InitFile, rom);
   end
 
+  function automatic logic [PE*Positions-1:0] of_positions(logic [PE*SIMD-1:0] word);
+    for (int p = 0; p < int'(PE); p++) begin
+      of_positions[p*Positions+:Positions] =
+        Positions'({word[p*SIMD+:SIMD], Ternary ? ~word[p*SIMD+:SIMD] : word[p*SIMD+:SIMD]});
+    end
+  endfunction
+
   // Few words are no memory: the LUTs that compare bits take their number in place of weights.
   localparam bit          Constants = Depth <= 16 && Style != 88'("block");
   localparam int unsigned Words     = Constants ? Depth : 1;
   localparam int unsigned WordBits  = popcount_pkg::bits(Words);
-  logic [Words-1:0][PE*SIMD-1:0] weights;
-  logic [WordBits-1:0]           word_q;
+  logic [Words-1:0][PE*Positions-1:0] weights;
+  logic [WordBits-1:0]                word_q;
 
   if (Constants) begin : gen_constants
     for (genvar w = 0; w < Words; w++) begin : gen_word
-      assign weights[w] = rom[w];
+      assign weights[w] = of_positions(rom[w]);
     end
     always_ff @(posedge ap_clk) begin
       if (enable) word_q <= address_q;
     end
   end else begin : gen_memory
     logic [PE*SIMD-1:0] weights_q;
-    assign weights = weights_q;
+    assign weights = of_positions(weights_q);
     assign word_q  = '0;
     always_ff @(posedge ap_clk) begin
       if (enable) weights_q <= rom[address_q];
@@ -208,9 +233,11 @@ module xnor_mvu_axi #(
     else if (enable) valid_q <= feed_valid;
   end
 
-  logic                core_soon, core_valid;
-  logic [OutWidth-1:0] core_counts;
-  xnor_mvu #(.PE(PE), .SIMD(SIMD), .SF(SF), .Words(Words), .AccWidth(AccWidth)) i_core (
+  logic                          core_soon, core_valid;
+  logic [PE-1:0][CountWidth-1:0] core_counts;
+  xnor_mvu #(
+    .PE(PE), .SIMD(Positions), .SF(SF), .Words(Words), .AccWidth(CountWidth)
+  ) i_core (
     .clk_i      (ap_clk),
     .rst_ni     (ap_rst_n),
     .en_i       (enable),
@@ -226,6 +253,17 @@ module xnor_mvu_axi #(
     .counts_o   (core_counts)
   );
 
+  logic [PE-1:0][AccWidth-1:0] results;
+  for (genvar p = 0; p < PE; p++) begin : gen_result
+    if (Ternary) begin : gen_dot
+      logic signed [CountWidth-1:0] dot;
+      assign dot        = core_counts[p] - CountWidth'(MW);
+      assign results[p] = AccWidth'(dot);
+    end else begin : gen_count
+      assign results[p] = core_counts[p];
+    end
+  end
+
   // ---- Output register. out0_V_TREADY reaches the enable through a flip-flop only.
   logic                out_valid, load;
   logic [OutWidth-1:0] out;
@@ -240,7 +278,7 @@ module xnor_mvu_axi #(
     stream_skid #(.Width(OutWidth)) i_out (
       .clk_i   (ap_clk),
       .rst_ni  (ap_rst_n),
-      .data_i  (core_counts),
+      .data_i  (results),
       .valid_i (core_valid),
       .enable_o(enable),
       .data_o  (out),
@@ -267,13 +305,13 @@ module xnor_mvu_axi #(
       end
     end
     always_ff @(posedge ap_clk) begin
-      if (load) out_q <= core_counts;
+      if (load) out_q <= results;
     end
   end
 
 `ifndef SYNTHESIS
   // Beats that the pipeline holds, popcounts, accumulator and output registers, are less than this.
-  localparam int unsigned Inside = popcount_pkg::xnor_latency(SIMD) + 6;
+  localparam int unsigned Inside = popcount_pkg::xnor_latency(Positions) + 6;
 
   always_ff @(posedge ap_clk) begin
     if (ap_rst_n && advance) begin

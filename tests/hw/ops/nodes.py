@@ -75,6 +75,12 @@ def binary(mw: int, mh: int, pe: int, simd: int, vectors: list[int], **more: Any
     return product(weights, types, vectors, PE=pe, SIMD=simd, binaryXnorMode=1, **more)
 
 
+def ternary(mw: int, mh: int, pe: int, simd: int, vectors: list[int], **more: Any) -> ModelWrapper:
+    """A product of -1, 0, +1 with weights of -1 and +1."""
+    weights = np.random.default_rng([mw, mh]).choice([-1, 1], (mw, mh))
+    return product(weights, ("TERNARY", "INT2", "INT8"), vectors, PE=pe, SIMD=simd, **more)
+
+
 def selection(ci: int, co: int, offset: int, simd: int, vectors: list[int], *, datatype: str = "INT4") -> ModelWrapper:
     """The option-A shortcut: a product by a 0/1 matrix."""
     types = (datatype, "INT2", "INT32")
@@ -346,6 +352,8 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "xnor_one_bit": lambda: binary(18, 6, 1, 1, [2]),
     "xnor_unfolded": lambda: binary(27, 8, 8, 27, [5]),
     "xnor_odd": lambda: binary(45, 6, 3, 5, [1, 2, 3]),
+    "ternary_folded": lambda: ternary(72, 8, 4, 9, [1, 3, 3], ram_style="block"),
+    "ternary_unfolded": lambda: ternary(27, 8, 8, 27, [5]),
     "pad_middle": lambda: selection(16, 32, 8, 4, [1, 3, 3]),
     "pad_one_channel": lambda: selection(4, 8, 2, 1, [1, 2, 2], datatype="UINT3"),
     "pad_after": lambda: selection(4, 6, 0, 2, [3]),

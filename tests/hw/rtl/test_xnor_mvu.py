@@ -30,6 +30,12 @@ class Fold:
     simd: int
     spare: int = 0  # bits of AccWidth beyond what is needed
     ram: str = "auto"
+    ternary: bool = False
+
+    @property
+    def planes(self) -> int:
+        """Positions of an element, and the bits in which it comes."""
+        return 1 + self.ternary
 
     @property
     def sf(self) -> int:
@@ -41,12 +47,12 @@ class Fold:
 
     @property
     def acc_width(self) -> int:
-        return self.mw.bit_length() + self.spare
+        return (self.planes * self.mw).bit_length() + self.spare
 
     @property
     def pipeline(self) -> int:
         """Cycles from the read of a neuron's last beat to its output beat."""
-        return xnor_latency(self.simd) + 2 + (self.sf > 1)
+        return xnor_latency(self.planes * self.simd) + 2 + (self.sf > 1)
 
     @property
     def first_read(self) -> int:
@@ -77,6 +83,12 @@ FOLDS = [
     Fold(310, 2, 2, 155),  # four chains
     Fold(144, 2, 1, 144),
     Fold(120, 2, 1, 3),  # a store of more than 32 words
+    Fold(784, 32, 4, 49, ternary=True, ram="block"),
+    Fold(27, 6, 3, 27, ternary=True),  # SF = 1
+    Fold(40, 5, 5, 8, ternary=True, spare=2),  # NF = 1
+    Fold(1, 3, 1, 1, ternary=True),
+    Fold(10, 4, 2, 5, ternary=True, spare=3),
+    Fold(6, 3, 1, 2, ternary=True, ram="distributed"),
 ]
 
 
@@ -96,9 +108,15 @@ def rom_lines(fold: Fold) -> str:
 def case(number: int, fold: Fold) -> Case:
     rng = np.random.default_rng(number)
     weights = weights_of(fold)
-    vectors = rng.integers(0, 2, (VECTORS, fold.mw))
-    vectors[0], vectors[1] = weights[0], 1 - weights[-1]  # the two ends of the range
-    counts = (vectors[:, None, :] == weights[None]).sum(axis=2)
+    if fold.ternary:
+        weights = 2 * weights - 1
+        vectors = rng.integers(-1, 2, (VECTORS, fold.mw))
+        vectors[0], vectors[1] = weights[0], -weights[-1]  # the two ends of the range
+        counts = vectors @ weights.T
+    else:
+        vectors = rng.integers(0, 2, (VECTORS, fold.mw))
+        vectors[0], vectors[1] = weights[0], 1 - weights[-1]
+        counts = (vectors[:, None, :] == weights[None]).sum(axis=2)
 
     depth = fold.sf * fold.nf
     start = fold.first_read + depth * np.arange(VECTORS)  # of each vector's reads
@@ -111,11 +129,12 @@ def case(number: int, fold: Fold) -> Case:
             "MH": fold.mh,
             "PE": fold.pe,
             "SIMD": fold.simd,
+            "Ternary": int(fold.ternary),
             "AccWidth": fold.acc_width,
             "InitFile": f'"weights_{number}.hex"',
             "RamStyle": f'"{fold.ram}"',
         },
-        inputs=[Stream(pack(vectors.reshape(-1, fold.simd), 1, rng), _each_cycle(accepted, fold.sf))],
+        inputs=[Stream(pack(vectors.reshape(-1, fold.simd), fold.planes, rng), _each_cycle(accepted, fold.sf))],
         outputs=[Stream(pack(counts.reshape(-1, fold.pe), fold.acc_width), last_read.reshape(-1) + fold.pipeline)],
         full_at=0,
     )
