@@ -33,6 +33,7 @@ CELLS = (
     "binary_window",
     "dsp_mvu",
     "signed_clip",
+    "multiply_add",
 )
 # Yosys ends the process on an error, so it runs in one of its own.
 RUN = "import sys; from pyosys import libyosys as y; d = y.Design(); [y.run_pass(c, d) for c in sys.argv[1:]]"
