@@ -24,6 +24,16 @@ template <std::size_t Pixels, std::size_t Channels, unsigned Shift, int Lowest, 
     }
 }
 
+// Requantise: each channel's line, in steps of 2 ^ Shift, clipped.
+template <std::size_t Pixels, std::size_t Channels, unsigned Shift, int Lowest, int Highest, class X, class Y>
+[[gnu::noinline]] void requantise(const X* x, const std::int64_t* factors, const std::int64_t* offsets, Y* y) {
+  for (std::size_t p = 0; p < Pixels; ++p, x += Channels, y += Channels)
+    for (std::size_t c = 0; c < Channels; ++c) {
+      const std::int64_t whole = (factors[c] * std::int64_t{x[c]} + offsets[c]) >> Shift;
+      y[c] = static_cast<Y>(whole < Lowest ? Lowest : whole > Highest ? Highest : whole);
+    }
+}
+
 // Part of ResidualJoin: whether a sum is at least 0.
 template <std::size_t Count, class X, class Y>
 [[gnu::noinline]] void signs(const X* x, Y* y) {

@@ -7,8 +7,7 @@
 // where >> rounds down.
 //
 // Folding    : PE channels at a time, fold_i says which.
-// Latency    : 4 cycles, and no register at the output. The product, the offset with the residual,
-//              and their sum are the registers of a DSP block.
+// Latency    : 4 cycles, and no register at the output.
 // Bit order  : element 0 in the lowest bits. Counts are unsigned, residuals and sums are signed.
 // Constants  : $readmemh of InitFile, one word a fold, of PE times {offset, factor}: element 0 and
 //              the factor (unsigned) in the lowest bits, the offset signed.
@@ -36,7 +35,6 @@ module join_line #(
   output logic [PE*SumWidth-1:0]      sums_o
 );
 
-  // The multiplier of a 7-series DSP block has 25 x 18 signed bits.
   if (FactorWidth == 0 || FactorWidth > 17 || CountWidth > 24) begin : gen_check_product
     $error("join_line: FactorWidth must be 1 .. 17, CountWidth at most 24");
   end
@@ -55,8 +53,8 @@ module join_line #(
       ((ProductBits > AddendBits) ? ProductBits : AddendBits) + 1;
   localparam int unsigned WholeBits   = TotalBits - Shift;
 
-  if (TotalBits > 48 || WholeBits < SumWidth) begin : gen_check_total
-    $error("join_line: the total must have at most 48 bits, and SumWidth above Shift");
+  if (WholeBits < SumWidth) begin : gen_check_total
+    $error("join_line: the total must have SumWidth bits above Shift");
   end
 
   (* ram_style = RamStyle *)
@@ -85,28 +83,20 @@ module join_line #(
     assign residual         = residuals_q[p*ResidualWidth+:ResidualWidth];
     assign high             = HighBits'(offset >>> Shift) + HighBits'(residual);
 
-    // ---- What a DSP block has registers for; the names are the block's.
-    logic signed [CountWidth:0]     a_q;
-    logic signed [FactorWidth:0]    b_q;
-    logic signed [ProductBits-1:0]  m_q;
-    logic signed [AddendBits-1:0]   addend_q, c_q;
-    logic signed [TotalBits-1:0]    p_q;
-    always_ff @(posedge clk_i) begin
-      if (enable_i) begin
-        a_q      <= {1'b0, counts_q[p*CountWidth+:CountWidth]};
-        b_q      <= {1'b0, factor};
-        addend_q <= (AddendBits'(high) <<< Shift)
-                  | (AddendBits'(unsigned'(offset)) & ((AddendBits'(1) << Shift) - 1'b1));
-        m_q      <= a_q * b_q;
-        c_q      <= addend_q;
-        p_q      <= TotalBits'(m_q) + TotalBits'(c_q);
-      end
-    end
-
-    logic unused;
-    assign unused = &{1'b0, p_q};
+    logic        [TotalBits-1:0]     total;
+    logic                            unused;
+    assign unused = &{1'b0, total};
+    multiply_add #(.AWidth(CountWidth + 1), .BWidth(FactorWidth + 1), .CWidth(AddendBits)) i_line (
+      .clk_i,
+      .enable_i,
+      .a_i    ({1'b0, counts_q[p*CountWidth+:CountWidth]}),
+      .b_i    ({1'b0, factor}),
+      .c_i    ((AddendBits'(high) <<< Shift)
+               | (AddendBits'(unsigned'(offset)) & ((AddendBits'(1) << Shift) - 1'b1))),
+      .total_o(total)
+    );
     signed_clip #(.InWidth(WholeBits), .OutWidth(SumWidth)) i_clip (
-      .data_i(p_q[TotalBits-1:Shift]),
+      .data_i(total[TotalBits-1:Shift]),
       .data_o(sums_o[p*SumWidth+:SumWidth])
     );
   end

@@ -33,6 +33,7 @@ from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.ops.registry import register
 from hw.transforms.fuse_groups import FuseGroupedProducts
 from hw.transforms.fuse_joins import FuseResidualJoins
+from hw.transforms.fuse_lines import FuseLines
 from hw.transforms.fuse_pools import FuseTilePools
 from hw.transforms.fuse_products import FuseDspProducts
 from hw.transforms.fuse_windows import FuseBinaryWindows
@@ -84,8 +85,11 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     )
     model = _size_datatypes(tidy(model))
     # What is fused has to be known with its types, and forks are those of what is left.
-    fusions = (FuseResidualJoins(), FuseTilePools(), FuseGroupedProducts(), FuseBinaryWindows(), FuseDspProducts())
-    model = tidy(apply(model, *fusions, InferDuplicateStreamsLayer()))
+    joins, products = (
+        (FuseResidualJoins(), FuseLines()),
+        (FuseGroupedProducts(), FuseBinaryWindows(), FuseDspProducts()),
+    )
+    model = tidy(apply(model, *joins, FuseTilePools(), *products, InferDuplicateStreamsLayer()))
     check_thresholds(model)
     _check_outside(model, label_select)
     return _partition(model)

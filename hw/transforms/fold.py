@@ -28,6 +28,8 @@ MAX_SWEEPS = 20
 WEIGHINGS = 12
 LEAST_WEIGHT = 1e-3
 """Of a resource that is free as yet, which must not be squandered."""
+FILLED = 0.9
+"""Share of the block RAMs and DSP blocks up to which they are there to save LUTs, the last to place and route."""
 GAINS = (1.25, 1.5, 2.0)
 """Times the frame rate of the folding taken, for which ``FoldResult.faster`` says what they would cost."""
 
@@ -166,16 +168,21 @@ class _Problem:
 
         Unlike resources are compared by their share of the budget, times weights: those of all but what a folding uses
         most of fall for the next, the more the less it uses of them. So constants move into block RAM as far as LUTs
-        are scarcer. The weights come to rest where resources that can replace each other are equally scarce.
+        are scarcer. The weights come to rest where resources that can replace each other are equally scarce. Of what
+        was met on the way, and where LUTs alone count, the choice of fewest LUTs is taken that leaves some of the rest.
         """
         weights: Shares = (1.0,) * len(RESOURCES)
-        choices = []
+        choices = [self._descend(limit, (1.0, LEAST_WEIGHT, LEAST_WEIGHT))]
         for _ in range(WEIGHINGS):
             choices.append(self._descend(limit, weights))
             shares = self.total(choices[-1]).shares(self.budget)
             scarcity = [w * share / max(shares) for w, share in zip(weights, shares, strict=True)]
             weights = tuple(max(each / max(scarcity), LEAST_WEIGHT) for each in scarcity)
-        return min(choices, key=lambda choice: max(self.total(choice).shares(self.budget)))
+        return min(choices, key=self._rank)
+
+    def _rank(self, choice: Choice) -> tuple[float, float]:
+        shares = self.total(choice).shares(self.budget)
+        return max(FILLED, *shares), shares[0]
 
     def _descend(self, limit: int, weights: Shares) -> Choice:
         """Each site in turn takes the option that costs least next to its present neighbours, until none changes."""

@@ -64,7 +64,7 @@ def _line(model: Any, branch: NodeProto, residual: str, clip: NodeProto) -> Affi
     signed = datatype.signed() and total.signed() and datatype.bitwidth() <= LARGEST_RESIDUAL
     if highest is None or not signed or not shapes[0] == shapes[1] == shapes[2]:
         return None
-    levels = [_levels(model, node, shapes[0][-1]) for node in (branch, clip)]
+    levels = [levels_of(model, node, shapes[0][-1]) for node in (branch, clip)]
     line = affine(*levels[0], highest)
     return line if line is not None and same(line, levels, highest, datatype, total) else None
 
@@ -78,7 +78,7 @@ def _largest_count(model: Any, branch: NodeProto) -> int | None:
     return int(datatype.max()) if datatype.is_integer() and not datatype.signed() else None
 
 
-def _levels(model: Any, node: NodeProto, channels: int) -> tuple[Ints, int]:
+def levels_of(model: Any, node: NodeProto, channels: int) -> tuple[Ints, int]:
     """Thresholds (channels, steps) and the value below the first of them."""
     levels = np.rint(model.get_initializer(node.input[1])).astype(np.int64)
     return np.broadcast_to(levels, (channels, levels.shape[1])), int(getHWCustomOp(node).get_nodeattr("ActVal"))
@@ -90,13 +90,17 @@ def _is_sign(model: Any, node: NodeProto) -> bool:
     return not np.any(model.get_initializer(node.input[1]))
 
 
-def affine(levels: Ints, bias: int, highest: int) -> Affine | None:
+def affine(
+    levels: Ints, bias: int, highest: int, *, largest: int = LARGEST_FACTOR, shifts: int = LARGEST_SHIFT
+) -> Affine | None:
     """The lines of which thresholds are the steps: step k, from 1 on, is reached where the line reaches ``bias + k``.
 
     Args:
         levels: (channels, steps), ascending.
         bias: value below the first threshold.
         highest: largest count, the smallest is 0.
+        largest: factor.
+        shifts: the largest.
 
     Returns:
         The lines with the least shift that serves all channels, or None where a channel's thresholds lie on none.
@@ -105,16 +109,19 @@ def affine(levels: Ints, bias: int, highest: int) -> Affine | None:
     reached = np.clip(levels, 0, highest + 1)
     shift = 0
     for row in reached:
-        while _factors(row, steps, highest, shift) is None:
+        while _factors(row, steps, highest, shift, largest) is None:
             shift += 1
-            if shift > LARGEST_SHIFT:
+            if shift > shifts:
                 return None
-    factors = np.array([_factors(row, steps, highest, shift) for row in reached], np.int64)
+    found = [_factors(row, steps, highest, shift, largest) for row in reached]
+    if None in found:  # the shift that one channel needs is too much for another
+        return None
+    factors = np.array(found, np.int64)
     offsets = [_offset(row, steps, highest, shift, int(f)) for row, f in zip(reached, factors, strict=True)]
     return Affine(factors, np.array(offsets, np.int64), shift)
 
 
-def _factors(row: Ints, steps: Ints, highest: int, shift: int) -> int | None:
+def _factors(row: Ints, steps: Ints, highest: int, shift: int, largest: int) -> int | None:
     """The smallest factor for which there is an offset, or None.
 
     At count t, where step k begins, f t + o >= k 2^s, and at t - 1, f (t - 1) + o < k 2^s. For steps i and j, an offset
@@ -126,7 +133,7 @@ def _factors(row: Ints, steps: Ints, highest: int, shift: int) -> int | None:
     if np.any(rises[runs == 0] < 0):
         return None
     above, below = runs > 0, runs < 0
-    most = (rises[above] // runs[above]).min(initial=LARGEST_FACTOR)
+    most = (rises[above] // runs[above]).min(initial=largest)
     least = (-(rises[below] // -runs[below])).max(initial=0)
     return int(least) if least <= most else None
 

@@ -145,9 +145,9 @@ def test_a_second_build_comes_from_the_cache(tiny_build: Path) -> None:
 
 
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize(("op", "memory"), [("XnorMVAU_rtl", "*.hex"), ("Thresholding_rtl", "*_threshs_*.dat")])
+@pytest.mark.parametrize(("op", "memory"), [("XnorMVAU_rtl", "*.hex"), ("Requantise_rtl", "*.hex")])
 def test_a_changed_memory_is_found_at_its_node(op: str, memory: str, tiny_build: Path, tmp_path: Path) -> None:
-    """A bit of each weight, all thresholds of each stage: so much that an image is sure to meet one.
+    """A bit of each weight, of each line's factor: so much that an image is sure to meet one.
 
     The node is the first of its kind that has a memory; weights can also be a part of the RTL.
     """

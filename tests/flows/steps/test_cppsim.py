@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from qonnx.custom_op.registry import getCustomOp
 
 from flows.errors import ToolError
 from flows.pipeline import Context
@@ -92,19 +93,17 @@ def test_a_fault_is_named_at_its_node_and_both_tensors_are_kept(
     compiled = cppsim._compile
 
     def broken(context: Any, model: Any, scale: float | None) -> Any:
-        """Thresholds of the first layer, of which one is another."""
-        name = next(node.input[1] for node in model.graph.node if node.op_type == "Thresholding_rtl")
-        levels = model.get_initializer(name)
-        changed = levels.copy()
-        changed[5] += 300
-        model.set_initializer(name, changed)
+        """Lines after the first layer, of which one is another."""
+        op = getCustomOp(next(node for node in model.graph.node if node.op_type == "Requantise_rtl"))
+        offsets = op.get_nodeattr("Offsets")
+        op.set_nodeattr("Offsets", [*offsets[:5], offsets[5] - (3 << op.get_nodeattr("Shift")), *offsets[6:]])
         result = compiled(context, model, scale)
-        model.set_initializer(name, levels)
+        op.set_nodeattr("Offsets", offsets)
         return result
 
     monkeypatch.setattr(cppsim, "_compile", broken)
     with pytest.raises(
-        ToolError, match=r"cppsim differs from Python: Thresholding_rtl_0 .*: image 0, pixel .*, channel 5"
+        ToolError, match=r"cppsim differs from Python: Requantise_rtl_0 .*: image 0, pixel .*, channel 5"
     ):
         cppsim.compare_program(context)
     with np.load(tmp_path / "report" / "difference.npz") as stored:

@@ -130,6 +130,37 @@ def join(
     return model
 
 
+def line(
+    channels: int, pe: int, types: tuple[str, str], shift: int, steepness: float, **attributes: Any
+) -> ModelWrapper:
+    """Another format by lines that rise through the output's range within 1 / ``steepness`` of the input's."""
+    register()
+    vectors = [1, 3, 3]
+    rng = np.random.default_rng([channels, shift])
+    taken, given = (DataType[name] for name in types)
+    steps, values = 2 ** given.bitwidth() << shift, 2 ** taken.bitwidth()
+    factors = rng.integers(steps * steepness / values, 2 * steps * steepness / values + 1, channels)
+    middle = (int(given.min() + given.max() + 1) << shift) - factors * int(taken.min() + taken.max() + 1)
+    offsets = middle // 2 + rng.integers(-(1 << shift), 1 << shift, channels)
+    shape = (*vectors, channels)
+    model = one_node(
+        "Requantise_rtl",
+        {"in": (shape, types[0])},
+        {"out": (shape, types[1])},
+        NumChannels=channels,
+        PE=pe,
+        inputDataType=types[0],
+        outputDataType=types[1],
+        numInputVectors=vectors,
+        Factors=factors.tolist(),
+        Offsets=offsets.tolist(),
+        Shift=shift,
+        **attributes,
+    )
+    model.graph.node[0].domain = RTL_DOMAIN
+    return model
+
+
 def window(
     size: tuple[int, int],
     channels: int,
@@ -366,6 +397,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "join_table": lambda: join(16, 8, ("UINT8", "INT4", "INT4"), 12, form="table"),
     "join_table_folded": lambda: join(6, 3, ("UINT9", "INT4", "INT4"), 9, form="table", ram_style="block"),
     "join_table_formats": lambda: join(4, 4, ("UINT3", "INT2", "INT6"), 0, form="table", ram_style="distributed"),
+    "line": lambda: line(16, 8, ("INT19", "INT4"), 24, 12),
+    "line_folded": lambda: line(6, 2, ("INT10", "INT8"), 12, 1.5, ram_style="block"),
+    "line_unsigned": lambda: line(5, 1, ("UINT9", "UINT3"), 10, 2, ram_style="distributed"),
     "window": lambda: window((5, 4), 16),
     "window_stride": lambda: window((7, 6), 70, stride=2),
     "window_integers": lambda: window((5, 6), 3, datatype="UINT8"),

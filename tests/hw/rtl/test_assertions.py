@@ -20,6 +20,7 @@ from tests.hw.rtl import (
     test_global_acc_pool,
     test_grouped_mvu,
     test_label_select,
+    test_requantise,
     test_residual_join,
     test_stream_add,
     test_stream_concat,
@@ -74,6 +75,11 @@ PLANTS = {
         "residual_join", test_residual_join.CASES[0], "residual_join",
         "assign in1_V_TREADY = in0_V_TVALID && enable;", "assign in1_V_TREADY = enable;",
         "a beat is taken without the other of its pair",
+    ),
+    "results lost": Plant(
+        "requantise", test_requantise.CASES[0], "requantise",
+        "assign in0_V_TREADY = enable;", "assign in0_V_TREADY = 1'b1;",
+        "beat lost, more are taken than the cell can hold|output beat before|beat changed",
     ),
     "a step too many": Plant(
         "binary_window", test_binary_window.CASES[0], "binary_window",
@@ -215,6 +221,8 @@ def test_an_assertion_stops_it(
     for number in range(len(test_residual_join.SHAPES)):
         for file, words in test_residual_join.memories(number).items():
             Path(file).write_text(words)
+    for number in range(len(test_requantise.SHAPES)):
+        Path(f"lines_{number}.hex").write_text(test_requantise.memory(number))
     plant = PLANTS[name]
     with pytest.raises(SimulationError, match=plant.message):
         run_stalled(planted(plant), [plant.case], 0)

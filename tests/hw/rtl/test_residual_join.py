@@ -231,7 +231,7 @@ def test_a_wrong_step_is_seen(library: Path, folder: Path, tmp_path: Path, monke
         ({"FactorWidth": 18}, "FactorWidth must be 1 .. 17"),
         ({"OffsetWidth": 12}, "OffsetWidth must be larger than Shift"),
         ({}, "InitFile must name the file"),
-        ({"SumWidth": 20}, "SumWidth above Shift"),
+        ({"SumWidth": 20}, "SumWidth bits above Shift"),
         ({"CountWidth": 24, "FactorWidth": 17, "OffsetWidth": 48}, "at most 48 bits"),
         ({"Table": 1, "StepBits": 8}, "StepBits less than CountWidth"),
         ({"Table": 1, "SumWidth": 7}, "at most one bit more"),

@@ -129,10 +129,10 @@ def test_what_is_faster_can_be_had(converted: Converted, result: FoldResult) -> 
 
 
 def test_wanted_folding_is_taken(converted: Converted) -> None:
-    result = folded(converted, folding={"MVAU_1": {"PE": 8, "SIMD": 8}, "Thresholding_2": {"PE": 8}})
+    result = folded(converted, folding={"MVAU_1": {"PE": 8, "SIMD": 8}, "Requantise_rtl_1": {"PE": 8}})
     nodes = {node.name: getHWCustomOp(node) for node in result.model.graph.node}
     assert nodes["MVAU_1"].get_nodeattr("PE") == nodes["MVAU_1"].get_nodeattr("SIMD") == 8
-    assert nodes["Thresholding_2"].get_nodeattr("PE") == 8
+    assert nodes["Requantise_rtl_1"].get_nodeattr("PE") == 8
 
 
 def test_what_was_chosen_can_be_asked_for_by_the_names_of_the_rtl_nodes(converted: Converted) -> None:
@@ -174,8 +174,8 @@ def test_target_must_be_positive(converted: Converted, target: int) -> None:
 
 
 def test_neighbours_that_do_not_fit_are_refused(converted: Converted) -> None:
-    wanted = {"GroupedMVAU_rtl_0": {"SIMD": 1}, "Thresholding_3": {"PE": 2}}
-    with pytest.raises(FoldingError, match="3 elements a beat and Thresholding_rtl_3 takes 2"):
+    wanted = {"GroupedMVAU_rtl_0": {"SIMD": 1}, "Requantise_rtl_2": {"PE": 2}}
+    with pytest.raises(FoldingError, match="3 elements a beat and Requantise_rtl_2 takes 2"):
         folded(converted, folding=wanted)
 
 
