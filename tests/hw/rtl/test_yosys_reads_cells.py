@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hw.rtl import RTL_DIR, sources
 
-FROM_A_FILE = {"grouped_mvu", "residual_join", "xnor_mvu_axi"}
+FROM_A_FILE = {"grouped_mvu", "requantise", "residual_join", "xnor_mvu_axi"}
 """Cells with a memory whose file has no default."""
 CELLS = tuple(path.stem for path in sorted(RTL_DIR.glob("*.sv")) if path.stem not in FROM_A_FILE | {"popcount_pkg"})
 # Yosys ends the process on an error, so it runs in one of its own.
