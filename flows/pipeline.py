@@ -328,6 +328,9 @@ class Pipeline:
         return ToolError(f"step '{step.name}' failed: {what}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
+        """What the step's result depends on, asked once a build: it reads all of the user's data."""
+        if step.name in self._keys:
+            return self._keys[step.name]
         config = self.context.config.model_dump(mode="json", include=set(step.options))
         content = {
             "step": step.name,
