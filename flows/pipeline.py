@@ -324,7 +324,7 @@ class Pipeline:
             Console(file=stream, width=120).print_exception(max_frames=40)
         if isinstance(error, ToolError):
             return error if error.log else ToolError(str(error), self.context.log)
-        what, log = (error, error.log) if isinstance(error, ToolFailure) else (_first_line(error), None)
+        what, log = (error, error.log) if isinstance(error, ToolFailure) else (first_line(error), None)
         return ToolError(f"step '{step.name}' failed: {what}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
@@ -390,6 +390,7 @@ def _streams_go_to(stream: TextIO) -> Iterator[None]:
             os.close(copy)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """An error's kind, and what it says in its first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

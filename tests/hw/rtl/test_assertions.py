@@ -17,7 +17,6 @@ from tests.hw.rtl import (
     test_channel_complement,
     test_channel_pad,
     test_dsp_mvu,
-    test_global_acc_pool,
     test_grouped_mvu,
     test_label_select,
     test_residual_join,
@@ -101,7 +100,7 @@ PLANTS = {
         "beat replaced before every output took it",
     ),
     "lost": Plant(
-        "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
+        "tile_pool", test_tile_pool.CASES[0], "tile_pool",
         "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
         "beat lost, more are taken than the cell can hold",
     ),
