@@ -15,22 +15,24 @@ from collections.abc import Callable
 
 import psutil
 
+from hw.synth.worker import end_with_parent
+
 _NOHUP = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 STOPPING = (signal.SIGINT, signal.SIGTERM, *(() if _NOHUP else (signal.SIGHUP,)))
 """What asks a command to stop: Ctrl-C, `kill`, and a terminal that is closed."""
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # of linux/prctl.h
+_PR_SET_CHILD_SUBREAPER = 36  # of linux/prctl.h
 
 
 def guarded(command: Callable[[], None]) -> None:
     """Run a command in a child of this process, which has no threads yet, and end as it does."""
-    prctl, guard = ctypes.CDLL(None).prctl, os.getpid()
+    guard = os.getpid()
     child = os.fork()
     if child == 0:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)  # the guard can be killed too
+        end_with_parent(signal.SIGTERM)  # the guard can be killed too
         if os.getppid() == guard:
             command()
         return
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     for number in STOPPING:
         signal.signal(number, lambda received, _: os.kill(child, received))
     _, status = os.waitpid(child, 0)

@@ -324,10 +324,13 @@ class Pipeline:
             Console(file=stream, width=120).print_exception(max_frames=40)
         if isinstance(error, ToolError):
             return error if error.log else ToolError(str(error), self.context.log)
-        what, log = (error, error.log) if isinstance(error, ToolFailure) else (_first_line(error), None)
+        what, log = (error, error.log) if isinstance(error, ToolFailure) else (first_line(error), None)
         return ToolError(f"step '{step.name}' failed: {what}", log or self.context.log)
 
     def _key(self, step: Step) -> str:
+        """What the step's result depends on, asked once a build: it reads all of the user's data."""
+        if step.name in self._keys:
+            return self._keys[step.name]
         config = self.context.config.model_dump(mode="json", include=set(step.options))
         content = {
             "step": step.name,
@@ -387,6 +390,7 @@ def _streams_go_to(stream: TextIO) -> Iterator[None]:
             os.close(copy)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """An error's kind, and what it says in its first line."""
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -13,8 +13,8 @@ from rich.console import Console
 
 from flows.bench.measure import BENCHES, ROOT, Bench
 from flows.bench.results import Machine, Result, Results, commit, tools
+from flows.build import main
 from flows.errors import UserError
-from flows.guard import guarded
 from flows.pipeline import Skipped
 from hw.errors import ToolFailure
 
@@ -30,13 +30,9 @@ def bench(
 ) -> None:
     """Measure the main job, its design and the XNOR-popcount unit."""
     console = Console()
-    try:
-        if only is not None and only not in BENCHES:
-            raise UserError(f"unknown bench '{only}'", f"there are {', '.join(BENCHES)}")
-        results = Results({}) if only is None else Results.read(output)
-    except UserError as error:
-        console.print(f"error: {error}", style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from error
+    if only is not None and only not in BENCHES:
+        raise UserError(f"unknown bench '{only}'", f"there are {', '.join(BENCHES)}")
+    results = Results({}) if only is None else Results.read(output)
     version = commit(ROOT)  # of the start: the results are a file of it too
     for name in BENCHES if only is None else (only,):
         with console.status(f"{name}: {BENCHES[name].conditions}"):
@@ -73,4 +69,4 @@ def run(bench: Bench, folder: Path, version: str | None) -> Result:
 
 
 if __name__ == "__main__":
-    guarded(app)
+    main(app)

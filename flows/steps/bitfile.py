@@ -13,7 +13,7 @@ from qonnx.transformation.general import GiveReadableTensorNames, GiveUniqueNode
 
 from flows.config import BuildConfig
 from flows.errors import ToolError, UserError
-from flows.pipeline import Context, Skipped, Step
+from flows.pipeline import Context, Skipped, Step, first_line
 from flows.report.summary import WORST, StepResult, TimedPath, Vivado
 from hw.boards.board import Board
 from hw.boards.clock import finn_period_ns
@@ -57,8 +57,7 @@ def run(context: Context) -> Bitfile:
     try:
         files = _zynq(context, model, made) if context.board.shell == "zynq-iodma" else _vitis(context, model, made)
     except Exception as error:  # FINN raises what it likes
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ToolError(f"FINN cannot make the bitfile: {first}", context.log) from error
+        raise ToolError(f"FINN cannot make the bitfile: {first_line(error)}", context.log) from error
     package = context.path("package", "deploy")
     settings = json.loads((package / "settings.json").read_text())
     record = {"build_id": settings["build_id"], "files": {path.name: file_digest(path) for path in files}}

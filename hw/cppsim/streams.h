@@ -81,7 +81,7 @@ template <class Function, std::size_t Pixels, std::size_t Channels, std::size_t 
   }
 }
 
-// TilePool. x: Height x Width pixels. y: the Function of each KernelH x KernelW tile of them, shifted right likewise.
+// TilePool, GlobalAccPool. x: Height x Width pixels. y: the Function of each KernelH x KernelW tile of them, shifted right likewise.
 template <class Function, std::size_t Height, std::size_t Width, std::size_t Channels, std::size_t KernelH,
           std::size_t KernelW, unsigned Shift, unsigned Bits, class X, class Y>
 [[gnu::noinline]] void tile_pool(const X* x, Y* y) {
@@ -96,17 +96,6 @@ template <class Function, std::size_t Height, std::size_t Width, std::size_t Cha
       }
       for (std::size_t c = 0; c < Channels; ++c) y[c] = wrapped<Bits, Y>(result[c] >> Shift);
     }
-}
-
-// GlobalAccPool: every channel's sum over the Pixels of each of Frames frames.
-template <std::size_t Frames, std::size_t Pixels, std::size_t Channels, unsigned Bits, class X, class Y>
-[[gnu::noinline]] void global_sum(const X* x, Y* y) {
-  for (std::size_t frame = 0; frame < Frames; ++frame, y += Channels) {
-    std::int32_t sum[Channels] = {};
-    for (std::size_t p = 0; p < Pixels; ++p, x += Channels)
-      for (std::size_t c = 0; c < Channels; ++c) sum[c] += x[c];
-    for (std::size_t c = 0; c < Channels; ++c) y[c] = wrapped<Bits, Y>(sum[c]);
-  }
 }
 
 // LabelSelect: the index of each pixel's largest element; among equal ones the first.

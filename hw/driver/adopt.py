@@ -24,9 +24,7 @@ def add_bitfile(package: Path, source: Path) -> Path:
     settings = Settings.load(package)
     record = read_record(source)
     settings.check_build_id(record["build_id"], str(source / settings.bitfile.name))
-    names = [settings.bitfile.name]
-    if settings.platform != "alveo":
-        names.append(settings.bitfile.with_suffix(".hwh").name)
+    names = [path.name for path in settings.bitfiles]
     if sorted(record["files"]) != sorted(names):
         raise PackageError("{} lists {}, not {}".format(source / BITFILE_RECORD, sorted(record["files"]), names))
     check_files(source, record["files"])

@@ -53,16 +53,14 @@ def _pynq() -> Any:
 
 def _check_bitfile(settings: Settings) -> None:
     """The bitfile is there, has its .hwh, and was made from this build."""
-    bitfile = settings.bitfile
-    needed = [bitfile] if settings.platform == "alveo" else [bitfile, bitfile.with_suffix(".hwh")]
-    for path in needed:
+    for path in settings.bitfiles:
         if not path.is_file():
             raise PackageError(
                 f"{path} is not there: make it with Vivado (vivado/README) and add it with "
                 "`python -m driver --add-bitfile FOLDER`"
             )
     record = read_record(settings.folder)
-    settings.check_build_id(record["build_id"], bitfile.name)
+    settings.check_build_id(record["build_id"], settings.bitfile.name)
     check_files(settings.folder, record["files"])
 
 

@@ -64,6 +64,11 @@ class Settings:
         """Where the bitfile is, or belongs."""
         return self.folder / ("accelerator.xclbin" if self.platform == "alveo" else "accelerator.bit")
 
+    @property
+    def bitfiles(self) -> list[Path]:
+        """The bitfile and what pynq reads beside it."""
+        return [self.bitfile] if self.platform == "alveo" else [self.bitfile, self.bitfile.with_suffix(".hwh")]
+
     def check_build_id(self, found: str | None, what: str) -> None:
         """Raise PackageError where `what` carries the id of another build, or none."""
         if found != self.build_id:

@@ -8,10 +8,11 @@ from typing_extensions import override
 
 from hw.ops.cell_op import Cell, CellOp, Cost, Emitter, Node
 from hw.ops.cost import lut_ram
+from hw.ops.pool import FUNCTION_CODES
 
 
 class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
-    """Sum of every channel over the pixels of a frame."""
+    """Sum of every channel over the pixels of a frame: a pool whose tile is a row of them all."""
 
     generic = ("GlobalAccPool",)
     label, role = "global pool", "compute"
@@ -25,25 +26,30 @@ class GlobalAccPool_rtl(CellOp, GlobalAccPool):  # noqa: N801  FINN's naming
 
     @override
     def cell(self) -> Cell:
-        _, height, width = self.numbers("numInputVectors")
+        frames, height, width = self.numbers("numInputVectors")
         parameters = {
-            "Channels": self.number("NumChannels"),
             "PE": self.number("PE"),
+            "Channels": self.number("NumChannels"),
             "InWidth": self.in_bits(),
             "OutWidth": self.out_bits(),
             "Signed": int(self.get_input_datatype().signed()),
-            "Pixels": height * width,
+            "Height": frames,
+            "Width": height * width,
+            "KernelHeight": 1,
+            "KernelWidth": height * width,
+            "Func": FUNCTION_CODES["AccPool"],
+            "Shift": 0,
         }
-        return Cell("global_acc_pool", parameters)
+        return Cell("tile_pool", parameters)
 
     def cost(self, part: str) -> Cost:
         """An adder for each channel of a beat, the accumulators in LUT RAM, and two counters."""
         width = self.number("PE") * self.out_bits()
-        return Cost(lut=width + lut_ram(width, self.number("NumChannels") // self.number("PE")) + 16)
+        return Cost(lut=width + lut_ram(width, self.number("NumChannels") // self.number("PE")) + 20)
 
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
         frames, height, width = node.numbers("numInputVectors")
-        parameters = [frames, height * width, node.number("NumChannels"), node.sum_bits()]
-        emit.compute(node, "global_sum", parameters)
+        pixels, channels = height * width, node.number("NumChannels")
+        emit.compute(node, "tile_pool", ["Sum", frames, pixels, channels, 1, pixels, 0, node.sum_bits()])

@@ -7,9 +7,10 @@ longest sum from a clock; what it reports as the clock that is reached comes out
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,7 +110,7 @@ def _plain(name: str) -> str:
 def _arrivals(delays: _Delays) -> tuple[dict[str, float], dict[str, _Arc]]:
     """Return when the latest edge is at each pin, and the arc that it came by; pins of a loop have no time."""
     waiting: dict[str, int] = defaultdict(int)
-    for arc in _all(delays):
+    for arc in itertools.chain.from_iterable(delays.arcs.values()):
         waiting[arc.sink] += 1
     arrival, via = dict.fromkeys(delays.clocks, 0.0), {}
     ready = [pin for pin in delays.arcs if waiting[pin] == 0]
@@ -123,11 +124,6 @@ def _arrivals(delays: _Delays) -> tuple[dict[str, float], dict[str, _Arc]]:
             if waiting[arc.sink] == 0:
                 ready.append(arc.sink)
     return arrival, via
-
-
-def _all(delays: _Delays) -> Iterator[_Arc]:
-    for arcs in delays.arcs.values():
-        yield from arcs
 
 
 def _path(end: str, delays: _Delays, via: dict[str, _Arc], nodes: Collection[str]) -> TimingPath:

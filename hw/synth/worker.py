@@ -16,10 +16,15 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
+def end_with_parent(number: signal.Signals) -> None:
+    """Have the system send this process a signal when the one that started it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+
+
 def main(arguments: list[str]) -> int:
     """Run the script named by the only argument; the process ends with Yosys' status."""
     (script,) = arguments
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)
     try:
         from pyosys import libyosys
     except ImportError:

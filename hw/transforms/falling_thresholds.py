@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Channels whose result falls as the sum rises: after a max pool, where the weights cannot take the sign."""
+"""Channels whose result falls as the sum rises: after a max pool, or where others read the sum too."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.custom_op.registry import getCustomOp
 
+from hw.errors import MappingError
 from hw.ops.cell_op import GENERIC_DOMAIN
 from hw.transforms.rewriting import TO_NCHW, TO_NHWC, Rewriting, new_constant, new_tensor, only_consumer, replace
 
@@ -17,7 +18,7 @@ from hw.transforms.rewriting import TO_NCHW, TO_NHWC, Rewriting, new_constant, n
 class ComplementFallingThresholds(Rewriting):
     """Turn ``Mul(-1 or 1 a channel) -> MultiThreshold`` into rising thresholds and a bitwise complement.
 
-    For whole numbers x, -x >= t fails where x >= 1 - ceil(t); and in two's complement, as for a single bit, the
+    For whole numbers, -x >= t fails where x >= 1 - t; and in two's complement, as for a single bit, the
     complement of the n-th step from below is the n-th from above. FINN's node for it, an exclusive-or with a
     constant, is channels last: the transposes around it wait for others to cancel them.
     """
@@ -28,7 +29,7 @@ class ComplementFallingThresholds(Rewriting):
         """Rewrite such a pair.
 
         Raises:
-            ValueError: the steps are not those of a whole integer type.
+            MappingError: the steps are not those of a whole integer type.
         """
         signs = model.get_initializer(node.input[1])
         multi = only_consumer(model, node.output[0], "MultiThreshold")
@@ -44,11 +45,15 @@ def _complement(model: Any, mul: Any, multi: Any, falling: Any) -> None:
     thresholds = model.get_initializer(multi.input[1])
     datatype = DataType[getCustomOp(multi).get_nodeattr("out_dtype")]
     if datatype.max() - datatype.min() != thresholds.shape[1]:
-        raise ValueError(f"{multi.name}: {thresholds.shape[1]} thresholds are not all steps of {datatype.name}")
+        raise MappingError(
+            multi.doc_string or multi.name,
+            f"it falls in some channels, and its {thresholds.shape[1]} thresholds are not all steps of {datatype.name}",
+            "let nothing else read what its batch norm reads, or keep the weights of that positive",
+        )
     channels = model.get_tensor_shape(multi.input[0])[1]
     falling = np.broadcast_to(falling, channels)
     rising = np.broadcast_to(thresholds, (channels, thresholds.shape[1])).copy()
-    rising[falling] = 1 - np.ceil(rising[falling, ::-1])
+    rising[falling] = 1 - rising[falling, ::-1]
     model.set_initializer(multi.input[1], rising)
     multi.input[0] = mul.input[0]
     batch, _, height, width = shape = model.get_tensor_shape(multi.output[0])

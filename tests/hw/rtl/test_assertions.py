@@ -17,7 +17,6 @@ from tests.hw.rtl import (
     test_channel_complement,
     test_channel_pad,
     test_dsp_mvu,
-    test_global_acc_pool,
     test_grouped_mvu,
     test_label_select,
     test_requantise,
@@ -112,7 +111,7 @@ PLANTS = {
         "i_monitor.*: valid fell before the beat was taken",
     ),
     "lost": Plant(
-        "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
+        "tile_pool", test_tile_pool.CASES[0], "tile_pool",
         "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
         "beat lost, more are taken than the cell can hold",
     ),

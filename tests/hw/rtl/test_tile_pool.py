@@ -29,6 +29,8 @@ SETS = [
     (8, 8, 4, 4, 2, 2, 1, 1, 0, 1, 0),  # bipolar maximum
     (2, 4, 3, 3, 1, 1, 3, 3, 1, 0, 0),  # windows of one pixel
     (2, 4, 3, 3, 3, 3, 4, 8, 1, 0, 0),  # the whole picture
+    (4, 64, 1, 64, 1, 64, 4, 10, 1, 0, 0),  # the same as one row: the last stage of resnet20
+    (1, 3, 2, 7, 1, 7, 8, 16, 0, 0, 0),
 ]
 
 

@@ -8,6 +8,7 @@ from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 from qonnx.core.onnx_exec import execute_onnx
 
+from hw.errors import MappingError
 from hw.transforms.falling_thresholds import ComplementFallingThresholds
 from tests.hw.transforms.graphs import make, multi_threshold, unchanged
 
@@ -28,8 +29,7 @@ def graph(levels: np.ndarray, datatype: str, bias: float, signs: np.ndarray = SI
 @pytest.mark.parametrize(("datatype", "bias", "rows"), [("INT4", -8, 3), ("BINARY", 0, 3), ("INT2", -2, 1)])
 def test_complements_of_rising_thresholds_fall(datatype: str, bias: float, rows: int) -> None:
     steps = 2 ** DataType[datatype].bitwidth() - 1
-    # Whole numbers and halves, as the thresholds of popcounts are.
-    levels = np.sort(np.random.default_rng(0).integers(-40, 40, (rows, steps)) / 2, axis=1)
+    levels = np.sort(np.random.default_rng(0).integers(-20, 20, (rows, steps)), axis=1)
     model = graph(levels, datatype, bias)
     x = np.tile(np.arange(-20, 20, dtype=np.float32).reshape(1, 1, 2, 20), (1, 3, 1, 1))
     expected = execute_onnx(model, {"x": x})["y"]
@@ -47,5 +47,5 @@ def test_other_factors_stay() -> None:
 
 
 def test_a_narrow_range_has_no_complement() -> None:
-    with pytest.raises(ValueError, match="14 thresholds are not all steps of INT4"):
+    with pytest.raises(MappingError, match="14 thresholds are not all steps of INT4"):
         ComplementFallingThresholds().apply(graph(np.zeros((3, 14)), "INT4", -7))

@@ -31,8 +31,6 @@ def im2col(source: str, out: str, size: int, **attributes: Any) -> Any:
 
 def padded_window(
     amounts: tuple[int, ...] = (0, 0, 1, 1, 0, 0, 1, 1),
-    value: float = -1.0,
-    mode: str = "constant",
     window_pad: tuple[int, ...] = (0, 0, 0, 0),
     second_reader: bool = False,
 ) -> ModelWrapper:
@@ -48,7 +46,7 @@ def padded_window(
         "z": (1, channels, grown, grown),
     }
     nodes = [
-        helper.make_node("Pad", ["x", "amounts", "value"], ["p"], mode=mode),
+        helper.make_node("Pad", ["x", "amounts", "value"], ["p"], mode="constant"),
         helper.make_node("Transpose", ["p"], ["t"], perm=[0, 2, 3, 1]),
         im2col("t", "y", grown, pad_amount=list(window_pad)),
     ]
@@ -60,7 +58,7 @@ def padded_window(
         del tensors["z"]
     model = make(nodes, tensors, "x", *sinks)
     model.set_initializer("amounts", np.array(amounts, dtype=np.int64))
-    model.set_initializer("value", np.array(value, dtype=np.float32))
+    model.set_initializer("value", np.array(-1, dtype=np.float32))
     for name in ("x", "p", "t", "y"):
         model.set_tensor_datatype(name, DataType["BIPOLAR"])
     return model
@@ -88,8 +86,6 @@ def test_padding_moves_into_the_window_generator(amounts: tuple[int, ...]) -> No
 @pytest.mark.parametrize(
     "other",
     [
-        {"value": 0.5},
-        {"mode": "reflect"},
         {"amounts": (0, 1, 1, 1, 0, 0, 1, 1)},
         {"window_pad": (1, 1, 1, 1)},
         {"second_reader": True},

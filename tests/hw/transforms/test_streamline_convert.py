@@ -55,11 +55,8 @@ def test_streamline_leaves_its_argument_alone_and_is_repeatable(exported: Export
     assert again.model.SerializeToString(deterministic=True) == streamlined.model.SerializeToString(deterministic=True)
 
 
-def test_thresholds_are_rounded(streamlined: ModelWrapper, converted: Converted) -> None:
-    for node in streamlined.get_nodes_by_op_type("XnorPopcountMatMul"):
-        (steps,) = streamlined.find_consumers(node.output[0])
-        halves = 2 * streamlined.get_initializer(steps.input[1])
-        assert np.array_equal(halves, np.rint(halves))
+def test_thresholds_are_whole(streamlined: ModelWrapper, converted: Converted) -> None:
+    check_thresholds(streamlined)
     check_thresholds(converted[1])
     for node in converted[1].get_nodes_by_op_type("Thresholding"):
         assert converted[1].get_tensor_datatype(node.input[1]).is_integer()
