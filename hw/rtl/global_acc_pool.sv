@@ -48,7 +48,8 @@ module global_acc_pool #(
   logic [PE*SumWidth-1:0] sums[Folds];  // distributed RAM: read and written in the same cycle
   logic [PE*SumWidth-1:0] prior, after;
   logic [PE*OutWidth-1:0] result, held;
-  logic step, first, last, ready;
+  logic first_q, last_q;  // this pixel is the frame's first, its last; known in advance
+  logic step, ready;
 
   for (genvar p = 0; p < int'(PE); p++) begin : gen_element
     logic [InWidth-1:0] element;
@@ -60,10 +61,8 @@ module global_acc_pool #(
     assign result[p*OutWidth+:OutWidth] = Signed ? OutWidth'($signed(sum)) : OutWidth'(sum);
   end
 
-  assign first        = pixel_q == '0;
-  assign last         = pixel_q == PixelWidth'(Pixels - 32'd1);
-  assign prior        = first ? '0 : sums[fold_q];
-  assign in0_V_TREADY = ready || !last;
+  assign prior        = first_q ? '0 : sums[fold_q];
+  assign in0_V_TREADY = ready || !last_q;
   assign step         = in0_V_TVALID && in0_V_TREADY;
   assign out0_V_TDATA = $bits(out0_V_TDATA)'(held);
 
@@ -75,11 +74,15 @@ module global_acc_pool #(
     if (!ap_rst_n) begin
       fold_q  <= '0;
       pixel_q <= '0;
+      first_q <= 1'b1;
+      last_q  <= Pixels == 1;
     end else if (step) begin
       fold_q <= fold_q + FoldWidth'(1);
       if (fold_q == FoldWidth'(Folds - 32'd1)) begin
         fold_q  <= '0;
-        pixel_q <= last ? '0 : pixel_q + PixelWidth'(1);
+        pixel_q <= last_q ? '0 : pixel_q + PixelWidth'(1);
+        first_q <= last_q;
+        last_q  <= Pixels == 1 || pixel_q == PixelWidth'(Pixels - 32'd2);
       end
     end
   end
@@ -88,7 +91,7 @@ module global_acc_pool #(
     .clk_i  (ap_clk),
     .rst_ni (ap_rst_n),
     .data_i (result),
-    .valid_i(in0_V_TVALID && last),
+    .valid_i(in0_V_TVALID && last_q),
     .ready_o(ready),
     .data_o (held),
     .valid_o(out0_V_TVALID),

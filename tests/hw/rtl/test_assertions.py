@@ -107,7 +107,7 @@ PLANTS = {
     ),
     "lost": Plant(
         "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
-        "assign in0_V_TREADY = ready || !last;", "assign in0_V_TREADY = 1'b1;",
+        "assign in0_V_TREADY = ready || !last_q;", "assign in0_V_TREADY = 1'b1;",
         "beat lost, more are taken than the cell can hold",
     ),
     "early": Plant(
@@ -122,7 +122,7 @@ PLANTS = {
     ),
     "a window too long": Plant(
         "window_pool", test_window_pool.CASES[2], "window_pool",
-        "CountWidth'(WindowBeats - 32'd1)", "CountWidth'(WindowBeats)",
+        "CountWidth'(WindowBeats - 32'd2)", "CountWidth'(WindowBeats - 32'd1)",
         "more beats than a window has",
     ),
     "a tile too wide": Plant(
