@@ -74,9 +74,9 @@ module binary_window #(
   logic [RowBits-1:0] row_q;
   logic               in_row_q;      // the column is of the picture
   logic [Kernel-1:0]  in_rows_q;     // so is the row; and those above it that a window has
-  logic last_col, last_row, of_frame, emit, early_slot, early_all;
+  logic               last_row_q;
+  logic last_col, of_frame, emit, early_slot, early_all;
   assign last_col = col_q == ColBits'(Cols - 1);
-  assign last_row = row_q == RowBits'(Rows - 1);
   assign of_frame = in_row_q && in_rows_q[0];
   assign emit     = Whole[PlaceBits'(col_q)] && Whole[PlaceBits'(row_q)];
 
@@ -99,7 +99,7 @@ module binary_window #(
       end else if (step) begin
         if (last_col) begin
           early_q     <= '0;
-          all_early_q <= last_row ? Height == 1 && early_all : row_q == RowBits'(Height - 1);
+          all_early_q <= last_row_q ? Height == 1 && early_all : row_q == RowBits'(Height - 1);
         end else begin
           early_q     <= early_q + ColBits'(early_slot && in0_V_TVALID);
           all_early_q <= all_early_q && (in0_V_TVALID || !in_row_q);
@@ -114,21 +114,28 @@ module binary_window #(
 
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
-      col_q     <= '0;
-      row_q     <= '0;
-      in_row_q  <= 1'b1;
-      in_rows_q <= Kernel'(1);
+      col_q      <= '0;
+      row_q      <= '0;
+      in_row_q   <= 1'b1;
+      in_rows_q  <= Kernel'(1);
+      last_row_q <= Rows == 1;
     end else if (step) begin
       // After a frame on with what is missing of the first row, or with the second.
       if (!last_col) begin
         col_q    <= col_q + 1'b1;
         in_row_q <= in_row_q && col_q != ColBits'(Width - 1);
       end else begin
-        col_q     <= (last_row && !early_all) ? early : '0;
-        in_row_q  <= 1'b1;
-        row_q     <= last_row ? RowBits'(early_all) : row_q + 1'b1;
-        if (last_row) in_rows_q <= early_all ? Kernel'({1'b1, Height > 1}) : Kernel'(1);
-        else in_rows_q <= {in_rows_q[Kernel-2:0], in_rows_q[0] && row_q != RowBits'(Height - 1)};
+        col_q    <= (last_row_q && !early_all) ? early : '0;
+        in_row_q <= 1'b1;
+        if (last_row_q) begin
+          row_q      <= RowBits'(early_all);
+          in_rows_q  <= early_all ? Kernel'({1'b1, Height > 1}) : Kernel'(1);
+          last_row_q <= Rows == 1 || (Rows == 2 && early_all);
+        end else begin
+          row_q      <= row_q + 1'b1;
+          in_rows_q  <= {in_rows_q[Kernel-2:0], in_rows_q[0] && row_q != RowBits'(Height - 1)};
+          last_row_q <= row_q == RowBits'(Rows - 2);
+        end
       end
     end
   end

@@ -58,7 +58,8 @@ module window_pool #(
   logic [CountWidth-1:0] beat_q;
   logic [PE-1:0][AccWidth-1:0] acc_d, acc_q;
   logic [PE*OutWidth-1:0] result, held;
-  logic step, last, ready;
+  logic last_q;  // this beat is the window's last, known in advance
+  logic step, ready;
 
   for (genvar p = 0; p < int'(PE); p++) begin : gen_element
     logic [InWidth-1:0] element;
@@ -80,18 +81,19 @@ module window_pool #(
         Signed ? OutWidth'($signed(kept)) : OutWidth'(kept);
   end
 
-  assign last         = beat_q == CountWidth'(WindowBeats - 32'd1);
-  assign in0_V_TREADY = ready || !last;
+  assign in0_V_TREADY = ready || !last_q;
   assign step         = in0_V_TVALID && in0_V_TREADY;
   assign out0_V_TDATA = $bits(out0_V_TDATA)'(held);
 
   // Starting over is the flip-flops' own reset: it costs no LUT.
   always_ff @(posedge ap_clk) begin
-    if (!ap_rst_n || (step && last)) begin
+    if (!ap_rst_n || (step && last_q)) begin
       beat_q <= '0;
+      last_q <= WindowBeats == 1;
       acc_q  <= {PE{Start}};
     end else if (step) begin
       beat_q <= beat_q + CountWidth'(1);
+      last_q <= beat_q == CountWidth'(WindowBeats - 32'd2);
       acc_q  <= acc_d;
     end
   end
@@ -100,7 +102,7 @@ module window_pool #(
     .clk_i  (ap_clk),
     .rst_ni (ap_rst_n),
     .data_i (result),
-    .valid_i(in0_V_TVALID && last),
+    .valid_i(in0_V_TVALID && last_q),
     .ready_o(ready),
     .data_o (held),
     .valid_o(out0_V_TVALID),

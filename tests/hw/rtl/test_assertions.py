@@ -127,7 +127,7 @@ PLANTS = {
     ),
     "a window too long": Plant(
         "window_pool", test_window_pool.CASES[2], "window_pool",
-        "CountWidth'(WindowBeats - 32'd1)", "CountWidth'(WindowBeats)",
+        "CountWidth'(WindowBeats - 32'd2)", "CountWidth'(WindowBeats - 32'd1)",
         "more beats than a window has",
     ),
     "a tile too wide": Plant(

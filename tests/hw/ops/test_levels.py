@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The design rule for every cell: at most four LUTs, or two and a carry chain, between two registers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from finn.util.basic import getHWCustomOp
+
+from hw.design.generate import generate_hdl
+from hw.synth import yosys
+from hw.synth.levels import LIMIT, LogicPath
+from hw.transforms.specialise import specialise
+from tests.hw.ops import nodes
+
+FORMS = (
+    "queue_registers queue_shift queue_block xnor_folded xnor_unfolded pad_middle complement_bits join_residual join_table "
+    "window window_stride dsp_signed add_residual duplicate_two concat_four pool_average pool_maximum tiles_average "
+    "tiles_maximum grouped_part global_pool widen narrow label label_parallel"
+).split()
+"""Each operator, in the forms that differ in their logic."""
+DEEPER = {
+}
+"""Forms that break the rule: how many levels they have, and why."""
+READY = 2
+"""Levels of TREADY through a cell, which add up along a chain of cells."""
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[LogicPath, ...]]:
+    folder, modules = tmp_path_factory.mktemp("levels"), {}
+    for form in FORMS:
+        model = generate_hdl(specialise(nodes.CASES[form](), nodes.PART), nodes.PART, 10.0, folder / form)
+        operator = getHWCustomOp(model.graph.node[0])
+        files = tuple(map(Path, operator.get_rtl_file_list(abspath=True)))
+        modules[form] = yosys.Module(operator.get_nodeattr("gen_top_module"), files)
+    return yosys.paths(modules)
+
+
+def test_levels_between_registers(found: dict[str, tuple[LogicPath, ...]]) -> None:
+    inside = {form: max(path.levels for path in paths if path.source == path.sink == "") for form, paths in found.items()}
+    over = {form: levels for form, levels in inside.items() if levels > LIMIT}
+    assert over == {form: levels for form, (levels, _) in DEEPER.items()}
+
+
+def test_data_and_valid_come_from_registers(found: dict[str, tuple[LogicPath, ...]]) -> None:
+    """But for the sign of a join, which is an inverted bit."""
+    forward = [(form, path) for form, paths in found.items() for path in paths if path.sink.endswith(("_TDATA", "_TVALID"))]
+    assert {path.source for _, path in forward} == {""}
+    assert {form for form, path in forward if path.levels} <= {"join_residual", "join_table"}
+    assert max(path.levels for _, path in forward) <= 1
+
+
+def test_ready_through_a_cell(found: dict[str, tuple[LogicPath, ...]]) -> None:
+    through = {
+        form: [path.levels for path in paths if path.source.endswith("_TREADY") and path.sink.endswith("_TREADY")]
+        for form, paths in found.items()
+    }
+    cut = {form for form, levels in through.items() if not levels}
+    assert cut == {"queue_shift", "queue_block", "duplicate_two", "join_residual", "join_table", "xnor_folded", "xnor_unfolded"}
+    assert max(max(levels, default=0) for levels in through.values()) <= READY
+
+
+def test_every_operator_has_a_form() -> None:
+    def operators(cases: object) -> set[str]:
+        return {specialise(nodes.CASES[case](), nodes.PART).graph.node[0].op_type for case in cases}  # type: ignore[attr-defined]
+
+    assert operators(FORMS) == operators(nodes.CASES)
