@@ -167,6 +167,22 @@ class Mixed(nn.Module):
         return result
 
 
+class Doubled(nn.Module):
+    """x + x, or what a function makes of x twice."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor] = torch.add) -> None:
+        super().__init__()
+        self.join = join
+        self.input = qnn.QuantIdentity(bit_width=4)
+        self.act = relu(4)
+        self.linear = qnn.QuantLinear(16, 5, bias=False, weight_bit_width=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input(x.flatten(1))
+        result: Tensor = self.linear(self.act(self.join(x, x)))
+        return result
+
+
 def mixed() -> Network:
     return Mixed(), (2, 8, 10)
 
@@ -182,6 +198,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "resnet8_8": lambda: resnet8(8),
     "resnet8_unequal": lambda: resnet8(4, equal=False),
     "mixed": mixed,
+    "doubled": lambda: (Doubled(), (1, 4, 4)),
 }
 
 

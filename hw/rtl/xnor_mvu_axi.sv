@@ -14,8 +14,8 @@
 // Bit order  : element 0 in the lowest bits, PE outside SIMD; bipolar -1 is 0 and +1 is 1, so that
 //              dot = 2 * count - MW. Padding bits of a beat are ignored (in0) or zero (out0).
 // Ternary    : the vector has elements -1, 0, +1 of two bits, each of which is half the sum of two
-//              bipolar ones: whether it is more than 0, which meets its weight, and whether it is less,
-//              which meets the opposite. The result is their dot product, a signed number,
+//              bipolar ones: whether it is more than 0, which meets its weight, and whether it is
+//              less, which meets the opposite. The result is their dot product, a signed number,
 //              count - MW. The latency is that of 2 * SIMD positions.
 // Weights    : $readmemh of InitFile, one word of PE * SIMD bits a line; word nf * SF + sf, bit
 //              pe * SIMD + simd: neuron nf * PE + pe, input sf * SIMD + simd.
