@@ -117,6 +117,7 @@ def _load(path: Path) -> ModelWrapper:
         raise GivenModelError(f"{path.name} has the inputs {inputs} and outputs {outputs}; it may have one of each")
     if not {node.op_type for node in model.graph.node} & {*QUANTISERS, "BipolarQuant"}:
         raise GivenModelError(f"{path.name} has no quantisers of QONNX; export it with brevitas.export.export_qonnx")
+    _name_inputs_once(model)
     try:
         model = cleanup_model(model, override_inpsize=1)
     except Exception as error:
@@ -137,6 +138,19 @@ def _drop_constant_outputs(model: ModelWrapper) -> None:
             depend |= set(node.output)
     for end in [end for end in model.graph.output if end.name not in depend]:
         model.graph.output.remove(end)
+
+
+def _name_inputs_once(model: ModelWrapper) -> None:
+    """Let x + x be 2 x: qonnx's clean-up renames only one of a node's inputs that are the same, and loses the other."""
+    made = {name for node in model.graph.node if node.op_type != "Constant" for name in node.output}
+    for node in model.graph.node:
+        taken = [name for name in node.input if name in made]
+        if len(set(taken)) == len(taken):
+            continue
+        if node.op_type != "Add":
+            raise GivenModelError(f"{node.doc_string}: {node.op_type} takes one tensor twice, which has no hardware")
+        node.op_type, node.input[1] = "Mul", model.make_new_valueinfo_name()
+        model.set_initializer(node.input[1], np.array(2, np.float32))
 
 
 def _layer(node: NodeProto) -> str:

@@ -9,6 +9,8 @@ goes to flows/build.py.
 from __future__ import annotations
 
 import functools
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -167,6 +169,22 @@ class Mixed(nn.Module):
         return result
 
 
+class Doubled(nn.Module):
+    """x + x, or what a function makes of x twice."""
+
+    def __init__(self, join: Callable[[Tensor, Tensor], Tensor] = torch.add) -> None:
+        super().__init__()
+        self.join = join
+        self.input = qnn.QuantIdentity(bit_width=4)
+        self.act = relu(4)
+        self.linear = qnn.QuantLinear(16, 5, bias=False, weight_bit_width=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.input(x.flatten(1))
+        result: Tensor = self.linear(self.act(self.join(x, x)))
+        return result
+
+
 def mixed() -> Network:
     return Mixed(), (2, 8, 10)
 
@@ -182,6 +200,7 @@ NETWORKS: dict[str, Callable[[], Network]] = {
     "resnet8_8": lambda: resnet8(8),
     "resnet8_unequal": lambda: resnet8(4, equal=False),
     "mixed": mixed,
+    "doubled": lambda: (Doubled(), (1, 4, 4)),
 }
 
 
@@ -245,9 +264,19 @@ def export(
     return path, inputs
 
 
+def row(summary: dict[str, Any], seconds: float) -> str:
+    """A build's row of the table in docs/your-network.md; its time is that of processors."""
+    speed, used = summary["performance"], summary["resources"]
+    cells = [
+        summary["network"].upper(), f"{speed['interval_cycles']:,}", f"{speed['fps']:,.0f}", f"{used['lut']:,}",
+        f"{used['ff']:,}", f"{used['bram36']:g}", used["dsp"], f"{seconds:.0f}",
+    ]  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
 def main(arguments: list[str]) -> int:
-    """Build the networks that are named, one after the other; how many of them failed."""
-    names, options = arguments, []
+    """Build the networks that are named, one after the other, and print their rows; how many of them failed."""
+    names, options, rows = arguments, [], []
     if "--" in arguments:
         names, options = arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]
     failed = 0
@@ -255,7 +284,14 @@ def main(arguments: list[str]) -> int:
         folder = Path("build") / "own" / name
         model, inputs = export(functools.partial(whole, name), folder, digits)
         given = ["--network", name, "--model", model, "--inputs", inputs, "--output-dir", folder / "build"]
-        failed += subprocess.run([sys.executable, "flows/build.py", *given, *options], check=False).returncode != 0
+        before = os.times()
+        if subprocess.run([sys.executable, "flows/build.py", *given, *options], check=False).returncode:
+            failed += 1
+        elif (summary := folder / "build" / "report" / "summary.json").exists():
+            after = os.times()
+            seconds = after.children_user + after.children_system - before.children_user - before.children_system
+            rows.append(row(json.loads(summary.read_text()), seconds))
+    print("\n".join(rows))
     return failed
 
 

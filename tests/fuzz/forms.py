@@ -52,6 +52,7 @@ def _join(op: Any) -> list[str]:
 
 _DESCRIBE: dict[str, Form] = {
     "XnorMVAU_rtl": _product,
+    "TernaryMVAU_rtl": _product,
     "MVAU_rtl": lambda op: _product(op)[:2],
     "BinaryWindow_rtl": _window,
     "ResidualJoin_rtl": _join,

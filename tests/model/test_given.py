@@ -3,19 +3,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from numpy.typing import NDArray
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
+from torch import Tensor
 
 from model.errors import GivenModelError
 from model.given import files_of, load_samples, prepare
-from tests.own_networks import export, mixed, mlp, pixels
+from tests.own_networks import Doubled, export, mixed, mlp, pixels
 
 Files = tuple[Path, Path]
 
@@ -72,6 +75,18 @@ def test_real_numbers_go_through_the_models_own_quantiser(learned: Files, tmp_pa
     model, golden = prepared(learned[0], samples, tmp_path)
     assert (golden["images"].dtype, golden["images"].min(), golden["images"].max()) == (np.int8, -32, 31)
     assert DataType[input_type(model)].bitwidth() == 6
+
+
+def test_a_tensor_that_is_taken_twice_is_doubled_or_refused(tmp_path: Path) -> None:
+    model, _ = prepared(*_twice(torch.add, tmp_path), tmp_path)
+    assert "Add" not in {node.op_type for node in model.graph.node}
+    with pytest.raises(GivenModelError, match="Mul takes one tensor twice"):
+        prepared(*_twice(torch.mul, tmp_path), tmp_path)
+
+
+def _twice(join: Callable[[Tensor, Tensor], Tensor], folder: Path) -> tuple[Path, NDArray[Any]]:
+    model, inputs = export(lambda: (Doubled(join), (1, 4, 4)), folder)
+    return model, np.load(inputs)
 
 
 def test_nodes_say_which_layer_they_are_of(learned: Files, tmp_path: Path) -> None:

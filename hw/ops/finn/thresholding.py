@@ -17,6 +17,9 @@ from hw.streams.packing import DataType
 VECTOR = 64
 """Elements after which a row of thresholds is long enough for any vector register."""
 
+LARGEST_IN_LUTS = 512
+"""Words; where nothing is said, Yosys puts larger memories into block RAM: 1,024 x 11 bits into half a BRAM36."""
+
 
 class Thresholding(FinnOperator):
     """One pipeline stage for each bit of the result, which finds it by bisection."""
@@ -37,7 +40,7 @@ class Thresholding(FinnOperator):
         cost = Cost(lut=20)
         for stage in range(stages):
             depth = self.number("NumChannels") // pe * 2**stage
-            block = 0 < trigger <= depth
+            block = trigger <= depth if trigger else depth > LARGEST_IN_LUTS
             memory = rom(stored if block else bits, depth, block=block)
             cost += Cost(pe * (bits + 1 + memory.lut), pe * memory.bram36)
         return cost

@@ -18,7 +18,7 @@ from flows.report.summary import NodeRow
 from hw.design.generate import generate_hdl
 from hw.errors import UnsupportedNodeError
 from hw.ops.operator import Operator
-from hw.ops.registry import kind_of, kinds, own_operators
+from hw.ops.registry import describe, kind_of, kinds, own_operators
 from hw.ops.stream_add import StreamAdd_rtl
 from hw.ops.stream_fifo import queue
 from hw.ops.xnor_mvau import WEIGHT_FILE, weight_words
@@ -208,6 +208,35 @@ def test_weights_are_counted_where_they_are(style: str, blocks: int, luts: int) 
     cost = operator(specialise(nodes.binary(288, 32, 8, 18, [1], ram_style=style), nodes.PART)).cost(nodes.PART)
     assert cost.bram36 == blocks  # 64 words of 144 bits
     assert cost.lut == pytest.approx(230 + luts, rel=0.03)  # Yosys 0.70
+
+
+@pytest.mark.parametrize(
+    ("shape", "luts", "blocks"),
+    [((784, 32, 4, 49), 694, 3), ((1024, 64, 8, 64), 1494, 7.5), ((576, 64, 2, 36), 333, 1)],
+)
+def test_a_ternary_unit_costs_what_it_does(shape: tuple[int, int, int, int], luts: int, blocks: float) -> None:
+    cost = operator(specialise(nodes.ternary(*shape, [1], ram_style="block"), nodes.PART)).cost(nodes.PART)
+    assert (cost.bram36, cost.dsp) == (blocks, 0)
+    assert cost.lut == pytest.approx(luts, rel=0.06)  # Yosys 0.70
+
+
+@pytest.mark.parametrize(("channels", "blocks"), [(512, 0), (1024, 0.5)])
+def test_deep_thresholds_are_in_block_ram_where_nothing_is_said(channels: int, blocks: float) -> None:
+    tensors: tuple[nodes.Tensors, nodes.Tensors] = {"in": ((1, channels), "INT11")}, {"out": ((1, channels), "BIPOLAR")}
+    model = nodes.one_node(
+        "Thresholding",
+        *tensors,
+        (np.zeros((channels, 1)), "INT11"),
+        NumChannels=channels,
+        PE=1,
+        numSteps=1,
+        inputDataType="INT11",
+        weightDataType="INT11",
+        outputDataType="BIPOLAR",
+        ActVal=-1,
+        numInputVectors=[1],
+    )
+    assert describe(operator(specialise(model, nodes.PART))).cost(nodes.PART).bram36 == blocks
 
 
 @pytest.mark.parametrize(

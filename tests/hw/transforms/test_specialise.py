@@ -219,6 +219,27 @@ def count(model: ModelWrapper, op_type: str) -> int:
     return [node.op_type for node in model.graph.node].count(op_type)
 
 
+@pytest.mark.parametrize(
+    ("lowest", "steps", "weights", "unit"),
+    [
+        (-1, 2, (-1, 1), "TernaryMVAU_rtl"),
+        (-2, 3, (-1, 1), "MVAU_rtl"),
+        (-1, 2, (-1, 0, 1), "MVAU_rtl"),
+    ],
+)
+def test_two_bits_by_one_bit_are_popcounts_where_no_value_is_minus_2(
+    lowest: int, steps: int, weights: tuple[int, ...], unit: str
+) -> None:
+    net = Network((1, 4, 4, 2), "INT4")
+    net.thresholds("in", "x", np.arange(steps).reshape(1, -1).repeat(2, 0), "INT2", lowest)
+    net.window("x", "win", 3, 1, 1)
+    net.product("win", "logits", net.rng.choice(weights, (18, 6)), "INT2", "INT8")
+    generic = net.model(["logits"])
+    special = in_python(specialise(generic, PARTS[0]))
+    assert count(special, unit) == 1
+    np.testing.assert_array_equal(logits(special, 1), logits(generic, 1))
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_every_node_becomes_rtl_and_computes_the_same(part: str) -> None:
     generic = residual_network()
