@@ -75,13 +75,17 @@ def _deepest(nodes: Mapping[str, NodeLevels]) -> Levels | None:
     from hw.synth.levels import LIMIT
 
     worst = max((node.into for node in nodes.values() if node.into), key=lambda path: path.levels, default=None)
-    return None if worst is None else Levels(
-        limit=LIMIT,
-        most=max(node.inside for node in nodes.values()),
-        over=tuple(name for name, node in nodes.items() if node.inside > LIMIT),
-        across=worst.levels,
-        start=worst.start,
-        end=worst.end,
+    return (
+        None
+        if worst is None
+        else Levels(
+            limit=LIMIT,
+            most=max(node.inside for node in nodes.values()),
+            over=tuple(name for name, node in nodes.items() if node.inside > LIMIT),
+            across=worst.levels,
+            start=worst.start,
+            end=worst.end,
+        )
     )
 
 

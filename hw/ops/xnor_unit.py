@@ -7,8 +7,9 @@ it hand-written popcounts; see the headers of hw/rtl.
 One word of weights: up to four neurons share counts. A position belongs to a class by which of the others agree there
 with the first; each class is counted once, and additions and subtractions of the classes' counts give all sums.
 
-Several words: three positions are a group, of which a look-up table of their bits and the word's number makes a sum
-and a carry bit.
+Several words: three positions are a group, of which a look-up table of their bits and the word's number makes a carry
+bit. The parities of groups, again three a group, make the next carry bits, and so on: the vector's part of a parity is
+the same for all neurons and words, the weights' part a constant of the table.
 """
 
 from __future__ import annotations
@@ -51,7 +52,13 @@ def unit(name: str, weights: Weights, pe: int, count_bits: int) -> str:
         count_bits: of an output element.
     """
     mh, mw = weights.shape
-    latency, lines = _shared(weights) if mh == pe else _folded(weights.reshape(mh // pe, pe, mw))
+    words = weights.reshape(mh // pe, pe, mw)
+    if mh == pe:
+        latency, lines = _shared(weights)
+    elif GROUP + _bits(mh // pe - 1) <= LUT_INPUTS and mw > GROUP:
+        latency, lines = _leveled(words)
+    else:
+        latency, lines = _folded(words)
     parameters = f".MW({mw}), .MH({mh}), .PE({pe}), .AccWidth({count_bits}), .Latency(Latency)"
     return "\n".join([
         "// SPDX-License-Identifier: Apache-2.0",
@@ -279,6 +286,100 @@ class _Batch:
         self.written.append(f"  always_ff @(posedge ap_clk) if (en) {term.signal} <= {expression};")
 
 
+# ---- up to eight words: carries of groups, of their parities, of the parities of those
+
+
+def _leveled(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
+    """Return the declaration of the latency, and the arithmetic for weights (NF, PE, MW).
+
+    Positions agree where vector ^ odd is 1, with odd the complement of the weights; groups agree in an odd number of
+    positions where the parities of both differ, and so on up to all of them, the lowest bit of the count.
+    """
+    words, pe, mw = weights.shape
+    depth = 1 << _bits(words - 1)
+    odd = ~weights[np.arange(depth) % words].transpose(1, 0, 2)  # words that are never asked for repeat others
+    sizes: list[int] = []
+    lines: list[str] = []
+    neuron: list[str] = []
+    source = "a"
+    while odd.shape[-1] > 1:
+        level, size = len(sizes), -(-odd.shape[-1] // GROUP)
+        padded = np.zeros((pe, depth, GROUP * size), np.bool_)
+        padded[..., : odd.shape[-1]] = odd
+        odd = np.logical_xor.reduce(padded.reshape(pe, depth, GROUP, size), axis=2)
+        sizes.append(size)
+        lines += [
+            "",
+            f"  // ---- Level {level}: group g of {size} holds bits g, g + {size} and g + {2 * size} of {source}.",
+            f"  typedef logic [{GROUP - 1}:0][{size - 1}:0] level{level}_t;",
+            *_constant(f"level{level}_t Odd{level}", padded),
+            f"  level{level}_t bits{level}, now{level};",
+            f"  logic [{size - 1}:0] parities{level};",
+            f"  assign now{level} = {GROUP * size}'({source});",
+            f"  assign parities{level} = now{level}[0] ^ now{level}[1] ^ now{level}[2];",
+            f"  always_ff @(posedge ap_clk) if (en) bits{level} <= now{level};" if level
+            else "  assign bits0 = now0;",
+        ]  # fmt: skip
+        neuron += [
+            f"    level{level}_t agree{level};",
+            f"    logic [{size - 1}:0] carries{level};",
+            f"    assign agree{level} = bits{level} ^ Odd{level}[p*{depth} + 32'({'later' if level else 'word'})];",
+            f"    assign carries{level} = (agree{level}[0] & agree{level}[1])",
+            f"                     | (agree{level}[2] & (agree{level}[0] | agree{level}[1]));",
+        ]
+        source = f"parities{level}"
+    rest = sum(sizes[1:])
+    trees = [f"popcount_pkg::tree_latency({bits})" for bits in (sizes[0], rest)]
+    latency = [
+        "  // The carries of level 0, and one cycle later all others.",
+        f"  localparam int unsigned Counted = ({trees[0]} > {trees[1]}) ? {trees[0]} : {trees[1]} + 1;",
+        "  localparam int unsigned Latency = Counted + 2;",
+    ]
+    upper, above = _bits(mw) - 1, ", ".join(f"carries{level}" for level in range(1, len(sizes)))
+    lines += [
+        "",
+        "  // ---- The lowest bit: whether an odd number of all positions agrees.",
+        *_constant("logic Odd", odd),
+        "  logic all;",
+        f"  logic [{_bits(words - 1) - 1}:0] later;",
+        "  always_ff @(posedge ap_clk) begin",
+        "    if (en) begin",
+        f"      all   <= {source};",
+        "      later <= word;",
+        "    end",
+        "  end",
+        "",
+        f"  for (genvar p = 0; p < {pe}; p++) begin : gen_neuron",
+        *neuron,
+        f"    logic [{sizes[0] - 1}:0] first;",
+        f"    logic [{rest - 1}:0] rest;",
+        "    logic lowest, low;",
+        "    always_ff @(posedge ap_clk) begin",
+        "      if (en) begin",
+        "        first  <= carries0;",
+        f"        rest   <= {{{above}}};",
+        f"        lowest <= all ^ Odd[p*{depth} + 32'(later)];",
+        "      end",
+        "    end",
+        f"    logic [{_bits(sizes[0]) - 1}:0] in_first;",
+        f"    logic [{_bits(rest) - 1}:0] in_rest;",
+        f"    popcount_delayed #(.N({sizes[0]}), .Latency(Counted)) i_first (",
+        "      .clk_i(ap_clk), .en_i(en), .bits_i(first), .count_o(in_first)",
+        "    );",
+        f"    popcount_delayed #(.N({rest}), .Latency(Counted - 1)) i_rest (",
+        "      .clk_i(ap_clk), .en_i(en), .bits_i(rest), .count_o(in_rest)",
+        "    );",
+        "    popcount_delayed #(.N(1), .Latency(Counted - 1)) i_lowest (",
+        "      .clk_i(ap_clk), .en_i(en), .bits_i(lowest), .count_o(low)",
+        "    );",
+        "    always_ff @(posedge ap_clk) begin",
+        f"      if (en) counts[p] <= {{{upper}'(in_first) + {upper}'(in_rest), low}};",
+        "    end",
+        "  end",
+    ]
+    return latency, lines
+
+
 # ---- several words: tables of groups
 
 
@@ -292,11 +393,7 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
     padded[..., :mw] = weights[np.arange(depth) % words].transpose(1, 0, 2)
     odd = np.logical_xor.reduce(~padded.reshape(pe, depth, GROUP, groups), axis=2)
     latency = [f"  localparam int unsigned Latency = popcount_pkg::xnor_latency({mw});"]
-    # Six inputs are one table; of more, the parity of the vector's bits can be shared, and a synthesiser does what
-    # the brackets suggest.
-    odd_word = f"Odd[p*{depth} + 32'(word)]"
-    alone = GROUP + _bits(words - 1) <= LUT_INPUTS
-    parity = "bits[2] ^ (bits[1] ^ (bits[0] ^ %s))" if alone else "(bits[2] ^ bits[1] ^ bits[0]) ^ %s"
+    # The parity of the vector's bits can be shared, and a synthesiser does what the brackets suggest.
     # All groups at once: a simulator does on words what a synthesiser makes tables of, group by group.
     lines = [
         "",
@@ -316,7 +413,7 @@ def _folded(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         "    groups_t agree;",
         f"    assign agree      = bits ~^ Weights[p*{depth} + 32'(word)];",
         "    assign carries[p] = (agree[0] & agree[1]) | (agree[2] & (agree[0] | agree[1]));",
-        f"    assign sums[p]    = {parity % odd_word};",
+        f"    assign sums[p]    = (bits[2] ^ bits[1] ^ bits[0]) ^ Odd[p*{depth} + 32'(word)];",
         "  end",
         f"  popcount_groups #(.N({mw}), .PE({pe})) i_groups (",
         "    .clk_i(ap_clk), .en_i(en), .sums_i(sums), .carries_i(carries), .counts_o(counts)",

@@ -210,6 +210,26 @@ def dsp_product(mw: int, mh: int, pe: int, types: tuple[str, str], vectors: list
     return model
 
 
+def subsample(channels: int, simd: int, size: tuple[int, int], stride: tuple[int, int]) -> ModelWrapper:
+    """The pixels that a convolution of one pixel reads."""
+    dims = [-(-extent // step) for extent, step in zip(size, stride, strict=True)]
+    return one_node(
+        "ConvolutionInputGenerator",
+        {"in": ((1, *size, channels), "INT4")},
+        {"out": ((1, *dims, channels), "INT4")},
+        ConvKernelDim=[1, 1],
+        IFMChannels=channels,
+        IFMDim=list(size),
+        OFMDim=dims,
+        SIMD=simd,
+        Stride=list(stride),
+        Dilation=[1, 1],
+        depthwise=0,
+        inputDataType="INT4",
+        outputDataType="INT4",
+    )
+
+
 def complement(shape: tuple[int, ...], datatype: str, pe: int, mask: int) -> ModelWrapper:
     """Exclusive-or of every second channel with ``mask``."""
     channels = shape[-1]
@@ -407,6 +427,8 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "dsp_stem": lambda: dsp_product(27, 16, 8, ("UINT8", "INT20"), [1, 3, 3]),
     "dsp_signed": lambda: dsp_product(10, 6, 3, ("INT8", "INT19"), [4]),
     "dsp_single": lambda: dsp_product(9, 8, 1, ("UINT8", "INT20"), [1, 2, 2]),
+    "subsample": lambda: subsample(16, 4, (6, 6), (2, 2)),
+    "subsample_odd": lambda: subsample(3, 1, (5, 7), (2, 3)),
     "window_inside": lambda: window((4, 5), 3, kernel=2, padding=0),
     "add_residual": lambda: add((1, 4, 4, 16), "INT5", "INT4", "INT6", 4),
     "add_one": lambda: add((1, 3, 3, 6), "INT4", "INT5", "INT6", 1),

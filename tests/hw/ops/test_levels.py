@@ -20,8 +20,7 @@ FORMS = (
     "tiles_maximum grouped_part global_pool widen narrow label label_parallel"
 ).split()
 """Each operator, in the forms that differ in their logic."""
-DEEPER = {
-}
+DEEPER = {}
 """Forms that break the rule: how many levels they have, and why."""
 READY = 2
 """Levels of TREADY through a cell, which add up along a chain of cells."""
@@ -39,14 +38,18 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[LogicPath
 
 
 def test_levels_between_registers(found: dict[str, tuple[LogicPath, ...]]) -> None:
-    inside = {form: max(path.levels for path in paths if path.source == path.sink == "") for form, paths in found.items()}
+    inside = {
+        form: max(path.levels for path in paths if path.source == path.sink == "") for form, paths in found.items()
+    }
     over = {form: levels for form, levels in inside.items() if levels > LIMIT}
     assert over == {form: levels for form, (levels, _) in DEEPER.items()}
 
 
 def test_data_and_valid_come_from_registers(found: dict[str, tuple[LogicPath, ...]]) -> None:
     """But for the sign of a join, which is an inverted bit."""
-    forward = [(form, path) for form, paths in found.items() for path in paths if path.sink.endswith(("_TDATA", "_TVALID"))]
+    forward = [
+        (form, path) for form, paths in found.items() for path in paths if path.sink.endswith(("_TDATA", "_TVALID"))
+    ]
     assert {path.source for _, path in forward} == {""}
     assert {form for form, path in forward if path.levels} <= {"join_residual", "join_table"}
     assert max(path.levels for _, path in forward) <= 1
@@ -58,7 +61,15 @@ def test_ready_through_a_cell(found: dict[str, tuple[LogicPath, ...]]) -> None:
         for form, paths in found.items()
     }
     cut = {form for form, levels in through.items() if not levels}
-    assert cut == {"queue_shift", "queue_block", "duplicate_two", "join_residual", "join_table", "xnor_folded", "xnor_unfolded"}
+    assert cut == {
+        "queue_shift",
+        "queue_block",
+        "duplicate_two",
+        "join_residual",
+        "join_table",
+        "xnor_folded",
+        "xnor_unfolded",
+    }
     assert max(max(levels, default=0) for levels in through.values()) <= READY
 
 

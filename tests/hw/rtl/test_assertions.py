@@ -25,6 +25,7 @@ from tests.hw.rtl import (
     test_stream_concat,
     test_stream_duplicate,
     test_stream_fifo,
+    test_subsample,
     test_tile_pool,
     test_width_converter,
     test_window_pool,
@@ -129,6 +130,11 @@ PLANTS = {
         "window_pool", test_window_pool.CASES[2], "window_pool",
         "CountWidth'(WindowBeats - 32'd2)", "CountWidth'(WindowBeats - 32'd1)",
         "more beats than a window has",
+    ),
+    "a column too many": Plant(
+        "subsample", test_subsample.CASES[1], "subsample",
+        "assign col_last     = col_q == ColBits'(Cols - 1);", "assign col_last     = col_q == ColBits'(Cols);",
+        "more beats than a picture has",
     ),
     "a tile too wide": Plant(
         "tile_pool", test_tile_pool.CASES[4], "tile_pool",

@@ -177,7 +177,7 @@ def test_full_back_pressure_and_a_reset(simulation: Simulation, number: int) -> 
 
 @pytest.mark.parametrize(
     ("number", "constant", "wrong"),
-    [(0, "~a[", "a["), (UNITS.index(Unit(288, 32, 4)), "~^ Weights[", "^ Weights[")],
+    [(0, "~a[", "a["), (UNITS.index(Unit(288, 32, 4)), "^ Odd2[", "~^ Odd2[")],
 )
 def test_a_wrong_constant_is_seen(number: int, constant: str, wrong: str, tmp_path: Path) -> None:
     this, broken = UNITS[number], tmp_path / "unit.sv"
