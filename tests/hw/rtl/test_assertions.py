@@ -103,7 +103,7 @@ PLANTS = {
     "overwritten": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
         "assign taken   = &(", "assign taken   = |(",
-        "i_monitor.*: valid fell before the beat was taken",
+        "i_monitor.*: (valid fell|beat changed) before|beat lost",
     ),
     "lost": Plant(
         "global_acc_pool", test_global_acc_pool.CASES[0], "global_acc_pool",
