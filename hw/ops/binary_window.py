@@ -97,7 +97,7 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
     def cost(self, part: str) -> Cost:
         """The rows above the window in LUT RAM, and position and handshakes."""
         lines = (self.number("Kernel") - 1) * self.get_instream_width()
-        return Cost(lut=lut_ram(lines, self.numbers("numInputVectors")[2]) + 45)
+        return Cost(lut=lut_ram(lines, self.numbers("numInputVectors")[2]) + 52)
 
     @override
     @staticmethod

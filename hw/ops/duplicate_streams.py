@@ -42,5 +42,5 @@ class DuplicateStreams_rtl(CellOp, DuplicateStreams):  # noqa: N801  FINN's nami
         return Cell("stream_duplicate", {"Width": bits, "NumOutputs": count}, connections, padding)
 
     def cost(self, part: str) -> Cost:
-        """The pending bits and the common ready; the data passes through flip-flops."""
-        return Cost(lut=3 * (self.number("NumOutputStreams") - 1))
+        """The choice between two registers, the pending bits and what all have taken."""
+        return Cost(lut=int(self.get_instream_width()) + 3 * self.number("NumOutputStreams") - 1)

@@ -173,20 +173,21 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     @override
     def cost(self, part: str) -> Cost:
-        """The residual's adder and the clip per element, handshakes, and the memory of constants or table."""
+        """Per element the residual's adder, the clip, and the choice between the output's two registers; handshakes, and
+        the memory of constants or table."""
         if self.text("form") == "table":
             return self._table_cost(self._step_bits())
         pe, beats = self.number("PE"), self.number("NumChannels") // self.number("PE")
         bits = self._factor_bits() + self._offset_bits()
         block = self.text("ram_style") == "block"
         # Two words or fewer are wires, which the residual's adder takes in.
-        lane = self.in_bits(1) + self.out_bits() - (0 if block or beats > 2 else 2.5)
+        lane = self.in_bits(1) + 2 * self.out_bits() - (0 if block or beats > 2 else 2.5)
         return Cost(lut=pe * lane + 9, dsp=pe) + rom(pe * bits, beats, block=block)
 
     def _table_cost(self, step_bits: int) -> Cost:
         """Of the form that looks up, with 2**step_bits counts a word; one step is the carry into the adder."""
         adders = (2 if step_bits > 1 else 1) * (max(self._level_bits(), self.in_bits(1)) + 1)
-        lane = adders + step_bits + self.out_bits() - 1
+        lane = adders + step_bits + 1.5 * self.out_bits() - 1
         return Cost(lut=self.number("PE") * lane + 9) + self._table_memory(step_bits)
 
     def _table_memory(self, step_bits: int) -> Cost:

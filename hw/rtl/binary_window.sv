@@ -68,6 +68,11 @@ module binary_window #(
   endfunction
   localparam logic [(1<<PlaceBits)-1:0] Whole = whole();
 
+  // The next column or row, without a carry chain: so few bits are less deep in LUTs.
+  function automatic logic [PlaceBits-1:0] after(input logic [PlaceBits-1:0] n);
+    for (int i = 0; i < int'(PlaceBits); i++) after[i] = n[i] ^ (&(n | (~PlaceBits'(0) << i)));
+  endfunction
+
   // ---- The step: its column and row, and what it takes. What decides on that is known in advance,
   // so that ready is a gate away from flip-flops.
   logic [ColBits-1:0] col_q, early;  // early: pixels of the next frame's first row that are in
@@ -122,7 +127,7 @@ module binary_window #(
     end else if (step) begin
       // After a frame on with what is missing of the first row, or with the second.
       if (!last_col) begin
-        col_q    <= col_q + 1'b1;
+        col_q    <= ColBits'(after(PlaceBits'(col_q)));
         in_row_q <= in_row_q && col_q != ColBits'(Width - 1);
       end else begin
         col_q    <= (last_row_q && !early_all) ? early : '0;
@@ -132,7 +137,7 @@ module binary_window #(
           in_rows_q  <= early_all ? Kernel'({1'b1, Height > 1}) : Kernel'(1);
           last_row_q <= Rows == 1 || (Rows == 2 && early_all);
         end else begin
-          row_q      <= row_q + 1'b1;
+          row_q      <= RowBits'(after(PlaceBits'(row_q)));
           in_rows_q  <= {in_rows_q[Kernel-2:0], in_rows_q[0] && row_q != RowBits'(Height - 1)};
           last_row_q <= row_q == RowBits'(Rows - 2);
         end

@@ -109,7 +109,7 @@ PLANTS = {
     "overwritten": Plant(
         "stream_duplicate", test_stream_duplicate.CASES[0], "stream_duplicate",
         "assign taken   = &(", "assign taken   = |(",
-        "i_monitor.*: valid fell before the beat was taken",
+        "i_monitor.*: (valid fell|beat changed) before|beat lost",
     ),
     "lost": Plant(
         "tile_pool", test_tile_pool.CASES[0], "tile_pool",
