@@ -33,8 +33,12 @@ MOST_WORDS = 16
 """From which on a memory of the weights costs less."""
 SHARED_LUTS = ((15, 0.8), (13, 0.95), (25, 1.05), (40, 1.14))
 """LUTs of one, two, ... neurons that share counts, and those a position."""
-FOLDED_LUTS = ((2, 4, 8, 16), (0.86, 1.05, 1.28, 2.0))
-"""Words, and LUTs a position and neuron of a word. All these are fitted to what Yosys makes of random weights."""
+LEVELED_LUTS = ((2, 4, 8), (0.8, 0.83, 0.87))
+"""Words, and LUTs a position and neuron of a word."""
+PARITY_LUTS = 0.48
+"""A position, beside these: what all neurons share."""
+FOLDED_LUTS = ((8, 16), (1.28, 2.0))
+"""Of more words. All these are fitted to what Yosys makes of random weights."""
 
 Weights = npt.NDArray[np.bool_]
 """Of each neuron, one row, the bit of each position."""
@@ -107,6 +111,8 @@ def luts(mh: int, mw: int, pe: int, count_bits: int) -> float:
     if pe == mh:
         batches = [min(SHARING, mh - first) for first in range(0, mh, SHARING)]
         return stream + sum(alone + each * mw for alone, each in (SHARED_LUTS[size - 1] for size in batches))
+    if mh // pe <= LEVELED_LUTS[0][-1]:
+        return stream + mw * (PARITY_LUTS + pe * float(np.interp(mh // pe, *LEVELED_LUTS)))
     return stream + pe * mw * float(np.interp(mh // pe, *FOLDED_LUTS))
 
 
