@@ -173,8 +173,9 @@ class ResidualJoin_rtl(ChannelOp):  # noqa: N801  FINN's naming
 
     @override
     def cost(self, part: str) -> Cost:
-        """Per element the residual's adder, the clip, and the choice between the output's two registers; handshakes, and
-        the memory of constants or table."""
+        """Adder, clip and the choice between two registers per element, handshakes, and the memory of constants or
+        table.
+        """
         if self.text("form") == "table":
             return self._table_cost(self._step_bits())
         pe, beats = self.number("PE"), self.number("NumChannels") // self.number("PE")
