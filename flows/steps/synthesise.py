@@ -75,7 +75,9 @@ def _deepest(nodes: Mapping[str, NodeLevels]) -> Levels | None:
     from hw.synth.levels import LIMIT
 
     worst = max((node.into for node in nodes.values() if node.into), key=lambda path: path.levels, default=None)
-    return worst and Levels(
+    if worst is None:
+        return None
+    return Levels(
         limit=LIMIT,
         most=max(node.inside for node in nodes.values()),
         over=tuple(name for name, node in nodes.items() if node.inside > LIMIT),
