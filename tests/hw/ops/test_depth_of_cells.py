@@ -43,7 +43,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[LogicPath
         operator = getHWCustomOp(model.graph.node[0])
         files = tuple(map(Path, operator.get_rtl_file_list(abspath=True)))
         modules[form] = yosys.Module(operator.get_nodeattr("gen_top_module"), files)
-    return yosys.paths(modules)
+    return yosys.paths(modules, workers=2)
 
 
 def test_levels_between_registers(found: dict[str, tuple[LogicPath, ...]]) -> None:
