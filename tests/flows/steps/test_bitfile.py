@@ -61,7 +61,7 @@ def test_zynq(tiny_build: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     made = sorted(path.name for path in (folder / "made").glob("report*"))
     assert made == ["report_timing.rpt", "report_utilization.rpt", "report_utilization.xml"]
     assert result.vivado is not None
-    assert [(path.node, path.slack_ns) for path in result.vivado.paths] == [("Thresholding_rtl_1", 1.284), ("", 1.501)]
+    assert [(path.node, path.slack_ns) for path in result.vivado.paths] == [("XnorMVAU_rtl_1", 1.284), ("", 1.501)]
     assert result.vivado.paths[0].layer
     assert reported(found, result) == Vivado(
         tool="Vivado v.2022.2", wns_ns=1.284, whs_ns=0.015, wpws_ns=3.75, met=True,

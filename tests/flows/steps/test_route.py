@@ -70,13 +70,17 @@ def test_a_tool_that_fails_is_exit_2_with_its_log(tmp_path: Path, monkeypatch: p
 
 def test_an_installed_tool_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that was skipped for want of a tool runs as soon as there is one."""
-    pipeline = Pipeline([route.STEP], context(tmp_path), Console(quiet=True))
-    pipeline._keys = {"design": "of another step"}
+
+    def key() -> str:
+        pipeline = Pipeline([route.STEP], context(tmp_path), Console(quiet=True))
+        pipeline._keys = {"design": "of another step"}
+        return pipeline._key(route.STEP)
+
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "")
-    without = pipeline._key(route.STEP)
+    without = key()
     fake.install(monkeypatch, tmp_path / "bin")
-    assert pipeline._key(route.STEP) != without
+    assert key() != without
 
 
 def test_in_words() -> None:

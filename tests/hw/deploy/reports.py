@@ -32,9 +32,9 @@ All user specified timing constraints are met.
 Max Delay Paths
 --------------------------------------------------------------------------------------
 Slack (MET) :             1.284ns  (required time - arrival time)
-  Source:                 top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1/inst/core/a_reg[3]/C
+  Source:                 top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_XnorMVAU_rtl_1/inst/core/a_reg[3]/C
                             (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
-  Destination:            top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1/inst/core/b_reg[0]/CE
+  Destination:            top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_XnorMVAU_rtl_1/inst/core/b_reg[0]/CE
                             (rising edge-triggered cell FDRE clocked by clk_fpga_0  {rise@0.000ns fall@5.000ns period=10.000ns})
   Path Group:             clk_fpga_0
   Path Type:              Setup (Max at Slow Process Corner)

@@ -8,7 +8,7 @@ import pytest
 from hw.deploy import reports
 from tests.hw.deploy.reports import TIMING, UTILIZATION_7, UTILIZATION_PLUS
 
-PARTITION = "top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_Thresholding_rtl_1"
+PARTITION = "top_i/StreamingDataflowPartition_1/inst/StreamingDataflowPartition_1_XnorMVAU_rtl_1"
 
 
 def test_tool() -> None:
@@ -32,8 +32,8 @@ def test_setup_paths() -> None:
         "slack_ns": 1.284, "delay_ns": 8.48, "logic_ns": 2.12, "routing_ns": 6.36,
     }  # fmt: skip
     assert shell["slack_ns"] == 1.501
-    nodes = ["Thresholding_rtl_0", "Thresholding_rtl_1", "old_Thresholding_rtl_1", "rtl_1"]
-    assert reports.node_of(str(node["end"]), nodes) == "Thresholding_rtl_1"
+    nodes = ["XnorMVAU_rtl_0", "XnorMVAU_rtl_1", "old_XnorMVAU_rtl_1", "rtl_1"]
+    assert reports.node_of(str(node["end"]), nodes) == "XnorMVAU_rtl_1"
     assert reports.node_of(str(shell["end"]), nodes) == ""
     (late, _) = reports.paths(TIMING.replace("Slack (MET) :             1.284", "Slack (VIOLATED) :       -0.312"))
     assert late["slack_ns"] == -0.312

@@ -33,7 +33,7 @@ MakeImages = Callable[..., Tensor]
 def test_unknown_network_names_the_close_ones() -> None:
     with pytest.raises(UnknownNetworkError, match="did you mean resnet20"):
         network_spec("resnet-20")
-    with pytest.raises(UnknownNetworkError, match="known networks: tiny, resnet20, resnet18, vgg_small, birealnet18_A"):
+    with pytest.raises(UnknownNetworkError, match="known networks: tiny, resnet20, resnet20_w32, resnet18, vgg_small"):
         network_spec("xyz")
 
 
