@@ -70,9 +70,10 @@ def test_a_tool_that_fails_is_exit_2_with_its_log(tmp_path: Path, monkeypatch: p
 
 def test_an_installed_tool_is_another_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that was skipped for want of a tool runs as soon as there is one."""
+    found = context(tmp_path)
 
     def key() -> str:
-        pipeline = Pipeline([route.STEP], context(tmp_path), Console(quiet=True))
+        pipeline = Pipeline([route.STEP], found, Console(quiet=True))
         pipeline._keys = {"design": "of another step"}
         return pipeline._key(route.STEP)
 
