@@ -46,6 +46,7 @@ def context(folder: Path, board: str = "pynq-z2", wanted: bool = True) -> Contex
 def reported(found: Context, result: bitfile.Bitfile) -> Vivado | None:
     """What summary.json says of Vivado where the bitfile's step ended with a result, and all others as in a build."""
     results = found.results | {"bitfile": result}
+    found.folders["report"].mkdir(exist_ok=True)
     report.STEP.run(dataclasses.replace(found, results=results, current="report"))
     return Summary.model_validate_json((found.folders["report"] / "summary.json").read_text()).vivado
 
