@@ -60,9 +60,7 @@ def command(  # noqa: PLR0917 - typer turns the parameters into options
     ] = None,
     board: Annotated[str | None, typer.Option(help="A name that --list-boards prints, or a .yaml of your own.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Weights (.safetensors); default: the shipped ones.")] = None,
-    weights: Annotated[
-        str | None, typer.Option(help="random: calibrated random ones, for a network that has none yet.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option(help="random: for a network that has none yet; calibrated.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of random weights.")] = None,
     model: Annotated[Path | None, typer.Option(help="A QONNX file of your own (docs/your-network.md).")] = None,
     inputs: Annotated[Path | None, typer.Option(help="Samples for it: an .npy file, (n, ...).")] = None,

@@ -110,11 +110,9 @@ def _given(context: Context) -> list[Path]:
 
 
 def _random(config: BuildConfig) -> list[str]:
-    return (
-        []
-        if config.weights is None
-        else ["the weights are random: what the hardware answers is exact and says nothing"]
-    )
+    if config.weights is None:
+        return []
+    return ["the weights are random: what the hardware answers is exact and says nothing"]
 
 
 def _stand_ins(data: Images) -> list[str]:

@@ -30,11 +30,8 @@ def run(context: Context) -> Synthesised:
     from hw.synth.resources import Resources
     from hw.synth.yosys import tool
 
-    design, family, workers = (
-        Design.load(context.path("design", "design")),
-        context.board.family,
-        context.config.workers,
-    )
+    design = Design.load(context.path("design", "design"))
+    family, workers = context.board.family, context.config.workers
     nodes = synthesise_design(
         design, family, workers=workers, progress=lambda done, total: context.status(f"{done}/{total} modules")
     )
@@ -75,17 +72,15 @@ def _deepest(nodes: Mapping[str, NodeLevels]) -> Levels | None:
     from hw.synth.levels import LIMIT
 
     worst = max((node.into for node in nodes.values() if node.into), key=lambda path: path.levels, default=None)
-    return (
-        None
-        if worst is None
-        else Levels(
-            limit=LIMIT,
-            most=max(node.inside for node in nodes.values()),
-            over=tuple(name for name, node in nodes.items() if node.inside > LIMIT),
-            across=worst.levels,
-            start=worst.start,
-            end=worst.end,
-        )
+    if worst is None:
+        return None
+    return Levels(
+        limit=LIMIT,
+        most=max(node.inside for node in nodes.values()),
+        over=tuple(name for name, node in nodes.items() if node.inside > LIMIT),
+        across=worst.levels,
+        start=worst.start,
+        end=worst.end,
     )
 
 

@@ -81,7 +81,8 @@ template <class Function, std::size_t Pixels, std::size_t Channels, std::size_t 
   }
 }
 
-// TilePool, GlobalAccPool. x: Height x Width pixels. y: the Function of each KernelH x KernelW tile of them, shifted right likewise.
+// TilePool, GlobalAccPool. x: Height x Width pixels. y: the Function of each KernelH x KernelW tile of them, shifted
+// right likewise.
 template <class Function, std::size_t Height, std::size_t Width, std::size_t Channels, std::size_t KernelH,
           std::size_t KernelW, unsigned Shift, unsigned Bits, class X, class Y>
 [[gnu::noinline]] void tile_pool(const X* x, Y* y) {

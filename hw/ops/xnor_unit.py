@@ -306,7 +306,6 @@ def _leveled(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
     odd = ~weights[np.arange(depth) % words].transpose(1, 0, 2)  # words that are never asked for repeat others
     sizes: list[int] = []
     lines: list[str] = []
-    neuron: list[str] = []
     source = "a"
     while odd.shape[-1] > 1:
         level, size = len(sizes), -(-odd.shape[-1] // GROUP)
@@ -314,34 +313,14 @@ def _leveled(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         padded[..., : odd.shape[-1]] = odd
         odd = np.logical_xor.reduce(padded.reshape(pe, depth, GROUP, size), axis=2)
         sizes.append(size)
-        lines += [
-            "",
-            f"  // ---- Level {level}: group g of {size} holds bits g, g + {size} and g + {2 * size} of {source}.",
-            f"  typedef logic [{GROUP - 1}:0][{size - 1}:0] level{level}_t;",
-            *_constant(f"level{level}_t Odd{level}", padded),
-            f"  level{level}_t bits{level}, now{level};",
-            f"  logic [{size - 1}:0] parities{level};",
-            f"  assign now{level} = {GROUP * size}'({source});",
-            f"  assign parities{level} = now{level}[0] ^ now{level}[1] ^ now{level}[2];",
-            f"  always_ff @(posedge ap_clk) if (en) bits{level} <= now{level};" if level
-            else "  assign bits0 = now0;",
-        ]  # fmt: skip
-        neuron += [
-            f"    level{level}_t agree{level};",
-            f"    logic [{size - 1}:0] carries{level};",
-            f"    assign agree{level} = bits{level} ^ Odd{level}[p*{depth} + 32'({'later' if level else 'word'})];",
-            f"    assign carries{level} = (agree{level}[0] & agree{level}[1])",
-            f"                     | (agree{level}[2] & (agree{level}[0] | agree{level}[1]));",
-        ]
+        lines += _level(level, source, padded)
         source = f"parities{level}"
-    rest = sum(sizes[1:])
-    trees = [f"popcount_pkg::tree_latency({bits})" for bits in (sizes[0], rest)]
+    trees = [f"popcount_pkg::tree_latency({bits})" for bits in (sizes[0], sum(sizes[1:]))]
     latency = [
         "  // The carries of level 0, and one cycle later all others.",
         f"  localparam int unsigned Counted = ({trees[0]} > {trees[1]}) ? {trees[0]} : {trees[1]} + 1;",
         "  localparam int unsigned Latency = Counted + 2;",
     ]
-    upper, above = _bits(mw) - 1, ", ".join(f"carries{level}" for level in range(1, len(sizes)))
     lines += [
         "",
         "  // ---- The lowest bit: whether an odd number of all positions agrees.",
@@ -356,7 +335,45 @@ def _leveled(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         "  end",
         "",
         f"  for (genvar p = 0; p < {pe}; p++) begin : gen_neuron",
-        *neuron,
+        *(line for level, size in enumerate(sizes) for line in _carries(level, size, depth)),
+        *_counted(sizes, depth, _bits(mw)),
+        "  end",
+    ]
+    return latency, lines
+
+
+def _level(level: int, source: str, odd: npt.NDArray[np.bool_]) -> list[str]:
+    """The bits of a level and their groups' parities, which all neurons share; odd (PE, words, bits) is constant."""
+    size = odd.shape[-1] // GROUP
+    return [
+        "",
+        f"  // ---- Level {level}: group g of {size} holds bits g, g + {size} and g + {2 * size} of {source}.",
+        f"  typedef logic [{GROUP - 1}:0][{size - 1}:0] level{level}_t;",
+        *_constant(f"level{level}_t Odd{level}", odd),
+        f"  level{level}_t bits{level}, now{level};",
+        f"  logic [{size - 1}:0] parities{level};",
+        f"  assign now{level} = {GROUP * size}'({source});",
+        f"  assign parities{level} = now{level}[0] ^ now{level}[1] ^ now{level}[2];",
+        f"  always_ff @(posedge ap_clk) if (en) bits{level} <= now{level};" if level else "  assign bits0 = now0;",
+    ]
+
+
+def _carries(level: int, size: int, depth: int) -> list[str]:
+    """Of a neuron: in which groups of a level at least two bits agree."""
+    return [
+        f"    level{level}_t agree{level};",
+        f"    logic [{size - 1}:0] carries{level};",
+        f"    assign agree{level} = bits{level} ^ Odd{level}[p*{depth} + 32'({'later' if level else 'word'})];",
+        f"    assign carries{level} = (agree{level}[0] & agree{level}[1])",
+        f"                     | (agree{level}[2] & (agree{level}[0] | agree{level}[1]));",
+    ]
+
+
+def _counted(sizes: list[int], depth: int, count_bits: int) -> list[str]:
+    """Of a neuron: twice the carries of all levels, and the lowest bit."""
+    rest, upper = sum(sizes[1:]), count_bits - 1
+    above = ", ".join(f"carries{level}" for level in range(1, len(sizes)))
+    return [
         f"    logic [{sizes[0] - 1}:0] first;",
         f"    logic [{rest - 1}:0] rest;",
         "    logic lowest, low;",
@@ -381,9 +398,7 @@ def _leveled(weights: npt.NDArray[np.bool_]) -> tuple[list[str], list[str]]:
         "    always_ff @(posedge ap_clk) begin",
         f"      if (en) counts[p] <= {{{upper}'(in_first) + {upper}'(in_rest), low}};",
         "    end",
-        "  end",
     ]
-    return latency, lines
 
 
 # ---- several words: tables of groups

@@ -85,11 +85,17 @@ def convert(model: Any, label_select: bool = False) -> tuple[Any, Any]:
     )
     model = _size_datatypes(tidy(model))
     # What is fused has to be known with its types, and forks are those of what is left.
-    joins, products = (
-        (FuseResidualJoins(), FuseLines()),
-        (FuseGroupedProducts(), FuseBinaryWindows(), FuseDspProducts()),
+    model = apply(
+        model,
+        FuseResidualJoins(),
+        FuseLines(),
+        FuseTilePools(),
+        FuseGroupedProducts(),
+        FuseBinaryWindows(),
+        FuseDspProducts(),
+        InferDuplicateStreamsLayer(),
     )
-    model = tidy(apply(model, *joins, FuseTilePools(), *products, InferDuplicateStreamsLayer()))
+    model = tidy(model)
     check_thresholds(model)
     _check_outside(model, label_select)
     return _partition(model)

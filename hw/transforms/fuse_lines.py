@@ -7,15 +7,13 @@ from typing import Any
 
 import numpy as np
 from finn.util.basic import getHWCustomOp
-from onnx import helper
 from typing_extensions import override
 
 from hw.errors import UnsupportedNodeError
-from hw.ops.cell_op import RTL_DOMAIN
 from hw.ops.dsp_mvau import sums_of
 from hw.ops.requantise import WIDE, Requantise_rtl
 from hw.transforms.fuse_joins import Ints, affine, levels_of
-from hw.transforms.rewriting import Rewriting, replace
+from hw.transforms.rewriting import Rewriting, replace, rtl_node
 
 LEAST_STEPS = 3
 """Fewer thresholds are cheaper as they are."""
@@ -43,23 +41,14 @@ class FuseLines(Rewriting):
         line = affine(levels - low, bias, high - low, largest=(1 << (WIDE - 1)) - 1, shifts=LARGEST_SHIFT)
         if line is None:
             return False
-        requantise = helper.make_node(
-            "Requantise_rtl",
-            node.input[:1],
-            node.output,
-            name=node.name,
-            domain=RTL_DOMAIN,
-            backend="fpgadataflow",
-            doc_string=node.doc_string,
-            NumChannels=shape[-1],
-            numInputVectors=shape[:-1],
-            PE=1,
-            inputDataType=taken.name,
-            outputDataType=given.name,
-            Factors=line.factors.tolist(),
-            Offsets=(line.offsets - line.factors * low).tolist(),
-            Shift=line.shift,
-        )
+        attributes = {
+            "name": node.name,
+            "outputDataType": given.name,
+            "Factors": line.factors.tolist(),
+            "Offsets": (line.offsets - line.factors * low).tolist(),
+            "Shift": line.shift,
+        }
+        requantise = rtl_node(model, node, "Requantise_rtl", node.input[:1], node.output, **attributes)
         if _serves(getHWCustomOp(requantise), levels, bias, (low, high)):
             replace(model, node, requantise)
         return False

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from onnx import TensorProto, helper
+from onnx import NodeProto, TensorProto, helper
 from qonnx.transformation.base import Transformation
 from qonnx.util.basic import get_by_name
 
@@ -54,10 +54,10 @@ def replace(model: Any, node: Any, *others: Any) -> None:
         model.graph.node.insert(place + offset, other)
 
 
-def replace_by_rtl(
+def rtl_node(
     model: Any, node: Any, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **more: Any
-) -> None:
-    """Put an RTL operator of this project in the place of a node: for the vectors of its first input, one at a time."""
+) -> NodeProto:
+    """An RTL operator of this project for what a node does: for the vectors of its first input, one at a time."""
     shape = model.get_tensor_shape(inputs[0])
     attributes = {
         "NumChannels": shape[-1],
@@ -65,10 +65,16 @@ def replace_by_rtl(
         "PE": 1,
         "inputDataType": model.get_tensor_datatype(inputs[0]).name,
     } | more
-    own = helper.make_node(
+    return helper.make_node(
         op_type, inputs, outputs, domain=RTL_DOMAIN, backend="fpgadataflow", doc_string=node.doc_string, **attributes
     )
-    replace(model, node, own)
+
+
+def replace_by_rtl(
+    model: Any, node: Any, op_type: str, inputs: Sequence[str], outputs: Sequence[str], **more: Any
+) -> None:
+    """Put such an operator in the node's place."""
+    replace(model, node, rtl_node(model, node, op_type, inputs, outputs, **more))
 
 
 def new_tensor(model: Any, shape: Sequence[int], datatype: Any = None) -> str:
