@@ -29,8 +29,8 @@ WEIGHINGS = 12
 LEAST_WEIGHT = 1e-3
 """Of a resource that is free as yet, which must not be squandered."""
 FILLED: Shares = (1.0, 0.8, 0.9)
-"""Share of LUTs, block RAMs and DSP blocks up to which they are there to save LUTs: the last block RAMs save more in FIFOs
-(24 of resnet20's take 1,208 LUT fewer with 12 BRAM36), and some of each are left to place and route."""
+"""Share of LUTs, block RAMs and DSP blocks up to which they are there to save LUTs: the last block RAMs save more in
+FIFOs (24 of resnet20's take 1,208 LUT fewer with 12 BRAM36), and some of each are left to place and route."""
 LIGHT = (LEAST_WEIGHT, 0.06, 0.2)
 """Weights of block RAMs and DSP blocks with which a folding is looked for where LUTs are what is scarce."""
 GAINS = (1.25, 1.5, 2.0)
@@ -175,7 +175,8 @@ class _Problem:
         was met on the way, and where LUTs count most, the choice of fewest LUTs is taken that leaves some of the rest.
         """
         weights: Shares = (1.0,) * len(RESOURCES)
-        choices = [self._descend(limit, (1.0, *others)) for others in itertools.product(LIGHT, repeat=len(RESOURCES) - 1)]
+        light = itertools.product(LIGHT, repeat=len(RESOURCES) - 1)
+        choices = [self._descend(limit, (1.0, *others)) for others in light]
         for _ in range(WEIGHINGS):
             choices.append(self._descend(limit, weights))
             shares = self.total(choices[-1]).shares(self.budget)
