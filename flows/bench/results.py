@@ -122,8 +122,11 @@ def tools() -> dict[str, str]:
 
 
 def commit(root: Path) -> str | None:
-    """The commit that is measured, with "-dirty" where files differ from it; None outside a git clone."""
-    return _output("git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
+    """The commit that is measured, with "-dirty" where files but its results differ; None outside a git clone."""
+    git = ("git", "-C", str(root))
+    found = _output(*git, "describe", "--always", "--abbrev=12", "--exclude=*")
+    changed = _output(*git, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/*.json")
+    return f"{found}-dirty" if found and changed else found
 
 
 def _output(*command: str) -> str | None:
