@@ -114,7 +114,7 @@ def _resources(use: ResourceUse) -> dict[str, Figure]:
 
 
 def simulation(build: Path, folder: Path) -> dict[str, Figure]:
-    """Cycles a second of the stitched design that `build` left; compiling and loading it are not counted."""
+    """Cycles for a second of the processor of the stitched design that `build` left, without compiling and loading."""
     from hw.design.design import Design
     from hw.rtlsim.whole import simulate
 

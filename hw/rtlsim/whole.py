@@ -34,7 +34,7 @@ class FrameResult:
         first_input: cycle in which the first beat of frame 0 was taken.
         frame_ends: int64 (frames,), the cycle in which the last output beat of each frame was delivered.
         cycles: from the start of the run to the last transfer.
-        seconds: wall time of these cycles, without compiling, loading and packing.
+        seconds: of the processor, for these cycles, without compiling, loading and packing.
     """
 
     outputs: Ints
@@ -102,9 +102,9 @@ def simulate(
     """
     sink = only(design.outputs, "output")
     with open_design(design, optimise=optimise, cache_dir=cache_dir) as simulation:
-        began = time.perf_counter()
+        began = time.process_time()
         result = run_frames(simulation, design, np.asarray(frames), **disturbed)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
     return FrameResult(
         outputs=sink.unpack(result.outputs["m_axis_0"]),
         first_input=int(result.in_cycles["s_axis_0"][0]),
