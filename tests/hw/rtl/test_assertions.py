@@ -17,6 +17,7 @@ from tests.hw.rtl import (
     test_channel_complement,
     test_channel_pad,
     test_dsp_mvu,
+    test_folded_window,
     test_grouped_mvu,
     test_label_select,
     test_requantise,
@@ -90,6 +91,21 @@ PLANTS = {
         "binary_window", test_binary_window.CASES[0], "binary_window",
         "assign go           = !made_q || free;", "assign go           = 1'b1;",
         "beat lost|output beat before|beat changed",
+    ),
+    "a ring of windows overrun": Plant(
+        "folded_window", test_folded_window.CASES[0], "folded_window",
+        "assign in0_V_TREADY = !room_q[CountBits-1];", "assign in0_V_TREADY = 1'b1;",
+        "more beats than the ring holds",
+    ),
+    "a window before its pixels": Plant(
+        "folded_window", test_folded_window.CASES[0], "folded_window",
+        "lead_q     <= CountBits'(-needed(0, 0));", "lead_q     <= CountBits'(1 - needed(0, 0));",
+        "output beat before the input beats that it needs",
+    ),
+    "a loop too long": Plant(
+        "folded_window", test_folded_window.CASES[0], "loop_counter",
+        "value_o == Width'(Count - 2);", "value_o == Width'(Count - 1);",
+        "the end of the loop is where it is not",
     ),
     "a fold too many": Plant(
         "dsp_mvu", test_dsp_mvu.CASES[3], "dsp_mvu",
