@@ -27,7 +27,6 @@ DEEPER = {
     "xnor_folded": (6, "two adders of a popcount by columns, LUT and carry chain each, without a register between"),
     "ternary_folded": (5, "the same"),
     "grouped_part": (5, "a product in LUTs: two to form its partial sums, and the carry chain"),
-    "global_pool": (7, "a pool of one tile: the ends of row and frame, and what follows from both, in one cycle"),
 }
 """Forms that break the rule: how many levels they have, and why."""
 CUT = ("queue_s", "queue_b", "duplicate", "join", "xnor", "ternary", "window_folded")

@@ -154,7 +154,7 @@ PLANTS = {
     ),
     "a tile too wide": Plant(
         "tile_pool", test_tile_pool.CASES[4], "tile_pool",
-        "assign tile_end  = x_q == XBits'(KernelWidth - 32'd1);", "assign tile_end  = x_q == XBits'(KernelWidth);",
+        "x_q == XBits'(KernelWidth - 32'd2)", "x_q == XBits'(KernelWidth - 32'd1)",
         "more pixels than a window has",
     ),
     "a result overwritten": Plant(
@@ -189,7 +189,7 @@ PLANTS = {
     ),
     "two turns": Plant(
         "stream_concat", test_stream_concat.CASES[0], "stream_concat",
-        "if (done) turn_q <= {", "if (done) turn_q <= turn_q | {",
+        "if (last_q) turn_q <= next;", "if (last_q) turn_q <= turn_q | next;",
         "not exactly one input has its turn",
     ),
     "no room for a result": Plant(
