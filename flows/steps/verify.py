@@ -64,11 +64,11 @@ def _compare_graph(context: Context, step: str, golden: Golden) -> None:
 
 
 def _tensors(model: Any, image: NDArray[np.uint8]) -> Tensors:
-    """Every tensor, but for windows of single channels: generic and RTL nodes have their elements in unlike order."""
+    """Every tensor, but for windows of single channels, of which the order follows the kind of node and its folding."""
+    from hw.ops.registry import describe
     from hw.transforms.verify import tensors
 
-    generators = [node for node in model.graph.node if node.op_type.startswith("ConvolutionInputGenerator")]
-    unlike = {node.output[0] for node in generators if getCustomOp(node).get_nodeattr("depthwise")}
+    unlike = {node.output[0] for node in model.graph.node if describe(getCustomOp(node)).interleaves()}
     return {name: values for name, values in tensors(model, image).items() if name not in unlike}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from typing_extensions import override
 
+from hw.cppsim.emitter import Buffer
 from hw.ops.cell_op import Cell, Cost, Emitter, Node
 from hw.ops.channel_op import ChannelOp
 from hw.ops.cost import lut_ram
@@ -102,15 +103,20 @@ class BinaryWindow_rtl(ChannelOp):  # noqa: N801  FINN's naming
     @override
     @staticmethod
     def kernel(node: Node, emit: Emitter) -> None:
-        _, height, width, channels = node.input_shape(0)
-        rows, columns = node.operator.steps()
-        before, size, stride = (node.number(name) for name in ("Padding", "Kernel", "Stride"))
-        x = emit.read(node)
-        padded = emit.add(f"{node.name} padded", (1, before + rows, before + columns, channels), node.input_type(0))
-        elements = -(-channels // 64) if x.packed else channels
-        around = (before, before, rows - height, columns - width)
-        emit.call(node, "pad", [height, width, elements, *around], x, padded)
-        numbers = [before + rows, before + columns, size, size, stride, stride, 1, 1]
-        geometry = f"Window<{', '.join(map(str, numbers))}>"
-        kernel, group = ("packed_windows", []) if x.packed else ("windows", [channels])
+        channels, (padded, geometry) = node.number("NumChannels"), pad(node, emit)
+        kernel, group = ("packed_windows", []) if padded.packed else ("windows", [channels])
         emit.call(node, kernel, [geometry, channels, *group], padded, emit.write(node))
+
+
+def pad(node: Node, emit: Emitter) -> tuple[Buffer, str]:
+    """The picture with its padding, and its windows as a type of windows.h."""
+    x = emit.read(node)
+    _, height, width, channels = node.input_shape(0)
+    rows, columns = node.operator.steps()
+    before, size, stride = (node.number(name) for name in ("Padding", "Kernel", "Stride"))
+    padded = emit.add(f"{node.name} padded", (1, before + rows, before + columns, channels), node.input_type(0))
+    elements = -(-channels // 64) if x.packed else channels
+    around = (before, before, rows - height, columns - width)
+    emit.call(node, "pad", [height, width, elements, *around], x, padded)
+    numbers = [before + rows, before + columns, size, size, stride, stride, 1, 1]
+    return padded, f"Window<{', '.join(map(str, numbers))}>"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The order in which a depthwise window generator gives its windows, for what reads them.
+"""The order in which FoldedWindow_rtl and FINN's depthwise window generator give windows, for what reads them.
 
 For each pixel it is (channels / SIMD, taps, SIMD), not im2col's (taps, channels); FINN's generic nodes keep im2col's.
 """
@@ -27,8 +27,12 @@ def check_interleaving(reader: CellOp, model: Any, folding: str) -> None:
     source = model.find_producer(reader.onnx_node.input[0])
     while source is not None and source.op_type.startswith(("StreamingFIFO", "StreamFIFO", *CONVERTERS)):
         source = model.find_producer(source.input[0])
-    if source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
-        generator, wanted = getHWCustomOp(source), reader.number(folding)
+    wanted = reader.number(folding)
+    if source is not None and source.op_type == "FoldedWindow_rtl":
+        if getHWCustomOp(source).get_nodeattr("PE") != wanted:
+            raise reader.refuse(f"{source.name} must have PE = {wanted}")
+    elif source is not None and source.op_type == "ConvolutionInputGenerator_rtl":
+        generator = getHWCustomOp(source)
         if not generator.get_nodeattr("depthwise") or generator.get_nodeattr("SIMD") != wanted:
             text = "SIMD" if folding == "SIMD" else f"SIMD = {folding}"
             raise reader.refuse(f"{source.name} must have depthwise = 1 and {text} = {wanted}")

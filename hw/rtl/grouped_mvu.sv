@@ -3,9 +3,9 @@
 // Products of a grouped convolution: each output is a sum over the channels of its own group.
 // Channels and outputs are split alike into Groups, in order.
 //
-// Input      : windows of a ConvolutionInputGenerator with depthwise = 1: for each pixel, for each
-//              SIMD channels, the Taps beats of the window. SIMD channels are a part of a group, or
-//              some groups.
+// Input      : windows of folded_window, or of a ConvolutionInputGenerator with depthwise = 1: for
+//              each pixel, for each SIMD channels, the Taps beats of the window. SIMD channels are
+//              a part of a group, or some groups.
 // Output     : for each pixel, for each SIMD channels that end a group, a beat of the PE outputs of
 //              these groups.
 // Folding    : PE is what the groups of a beat have of outputs. Each output has a product for each

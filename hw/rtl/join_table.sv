@@ -5,7 +5,8 @@
 //   sums_o = clip(level of channel and count + residual)    signed
 //
 // Folding    : PE channels at a time, fold_i says which.
-// Latency    : 3 cycles, and no register at the output: word, the memory's output register, total.
+// Latency    : 4 cycles, and no register at the output: word, the memory's output register, its
+//              level with the residual and its steps, total.
 // Bit order  : element 0 in the lowest bits. Counts are unsigned, residuals and sums are signed.
 // Table      : a word for 2**StepBits counts is {steps, level}: the level of the first of them,
 //              signed, and for each of the others, the second lowest, whether its level is one
@@ -85,31 +86,35 @@ module join_table #(
   for (genvar p = 0; p < int'(PE); p++) begin : gen_lane
     logic signed [LevelWidth-1:0]    level;
     logic signed [ResidualWidth-1:0] residual;
-    logic signed [TotalBits-1:0]     base, total_q;
+    logic signed [TotalBits-1:0]     base_q, total_q;
+    logic [StepBits:0]               risen_q;
     assign level    = levels_q[p*WordWidth+:LevelWidth];
     assign residual = residuals_q[1][p*ResidualWidth+:ResidualWidth];
-    assign base     = TotalBits'(level) + TotalBits'(residual);
 
     if (StepBits == 0) begin : gen_each
-      always_ff @(posedge clk_i) begin
-        if (enable_i) total_q <= base;
-      end
+      assign risen_q = '0;
     end else begin : gen_steps
       logic [1:0][StepBits-1:0] low_q;
       logic [Steps-1:0]         steps;
-      logic [StepBits-1:0]      risen;
+      logic [StepBits:0]        risen;
       assign steps = levels_q[p*WordWidth+LevelWidth+:Steps];
       always_comb begin
         risen = '0;
         for (int unsigned i = 0; i < Steps; i++) begin
-          if (StepBits'(i) < low_q[1]) risen = risen + StepBits'(steps[i]);
+          if (StepBits'(i) < low_q[1]) risen = risen + (StepBits+1)'(steps[i]);
         end
       end
       always_ff @(posedge clk_i) begin
         if (enable_i) begin
           low_q   <= {low_q[0], counts_i[p*CountWidth+:StepBits]};
-          total_q <= base + TotalBits'(risen);
+          risen_q <= risen;
         end
+      end
+    end
+    always_ff @(posedge clk_i) begin
+      if (enable_i) begin
+        base_q  <= TotalBits'(level) + TotalBits'(residual);
+        total_q <= base_q + TotalBits'(risen_q);
       end
     end
 

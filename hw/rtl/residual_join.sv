@@ -11,8 +11,8 @@
 //
 // Folding    : PE channels a beat on every stream.
 // Throughput : one beat a cycle; a pair of beats enters when both inputs have one.
-// Latency    : 5 cycles with lines, 4 with a table. Each output takes a beat when it likes; one
-//              more beat is made until both have; what nobody reads is tied ready.
+// Latency    : 5 cycles. Each output takes a beat when it likes; one more beat is made until both
+//              have; what nobody reads is tied ready.
 // Bit order  : element 0 in the lowest bits. in0 is unsigned, in1 and out0 are signed.
 // Constants  : $readmemh of InitFile, or of files whose names begin so, see join_line, join_table.
 
@@ -66,7 +66,7 @@ module residual_join #(
 
   localparam int unsigned Folds     = (PE == 0) ? 1 : Channels / PE;
   localparam int unsigned FoldWidth = (Folds > 1) ? $clog2(Folds) : 1;
-  localparam int unsigned Inside    = Table ? 3 : 4;  // registers before the output's
+  localparam int unsigned Inside    = 4;  // registers before the output's
 
   logic enable, taken;
   assign taken        = in0_V_TVALID && in1_V_TVALID && enable;

@@ -48,10 +48,13 @@ module stream_concat #(
   // The turn is one-hot: the data mux is one AND-OR of flip-flop outputs.
   logic [NumInputs-1:0] turn_q;
   logic [CountWidth-1:0] beat_q;  // beats that the current input has given to this pixel
-  logic [NumInputs-1:0] last;     // this would be the last beat of input i
+  logic [NumInputs-1:0] single;   // input i gives one beat to a pixel
+  logic [NumInputs-1:0] nearly;   // this would be the last beat but one of input i
+  logic last_q;                   // this is the last one, known in advance
   logic [NumInputs-1:0][PE*OutWidth-1:0] elements;
   logic [PE*OutWidth-1:0] data;
-  logic valid, ready, done;
+  logic [NumInputs-1:0] next;
+  logic valid, ready;
 
   for (genvar i = 0; i < int'(NumInputs); i++) begin : gen_input
     localparam int unsigned ElemWidth = ElemWidths[i];
@@ -70,7 +73,8 @@ module stream_concat #(
             Signed[i] ? OutWidth'($signed(element)) : OutWidth'(element);
       end
     end
-    assign last[i] = beat_q == CountWidth'(Beats[i] - 32'd1);
+    assign single[i] = Beats[i] == 32'd1;
+    assign nearly[i] = Beats[i] != 32'd1 && beat_q == CountWidth'(Beats[i] - 32'd2);
   end
 
   always_comb begin
@@ -78,17 +82,19 @@ module stream_concat #(
     for (int i = 0; i < int'(NumInputs); i++) data |= elements[i] & {PE*OutWidth{turn_q[i]}};
   end
 
-  assign valid    = |(turn_q & valid_i);
-  assign done     = |(turn_q & last);
+  assign valid   = |(turn_q & valid_i);
   assign ready_o = turn_q & {NumInputs{ready}};
+  assign next    = {turn_q[NumInputs-2:0], turn_q[NumInputs-1]};
 
   always_ff @(posedge clk_i) begin
     if (!rst_ni) begin
       turn_q <= NumInputs'(1);
       beat_q <= '0;
+      last_q <= single[0];
     end else if (valid && ready) begin
-      beat_q <= done ? '0 : beat_q + CountWidth'(1);
-      if (done) turn_q <= {turn_q[NumInputs-2:0], turn_q[NumInputs-1]};
+      beat_q <= last_q ? '0 : beat_q + CountWidth'(1);
+      last_q <= last_q ? |(next & single) : |(turn_q & nearly);
+      if (last_q) turn_q <= next;
     end
   end
 

@@ -83,30 +83,37 @@ module tile_pool #(
   logic [YBits-1:0] y_q;
   logic [TxBits-1:0] tx_q;
   logic [TyBits-1:0] ty_q;
-  logic step, pixel_end, tile_end, row_end, band_end, frame_end, whole, first, last, ready;
+  logic tile_start_q, tile_end_q;  // known in advance, as a tile may be a row of many pixels
+  logic step, pixel_end, row_end, band_end, frame_end, whole, first, last, ready;
 
   assign pixel_end = fold_q == FoldBits'(Folds - 32'd1);
-  assign tile_end  = x_q == XBits'(KernelWidth - 32'd1);
-  assign row_end   = tx_q == TxBits'(LastTx) && x_q == XBits'(LastX);
-  assign band_end  = y_q == YBits'(KernelHeight - 32'd1);
-  assign frame_end = ty_q == TyBits'(LastTy) && y_q == YBits'(LastY);
+  assign row_end   = (LastTx == 0 || tx_q == TxBits'(LastTx))
+                  && (LastX == KernelWidth - 32'd1 ? tile_end_q : x_q == XBits'(LastX));
+  assign band_end  = KernelHeight == 1 || y_q == YBits'(KernelHeight - 32'd1);
+  assign frame_end = (LastTy == 0 || ty_q == TyBits'(LastTy))
+                  && (KernelHeight == 1 || y_q == YBits'(LastY));
   assign whole     = 32'(tx_q) < Cols && 32'(ty_q) < Rows;
-  assign first     = x_q == '0 && y_q == '0;
-  assign last      = tile_end && band_end && whole;
+  assign first     = tile_start_q && y_q == '0;
+  assign last      = tile_end_q && band_end && whole;
 
   always_ff @(posedge ap_clk) begin
     if (!ap_rst_n) begin
-      fold_q <= '0;
-      x_q    <= '0;
-      y_q    <= '0;
-      tx_q   <= '0;
-      ty_q   <= '0;
+      fold_q       <= '0;
+      x_q          <= '0;
+      y_q          <= '0;
+      tx_q         <= '0;
+      ty_q         <= '0;
+      tile_start_q <= 1'b1;
+      tile_end_q   <= KernelWidth == 1;
     end else if (step) begin
       fold_q <= pixel_end ? '0 : fold_q + 1'b1;
       if (pixel_end) begin
-        x_q <= (row_end || tile_end) ? '0 : x_q + 1'b1;
+        x_q <= (row_end || tile_end_q) ? '0 : x_q + 1'b1;
+        tile_start_q <= row_end || tile_end_q;
+        tile_end_q   <= KernelWidth == 1
+                     || (!row_end && !tile_end_q && x_q == XBits'(KernelWidth - 32'd2));
         if (row_end) tx_q <= '0;
-        else if (tile_end) tx_q <= tx_q + 1'b1;
+        else if (tile_end_q) tx_q <= tx_q + 1'b1;
         if (row_end) begin
           y_q <= (frame_end || band_end) ? '0 : y_q + 1'b1;
           if (frame_end) ty_q <= '0;

@@ -12,13 +12,15 @@ from finn.util.basic import getHWCustomOp
 from qonnx.core.datatype import DataType
 from typing_extensions import override
 
+from hw.transforms.fuse_windows import folded_window
 from hw.transforms.rewriting import Rewriting, new_constant, only_consumer, replace_by_rtl
 
 
 class FuseGroupedProducts(Rewriting):
     """Turn an MVAU of windows into GroupedMVAU_rtl, where its matrix is zero outside of blocks along the channels.
 
-    The window generator becomes depthwise. A matrix without such blocks stays, and so does one that only selects.
+    The windows come from FoldedWindow_rtl, or from FINN's generator, depthwise, where that cannot make them. A matrix
+    without such blocks stays, and so does one that only selects.
     """
 
     at = ("MVAU",)
@@ -69,7 +71,6 @@ def compact(weights: npt.NDArray[Any], groups: int) -> npt.NDArray[Any]:
 
 def _insert(model: Any, node: Any, windows: Any, weights: npt.NDArray[Any], groups: int) -> None:
     generator, product = getHWCustomOp(windows), getHWCustomOp(node)
-    generator.set_nodeattr("depthwise", 1)  # from here on the two are folded alike
     datatype = product.get_input_datatype(1)
     attributes = {
         "NumChannels": int(generator.get_nodeattr("IFMChannels")),
@@ -83,3 +84,5 @@ def _insert(model: Any, node: Any, windows: Any, weights: npt.NDArray[Any], grou
     }
     inputs = [node.input[0], new_constant(model, weights, datatype)]
     replace_by_rtl(model, node, "GroupedMVAU_rtl", inputs, node.output, **attributes)
+    if not folded_window(model, windows):  # from here on the two are folded alike
+        generator.set_nodeattr("depthwise", 1)

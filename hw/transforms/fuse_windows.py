@@ -33,13 +33,22 @@ class FuseBinaryWindows(Rewriting):
 
 
 def whole_window(model: Any, node: NodeProto) -> bool:
-    """Put BinaryWindow_rtl in the place of a window generator and the padding in front of it.
+    """Put BinaryWindow_rtl in the place of a window generator and the padding in front of it; whether it was done."""
+    return _own_window(model, node, "BinaryWindow_rtl", PE=getHWCustomOp(node).get_nodeattr("IFMChannels"))
 
-    Windows that are no squares, dilated or in a pool's order stay; whether it was done.
-    """
+
+def folded_window(model: Any, node: NodeProto) -> bool:
+    """Put FoldedWindow_rtl there, where the pixels are no bits; whether it was done."""
+    if model.get_tensor_datatype(node.output[0]).bitwidth() == 1:
+        return False
+    return _own_window(model, node, "FoldedWindow_rtl", PE=getHWCustomOp(node).get_nodeattr("SIMD"))
+
+
+def _own_window(model: Any, node: NodeProto, op_type: str, **folding: int) -> bool:
+    """Windows that are no squares, dilated or in a pool's order stay."""
     window = getHWCustomOp(node)
-    (kernel, kernel_width), (stride, stride_width), dilation, channels = map(
-        window.get_nodeattr, ("ConvKernelDim", "Stride", "Dilation", "IFMChannels")
+    (kernel, kernel_width), (stride, stride_width), dilation = map(
+        window.get_nodeattr, ("ConvKernelDim", "Stride", "Dilation")
     )
     pad = model.find_producer(node.input[0])
     if pad is not None and (pad.op_type != "FMPadding" or not only_consumer(model, node.input[0], node.op_type)):
@@ -53,7 +62,7 @@ def whole_window(model: Any, node: NodeProto) -> bool:
         return False
     geometry = {"Kernel": int(kernel), "Stride": int(stride), "Padding": int(top)}
     dims = [int(n) for n in window.get_nodeattr("OFMDim")]
-    replace_by_rtl(model, node, "BinaryWindow_rtl", [source], node.output, PE=channels, OFMDim=dims, **geometry)
+    replace_by_rtl(model, node, op_type, [source], node.output, OFMDim=dims, **geometry, **folding)
     if pad is not None:
         model.graph.node.remove(pad)
     return True

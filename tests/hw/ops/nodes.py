@@ -169,16 +169,18 @@ def window(
     stride: int = 1,
     *,
     datatype: str = "BINARY",
+    op_type: str = "BinaryWindow_rtl",
+    **folding: Any,
 ) -> ModelWrapper:
     """Windows of a picture, the padding the same on all sides."""
     register()
     dims = [(n + 2 * padding - kernel) // stride + 1 for n in size]
     model = one_node(
-        "BinaryWindow_rtl",
+        op_type,
         {"in": ((1, *size, channels), datatype)},
         {"out": ((1, *dims, kernel**2 * channels), datatype)},
+        **{"PE": channels, **folding},
         NumChannels=channels,
-        PE=channels,
         inputDataType=datatype,
         numInputVectors=[1, *size],
         Kernel=kernel,
@@ -188,6 +190,11 @@ def window(
     )
     model.graph.node[0].domain = RTL_DOMAIN
     return model
+
+
+def folded_window(size: tuple[int, int], channels: int, **more: Any) -> ModelWrapper:
+    """The same of a part of the channels at a time."""
+    return window(size, channels, datatype="INT4", op_type="FoldedWindow_rtl", **more)
 
 
 def dsp_product(mw: int, mh: int, pe: int, types: tuple[str, str], vectors: list[int]) -> ModelWrapper:
@@ -424,6 +431,9 @@ CASES: dict[str, Callable[[], ModelWrapper]] = {
     "window_stride": lambda: window((7, 6), 70, stride=2),
     "window_integers": lambda: window((5, 6), 3, datatype="UINT8"),
     "window_signed": lambda: window((4, 4), 2, stride=2, datatype="INT4"),
+    "window_folded": lambda: folded_window((5, 3), 4, PE=2, ram_style="block"),
+    "window_folded_stride": lambda: folded_window((7, 4), 3, padding=2, stride=2, PE=1, ram_style="distributed"),
+    "window_folded_inside": lambda: folded_window((4, 5), 4, kernel=2, padding=0, PE=4),
     "dsp_stem": lambda: dsp_product(27, 16, 8, ("UINT8", "INT20"), [1, 3, 3]),
     "dsp_signed": lambda: dsp_product(10, 6, 3, ("INT8", "INT19"), [4]),
     "dsp_single": lambda: dsp_product(9, 8, 1, ("UINT8", "INT20"), [1, 2, 2]),

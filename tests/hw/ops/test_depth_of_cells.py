@@ -17,19 +17,19 @@ from tests.hw.ops import nodes
 
 FORMS = (
     *("queue_registers", "queue_shift", "queue_block", "xnor_folded", "xnor_unfolded", "pad_middle", "complement_bits"),
-    *("join_residual", "join_table", "window", "window_stride", "dsp_signed", "add_residual", "duplicate_two"),
-    *("concat_four", "pool_average", "pool_maximum", "tiles_average", "tiles_maximum", "grouped_part", "global_pool"),
-    *("widen", "narrow", "label", "label_parallel", "line", "line_folded", "subsample", "ternary_folded"),
+    *("join_residual", "join_table", "window", "window_stride", "window_folded", "dsp_signed", "add_residual"),
+    *("duplicate_two", "concat_four", "pool_average", "pool_maximum", "tiles_average", "tiles_maximum", "grouped_part"),
+    *("global_pool", "widen", "narrow", "label", "label_parallel", "line", "line_folded", "subsample"),
+    *("ternary_folded",),
 )
 """Each operator, in the forms that differ in their logic."""
 DEEPER = {
     "xnor_folded": (6, "two adders of a popcount by columns, LUT and carry chain each, without a register between"),
     "ternary_folded": (5, "the same"),
     "grouped_part": (5, "a product in LUTs: two to form its partial sums, and the carry chain"),
-    "global_pool": (7, "a pool of one tile: the ends of row and frame, and what follows from both, in one cycle"),
 }
 """Forms that break the rule: how many levels they have, and why."""
-CUT = ("queue_s", "queue_b", "duplicate", "join", "xnor", "ternary")
+CUT = ("queue_s", "queue_b", "duplicate", "join", "xnor", "ternary", "window_folded")
 """Where TREADY comes from a register."""
 READY = 3
 """Levels of TREADY through a cell, which add up along a chain of cells."""

@@ -17,6 +17,7 @@ from tests.hw.rtl import (
     test_channel_complement,
     test_channel_pad,
     test_dsp_mvu,
+    test_folded_window,
     test_grouped_mvu,
     test_label_select,
     test_requantise,
@@ -91,6 +92,21 @@ PLANTS = {
         "assign go           = !made_q || free;", "assign go           = 1'b1;",
         "beat lost|output beat before|beat changed",
     ),
+    "a ring of windows overrun": Plant(
+        "folded_window", test_folded_window.CASES[0], "folded_window",
+        "assign in0_V_TREADY = !room_q[CountBits-1];", "assign in0_V_TREADY = 1'b1;",
+        "more beats than the ring holds",
+    ),
+    "a window before its pixels": Plant(
+        "folded_window", test_folded_window.CASES[0], "folded_window",
+        "lead_q     <= CountBits'(-needed(0, 0));", "lead_q     <= CountBits'(1 - needed(0, 0));",
+        "output beat before the input beats that it needs",
+    ),
+    "a loop too long": Plant(
+        "folded_window", test_folded_window.CASES[0], "loop_counter",
+        "value_o == Width'(Count - 2);", "value_o == Width'(Count - 1);",
+        "the end of the loop is where it is not",
+    ),
     "a fold too many": Plant(
         "dsp_mvu", test_dsp_mvu.CASES[3], "dsp_mvu",
         "assign last         = fold[0] == FoldWidth'(NF - 1);", "assign last         = fold[0] == FoldWidth'(NF);",
@@ -138,7 +154,7 @@ PLANTS = {
     ),
     "a tile too wide": Plant(
         "tile_pool", test_tile_pool.CASES[4], "tile_pool",
-        "assign tile_end  = x_q == XBits'(KernelWidth - 32'd1);", "assign tile_end  = x_q == XBits'(KernelWidth);",
+        "x_q == XBits'(KernelWidth - 32'd2)", "x_q == XBits'(KernelWidth - 32'd1)",
         "more pixels than a window has",
     ),
     "a result overwritten": Plant(
@@ -173,7 +189,7 @@ PLANTS = {
     ),
     "two turns": Plant(
         "stream_concat", test_stream_concat.CASES[0], "stream_concat",
-        "if (done) turn_q <= {", "if (done) turn_q <= turn_q | {",
+        "if (last_q) turn_q <= next;", "if (last_q) turn_q <= turn_q | next;",
         "not exactly one input has its turn",
     ),
     "no room for a result": Plant(

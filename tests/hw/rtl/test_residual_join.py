@@ -15,7 +15,7 @@ from tests.hw.rtl.streams import PATTERNS, Case, Stream, compile_bench, draw, li
 
 CELL = "residual_join"
 PIXELS = 30
-LATENCY = {"line": 5, "table": 4}
+LATENCY = 5
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,7 @@ def case(number: int, shape: Shape) -> Case:
     sums = np.clip(whole, -(1 << (total - 1)), (1 << (total - 1)) - 1).reshape(-1, shape.pe)
     cycle = np.arange(len(sums))
     signs = (sums >= 0).astype(np.int64)
-    latency = LATENCY[shape.form]
-    outputs = [Stream(pack(values, bits), cycle + latency) for values, bits in ((sums, total), (signs, 1))]
+    outputs = [Stream(pack(values, bits), cycle + LATENCY) for values, bits in ((sums, total), (signs, 1))]
     return Case(
         parameters={
             "Channels": shape.channels,
@@ -152,7 +151,7 @@ def case(number: int, shape: Shape) -> Case:
             Stream(pack(residuals.reshape(-1, shape.pe), residual, rng), cycle),
         ],
         outputs=outputs,
-        full_at=latency + 1,
+        full_at=LATENCY + 1,
         skid=1,
     )
 

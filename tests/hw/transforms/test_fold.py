@@ -155,11 +155,8 @@ def test_what_was_chosen_can_be_asked_for_by_the_names_of_the_rtl_nodes(converte
         ({"MVAU_1": {"ram_style": "ultra"}}, r"ram_style = ultra is none of its settings; .*'block', 'distributed'"),
         ({"MVAU_1": {"PE": 2}, "XnorMVAU_rtl_1": {"SIMD": 8}}, "MVAU_1 and XnorMVAU_rtl_1 are one node"),
         ({"MVAU_99": {"PE": 1}}, "there is no node MVAU_99 to fold; did you mean MVAU"),
-        ({"DuplicateStreams_3": {"PE": 8}, "FMPadding_0": {"SIMD": 3}}, "SIMD = 3 does not divide"),
-        (
-            {"ConvolutionInputGenerator_2": {"SIMD": 1, "parallel_window": 1}},
-            r"parallel_window = 1 does not divide; it can be \[0\]",
-        ),
+        ({"DuplicateStreams_3": {"PE": 8}, "StreamingConcat_0": {"SIMD": 3}}, "SIMD = 3 does not divide"),
+        ({"FoldedWindow_rtl_0": {"PE": 1}, "GroupedMVAU_rtl_0": {"SIMD": 2}}, "can only be folded alike"),
     ],
 )
 def test_impossible_folding_is_refused(converted: Converted, folding: dict[str, Any], complaint: str) -> None:

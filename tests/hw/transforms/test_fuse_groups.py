@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from finn.core.onnx_exec import execute_onnx
@@ -9,6 +11,8 @@ from onnx import helper
 from qonnx.core.datatype import DataType
 from qonnx.core.modelwrapper import ModelWrapper
 
+from hw.design.generate import generate_hdl
+from hw.errors import UnsupportedNodeError
 from hw.ops.registry import register
 from hw.transforms.fuse_groups import FuseGroupedProducts, blocks, compact
 from hw.transforms.specialise import specialise
@@ -27,13 +31,15 @@ def masked(channels: int, outputs: int, groups: int, kernel: int = 3) -> np.ndar
     return weights * own
 
 
-def convolution(weights: np.ndarray, kernel: int = 3, types: Types = ("INT4", "INT4", "INT12")) -> ModelWrapper:
+def convolution(
+    weights: np.ndarray, kernel: int = 3, types: Types = ("INT4", "INT4", "INT12"), dilation: int = 1
+) -> ModelWrapper:
     """Windows and their product, as convert makes them."""
     taps, channels, outputs = weights.shape
-    dim = SIZE - kernel + 1
+    dim = SIZE - dilation * (kernel - 1)
     generator = helper.make_node(
         "ConvolutionInputGenerator", ["x"], ["w"], **FINN, ConvKernelDim=[kernel] * 2, IFMChannels=channels,
-        IFMDim=[SIZE] * 2, OFMDim=[dim] * 2, SIMD=1, Stride=[1, 1], Dilation=[1, 1], depthwise=0,
+        IFMDim=[SIZE] * 2, OFMDim=[dim] * 2, SIMD=1, Stride=[1, 1], Dilation=[dilation] * 2, depthwise=0,
         inputDataType=types[0], outputDataType=types[0],
     )  # fmt: skip
     product = helper.make_node(
@@ -49,30 +55,42 @@ def convolution(weights: np.ndarray, kernel: int = 3, types: Types = ("INT4", "I
     return model
 
 
+OWN, FINNS = ("FoldedWindow_rtl", "PE"), ("ConvolutionInputGenerator", "SIMD")
+
+
+@pytest.mark.parametrize(("dilation", "generator"), [(1, OWN), (2, FINNS)])
 @pytest.mark.parametrize(("channels", "outputs", "groups"), [(4, 12, 4), (8, 4, 2), (8, 8, 8)])
-def test_the_sums_are_the_same(channels: int, outputs: int, groups: int) -> None:
+def test_the_sums_are_the_same(
+    channels: int, outputs: int, groups: int, dilation: int, generator: tuple[str, str]
+) -> None:
     register()
-    model = convolution(masked(channels, outputs, groups))
+    op_type, part = generator
+    model = convolution(masked(channels, outputs, groups), dilation=dilation)
     picture = np.random.default_rng(0).integers(-8, 8, (1, SIZE, SIZE, channels)).astype(np.float32)
     expected = execute_onnx(model, {"x": picture})["y"]
     fused, _ = FuseGroupedProducts().apply(ModelWrapper(model.model, make_deepcopy=True))
-    assert [node.op_type for node in fused.graph.node] == ["ConvolutionInputGenerator", "GroupedMVAU_rtl"]
-    assert getHWCustomOp(fused.graph.node[1]).get_nodeattr("Groups") == groups
+    assert [node.op_type for node in fused.graph.node] == [op_type, "GroupedMVAU_rtl"]
+    window, product = map(getHWCustomOp, fused.graph.node)
+    assert product.get_nodeattr("Groups") == groups
     np.testing.assert_array_equal(execute_onnx(fused, {"x": picture})["y"], expected)
-    assert {getHWCustomOp(node).get_nodeattr("SIMD") for node in fused.graph.node} == {1}
+    assert (window.get_nodeattr(part), product.get_nodeattr("SIMD")) == (1, 1)
     for simd in (1, 2):
-        for node in fused.graph.node:
-            getHWCustomOp(node).set_nodeattr("SIMD", simd)
+        window.set_nodeattr(part, simd)
+        product.set_nodeattr("SIMD", simd)
         special = specialise(fused, PART)
-        getHWCustomOp(special.graph.node[0]).set_nodeattr("exec_mode", "cppsim")
+        getHWCustomOp(special.graph.node[0]).set_nodeattr("exec_mode", "" if dilation == 1 else "cppsim")
         np.testing.assert_array_equal(execute_onnx(special, {"x": picture})["y"], expected)
 
 
-def test_both_are_folded_alike() -> None:
+def test_both_are_folded_alike(tmp_path: Path) -> None:
     model = convolution(masked(4, 12, 4))
     getHWCustomOp(model.graph.node[0]).set_nodeattr("SIMD", 4)
     fused, _ = FuseGroupedProducts().apply(model)
-    assert [getHWCustomOp(node).get_nodeattr("SIMD") for node in fused.graph.node] == [4, 4]
+    window, product = map(getHWCustomOp, fused.graph.node)
+    assert (window.get_nodeattr("PE"), product.get_nodeattr("SIMD")) == (4, 4)
+    window.set_nodeattr("PE", 2)
+    with pytest.raises(UnsupportedNodeError, match="must have PE = 4"):
+        generate_hdl(specialise(fused, PART), PART, 10.0, tmp_path)
 
 
 def test_one_weight_between_groups_makes_it_dense() -> None:
