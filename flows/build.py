@@ -165,7 +165,7 @@ def run(
     context.target_cycles()  # refuses an impossible frame rate now instead of in the fourth step
     pipeline = Pipeline(ORDER, context, _console)
     pipeline.check(start, stop, force)
-    with _alone(config.output):
+    with alone(config.output):
         design = f"{config.network}[/] on {board.name} ({board.part}), {context.clock_mhz:g} MHz"
         _console.print(f"[bold]{design} -> {escape(str(config.output))}", soft_wrap=True)
         return pipeline.run(start, stop, force)
@@ -280,7 +280,7 @@ def _places(output: Path) -> None:
             )
 
 
-def _alone(folder: Path) -> Any:
+def alone(folder: Path) -> Any:
     """Lock the output folder: two builds in it would overwrite each other's files."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder} is not a folder", "use another --output-dir")

@@ -18,6 +18,7 @@ from flows.build import show_boards
 
 _ELSEWHERE = {
     "build": ("flows.build", "app", "Build an accelerator and prove it, step by step; --dry-run only estimates it."),
+    "sweep": ("flows.sweep", "app", "Run many builds, many at once; ends in a table and a picture of all."),
     "train": ("model.train", "main", "Train a network and write its checkpoint and card."),
     "evaluate": ("model.evaluate", "main", "Print the top-1 accuracy of a checkpoint over all test images."),
     "demo": ("flows.demo", "app", "Build, deploy the package into a fresh environment, and classify with its driver."),

@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -30,6 +30,8 @@ Place = Annotated[
     Path, BeforeValidator(lambda value: os.path.expanduser(value) if isinstance(value, str | Path) else value)  # noqa: PTH111
 ]
 """A path; `~` is the home folder, also where no shell has said so."""
+
+Options = TypeVar("Options", bound=BaseModel)
 
 
 class BuildConfig(BaseModel):
@@ -147,24 +149,32 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:
     Raises:
         UserError: the file cannot be read, a key is unknown or a value is out of its range.
     """
-    options: dict[str, Any] = {}
-    if file is not None:
-        try:
-            options = read_yaml(file.read_text()) or {}
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
-        if not isinstance(options, dict):
-            raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
-    options |= {key: value for key, value in flags.items() if value is not None}
+    options = ({} if file is None else read_options(file)) | {k: v for k, v in flags.items() if v is not None}
     if "data_dir" not in options and os.environ.get("IR2NET_DATA"):
         options["data_dir"] = os.environ["IR2NET_DATA"]
+    return checked(BuildConfig, options)
+
+
+def read_options(file: Path) -> dict[str, Any]:
+    """The content of a YAML file of options; raises UserError."""
     try:
-        return BuildConfig.model_validate(options)
+        options = read_yaml(file.read_text()) or {}
+    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
+    if not isinstance(options, dict):
+        raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
+    return options
+
+
+def checked(kind: type[Options], options: dict[str, Any]) -> Options:
+    """The options as that kind has them; raises UserError for the first that it does not know or take."""
+    try:
+        return kind.model_validate(options)
     except ValidationError as error:
-        raise _complaint(error) from error
+        raise _complaint(error, list(kind.model_fields)) from error
 
 
-def _complaint(error: ValidationError) -> UserError:
+def _complaint(error: ValidationError, known: list[str]) -> UserError:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
@@ -172,7 +182,6 @@ def _complaint(error: ValidationError) -> UserError:
         if not key:
             return UserError(message)
         return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
-    known = list(BuildConfig.model_fields)
     close = difflib.get_close_matches(key, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known options: {', '.join(known)}"
     return UserError(f"unknown option '{key}'", hint)

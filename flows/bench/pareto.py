@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import yaml
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- table of python -m flows.bench.pareto -->\n", "<!-- end -->\n
 
 
 class Point(Strict):
-    """An accelerator for CIFAR-10; None where nobody says."""
+    """An accelerator; None where nobody says."""
 
     design: str
     device: str
@@ -36,6 +36,21 @@ class Point(Strict):
     where: str
     """On what the frames a second were measured."""
     source: str
+    data: str = "CIFAR-10"
+    """What it classifies; only accelerators for the same compete."""
+
+    def beats(self, other: Point) -> bool:
+        """Whether it is worse in nothing, of frames a second, LUTs and accuracy, and better in something."""
+        if self.lut is None or other.lut is None or self.data != other.data:
+            return False
+        more = (self.fps - other.fps, other.lut - self.lut, (self.top1 or 0) - (other.top1 or 0))
+        return min(more) >= 0 < max(more)
+
+
+def front(points: list[Point]) -> list[Point]:
+    """Those of known size that none beats, the smallest first."""
+    best = [point for point in points if point.lut is not None and not any(other.beats(point) for other in points)]
+    return sorted(best, key=lambda point: (point.lut or 0, point.fps))
 
 
 def published(path: Path) -> list[Point]:
@@ -89,21 +104,30 @@ def table(points: Iterable[Point]) -> str:
     return "\n".join(rows) + "\n"
 
 
-def picture(own: list[Point], others: list[Point], path: Path) -> None:
-    """Draw those whose LUTs are known."""
+Series = tuple[list[Point], str, Callable[[Point], str]]
+"""Points, matplotlib's format of them, and what is written at each before its figures."""
+
+
+def picture(
+    series: Iterable[Series],
+    title: str,
+    path: Path,
+    limits: tuple[tuple[float, float], tuple[float, float]] | None = None,
+) -> None:
+    """Draw those whose LUTs are known, within the limits of LUTs and frames a second, if there are any."""
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(xlabel="LUT", ylabel="frames/s", xscale="log", yscale="log")
-    for points, style in ((own, "o-"), (others, "s")):
+    for points, style, name in series:
         known = [(point, point.lut) for point in points if point.lut is not None]
         axes.plot([lut for _, lut in known], [point.fps for point, _ in known], style)
         for point, lut in known:
             top1 = "" if point.top1 is None else f", {100 * point.top1:.4g} %"
-            name = "" if points is own else f"{point.design}\n{point.device}, {point.bits} bit, "
-            text = f"{name}{point.fps:,.0f}/s{top1}"
+            text = f"{name(point)}{point.fps:,.0f}/s{top1}"
             axes.annotate(text, (lut, point.fps), (6, -4), textcoords="offset points", fontsize=8, va="top")
-    axes.set_title("ResNet-20 of this project on the XC7Z020 (line), and what others published (squares)", fontsize=10)
-    axes.set_xlim(9_000, 200_000)
-    axes.set_ylim(1_000, 100_000)
+    axes.set_title(title, fontsize=10)
+    if limits is not None:
+        axes.set_xlim(limits[0])
+        axes.set_ylim(limits[1])
     axes.grid(which="both", alpha=0.2)
     with rc_context({"svg.hashsalt": "pareto", "svg.fonttype": "none"}):  # the same bytes for the same figures
         figure.savefig(path, metadata={"Date": None})
@@ -119,7 +143,10 @@ def main(root: Path = ROOT) -> None:
     own = measured(Results.read(root / "bench" / "results.json"), load_card(shipped_checkpoint(NETWORK)).top1)
     others = published(root / "bench" / "published.yaml")
     page.write_text(before + BEGIN + table([*own, *others]) + END + after)
-    picture(own, others, root / "docs" / "pareto.svg")
+    title = "ResNet-20 of this project on the XC7Z020 (line), and what others published (squares)"
+    foreign: Series = (others, "s", lambda point: f"{point.design}\n{point.device}, {point.bits} bit, ")
+    limits = ((9_000, 200_000), (1_000, 100_000))
+    picture([(own, "o-", lambda _: ""), foreign], title, root / "docs" / "pareto.svg", limits)
 
 
 if __name__ == "__main__":

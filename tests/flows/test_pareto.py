@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flows.bench.measure import ROOT
-from flows.bench.pareto import BEGIN, END, main, measured, published, table
+from flows.bench.pareto import BEGIN, END, Point, front, main, measured, published, table
 from flows.bench.results import Machine, Result, Results
 
 
@@ -63,3 +63,14 @@ def test_page_and_picture_are_of_the_results(tmp_path: Path) -> None:
 def test_what_is_published_has_a_source(row: Any) -> None:
     assert row.source
     assert row.where
+
+
+def test_the_front_is_what_nothing_beats() -> None:
+    def point(fps: float, lut: int | None, top1: float | None = None, data: str = "CIFAR-10") -> Point:
+        return Point(
+            design=f"{fps:g}", device="", bits="", top1=top1, clock_mhz=None, fps=fps, lut=lut, where="", source="",
+            data=data,
+        )  # fmt: skip
+
+    points = [point(3, 30), point(2, 30), point(1, 10, 0.5), point(1, 20, 0.9), point(9, None), point(1, 99, data="x")]
+    assert front(points) == [points[2], points[3], points[0], points[5]]
