@@ -151,8 +151,10 @@ def load_config(file: Path | None, flags: dict[str, Any]) -> BuildConfig:
     if file is not None:
         try:
             options = read_yaml(file.read_text()) or {}
-        except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
+        except OSError as error:
+            raise UserError(f"cannot read the configuration {file}: {error.strerror}") from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"the configuration {file} is no YAML: {' '.join(str(error).split())}") from error
         if not isinstance(options, dict):
             raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
     options |= {key: value for key, value in flags.items() if value is not None}
@@ -172,6 +174,8 @@ def _complaint(error: ValidationError) -> UserError:
         if not key:
             return UserError(message)
         return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
+    if isinstance(first["input"], dict):
+        return UserError(f"unknown option '{key}'", "foldings of nodes stand under 'folding:'")
     known = list(BuildConfig.model_fields)
     close = difflib.get_close_matches(key, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known options: {', '.join(known)}"
