@@ -11,9 +11,6 @@ from filelock import FileLock
 
 from tests.flows.command import build
 
-ODD = "of 'Zoë' & co. ~1+ü"
-"""What a path may hold: any of it has once been a mistake in a list of files, a script or a generated text."""
-
 
 @pytest.fixture(scope="session")
 def tiny_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -21,7 +18,7 @@ def tiny_build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
         shared = shared.parent
-    folder = shared / ODD / "tiny"
+    folder = shared / "tiny"
     with FileLock(shared / "tiny.lock"):
         if not (folder / "report" / "summary.json").exists():
             result = build("--network", "tiny", "--board", "pynq-z2", "--output-dir", folder, "--json")
