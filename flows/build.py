@@ -312,7 +312,7 @@ def _main(application: typer.Typer) -> None:
     try:
         code = application(standalone_mode=False)
     except typer.TyperException as error:
-        failure = UserError(error.format_message())
+        failure = UserError(error.format_message().rstrip("."), "--help lists the options")
     except FlowError as error:
         failure = error
     except ModelError as error:

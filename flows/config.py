@@ -159,8 +159,10 @@ def read_options(file: Path) -> dict[str, Any]:
     """The content of a YAML file of options; raises UserError."""
     try:
         options = read_yaml(file.read_text()) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the configuration {file}: {' '.join(str(error).split())}") from error
+    except OSError as error:
+        raise UserError(f"cannot read the configuration {file}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"the configuration {file} is no YAML: {' '.join(str(error).split())}") from error
     if not isinstance(options, dict):
         raise UserError(f"{file} is not a configuration", "write one 'option: value' a line")
     return options
@@ -182,6 +184,8 @@ def _complaint(error: ValidationError, known: list[str]) -> UserError:
         if not key:
             return UserError(message)
         return UserError(f"option '{key}' = {first['input']!r}: {message[0].lower()}{message[1:]}")
+    if isinstance(first["input"], dict) and "folding" in known:
+        return UserError(f"unknown option '{key}'", "foldings of nodes stand under 'folding:'")
     close = difflib.get_close_matches(key, known, n=3)
     hint = f"did you mean {' or '.join(close)}?" if close else f"known options: {', '.join(known)}"
     return UserError(f"unknown option '{key}'", hint)

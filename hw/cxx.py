@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from hw.errors import ToolFailure
+from hw.errors import ToolFailure, ending
 
 
 class CompileError(ToolFailure):
@@ -63,4 +63,4 @@ def run(
         stream.write(f"$ {shlex.join(words)}\n{output}\n")
     if done.returncode != 0:
         errors = (line for line in output.splitlines() if "rror" in line)
-        raise CompileError(f"{complaint}: {next(errors, f'exit status {done.returncode}')}", log)
+        raise CompileError(f"{complaint}: {next(errors, ending(done.returncode))}", log)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 
@@ -23,6 +24,13 @@ class UnsupportedNodeError(ToolFailure):
     def __init__(self, node: str, problem: str, hint: str = "") -> None:
         super().__init__(f"{node}: {problem}; {hint}" if hint else f"{node}: {problem}")
         self.node = node
+
+
+def ending(status: int) -> str:
+    """How a tool ended that has not said why, for a message."""
+    if status == -signal.SIGKILL:
+        return "it was killed, as the system does where memory runs out; --workers 1 takes less"
+    return f"exit status {status}"
 
 
 class MappingError(ValueError):

@@ -93,7 +93,7 @@ def save_checkpoint(path: Path, network: Network, card: Card) -> Card:
 def check_name(path: Path) -> None:
     """Raise CheckpointError unless the name is one of a checkpoint."""
     if path.suffix != SUFFIX:
-        raise CheckpointError(f"a checkpoint's name ends in {SUFFIX}: {path}")
+        raise CheckpointError(f"a checkpoint's name ends in {SUFFIX}, as `ir2net train` writes it: {path}")
 
 
 def write_card(path: Path, card: Card) -> None:
@@ -120,7 +120,9 @@ def load_card(path: Path) -> Card:
     try:
         return Card.model_validate_json(card_file.read_bytes())
     except FileNotFoundError as error:
-        raise CheckpointError(f"the checkpoint {path} has no card {card_file.name}") from error
+        raise CheckpointError(
+            f"the checkpoint {path} has no card {card_file.name}, which training writes beside it; copy both"
+        ) from error
     except ValidationError as error:
         raise CheckpointError(f"damaged card {card_file}: {first_problem(error)}") from error
 
@@ -133,6 +135,7 @@ def load_checkpoint(
     Checks the weights against the card's sha256 and, where `network` or `precision` is given, that it is a
     checkpoint of that. Raises CheckpointError, or UnknownNetworkError for a card of an unknown network.
     """
+    check_name(path)
     try:
         data = path.read_bytes()
     except OSError as error:

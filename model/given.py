@@ -35,35 +35,48 @@ ON_SINGLE_VALUES = ("Mul", "Div", "Add", "Sub", "Identity", "BatchNormalization"
 QUANTISERS = ("Quant", "IntQuant")
 LARGEST_INPUT = 8
 """Bits."""
+EXPORTER = "export the network with brevitas.export.export_qonnx"
+WRITER = "write them with numpy.save"
 
 
 def files_of(path: Path) -> tuple[Path, ...]:
     """The file of a model and those beside it that hold its weights.
 
     Raises:
-        GivenModelError: it cannot be read, or is no ONNX file.
+        GivenModelError: it cannot be read, is no ONNX file, or one of the others is not there.
     """
     try:
         model = onnx.load(str(path), load_external_data=False)
-    except (OSError, DecodeError) as error:
+    except OSError as error:
         raise GivenModelError(f"cannot read the model {path}: {_reason(error)}") from error
+    except DecodeError as error:
+        raise GivenModelError(f"the model {path} is no ONNX file, or was cut; {EXPORTER}") from error
+    if not model.graph.node:
+        raise GivenModelError(f"the model {path} is empty; {EXPORTER}")
     external = (entry.value for tensor in model.graph.initializer for entry in tensor.external_data
                 if entry.key == "location")  # fmt: skip
-    return path, *(path.parent / name for name in dict.fromkeys(external))
+    files = [path.parent / name for name in dict.fromkeys(external)]
+    if missing := next((file for file in files if not file.is_file()), None):
+        raise GivenModelError(f"the weights of {path} are in {missing.name}, which is not beside it; copy it there too")
+    return path, *files
 
 
 def load_samples(path: Path) -> Array:
     """The array in an .npy file.
 
     Raises:
-        GivenModelError: there is none, or it is empty.
+        GivenModelError: there is none, or what it holds are no samples.
     """
     try:
         samples = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except OSError as error:
         raise GivenModelError(f"cannot read the inputs {path}: {_reason(error)}") from error
+    except (ValueError, EOFError) as error:
+        raise GivenModelError(f"the inputs {path} are no .npy file of numbers, or cut; {WRITER}") from error
     if not isinstance(samples, np.ndarray) or samples.dtype.kind not in "biuf" or samples.ndim < 2 or not len(samples):
-        raise GivenModelError(f"{path} holds no array of samples (n, ...) of numbers; write it with numpy.save")
+        raise GivenModelError(f"{path} holds no array of samples (n, ...) of numbers; {WRITER}")
+    if not np.isfinite(samples).all():
+        raise GivenModelError(f"{path} holds NaN or infinite values; give samples that the network can take")
     return samples
 
 
@@ -116,7 +129,7 @@ def _load(path: Path) -> ModelWrapper:
     if len(inputs) != 1 or len(outputs) != 1:
         raise GivenModelError(f"{path.name} has the inputs {inputs} and outputs {outputs}; it may have one of each")
     if not {node.op_type for node in model.graph.node} & {*QUANTISERS, "BipolarQuant"}:
-        raise GivenModelError(f"{path.name} has no quantisers of QONNX; export it with brevitas.export.export_qonnx")
+        raise GivenModelError(f"{path.name} has no quantisers of QONNX; {EXPORTER}")
     _name_inputs_once(model)
     try:
         model = cleanup_model(model, override_inpsize=1)
@@ -198,7 +211,8 @@ class _Form:
 
 def _take_integers(model: ModelWrapper, samples: Array) -> Array:
     """Let the graph take integers, and return the samples as these."""
-    if samples.dtype.kind in "biu" or np.array_equal(samples, np.rint(samples)):
+    bounds = np.iinfo(np.int8).min, np.iinfo(np.uint8).max
+    if np.array_equal(samples, np.rint(samples)) and bounds[0] <= samples.min() <= samples.max() <= bounds[1]:
         form = _Form(samples)
     else:
         form = _pixels(samples.astype(np.float32)) or _quantised(model, samples)
@@ -207,7 +221,10 @@ def _take_integers(model: ModelWrapper, samples: Array) -> Array:
     if low < 0 and np.isin(integers, (-1, 1)).all():
         kind, form = DataType["INT2"], _Form(integers, "BipolarQuant", np.float32(1))
     if max(high.bit_length(), kind.bitwidth()) > LARGEST_INPUT:
-        raise GivenModelError(f"the samples go from {low} to {high}; the accelerator takes {LARGEST_INPUT} bits")
+        raise GivenModelError(
+            f"the samples are integers from {low} to {high}, and the accelerator takes {LARGEST_INPUT} bits; let a "
+            f"QuantIdentity(bit_width={LARGEST_INPUT}) in front of the network quantise them"
+        )
     if form.operator:
         _put_in_front(model, form)
     model.set_tensor_datatype(INPUT_NAME, kind)
@@ -231,8 +248,9 @@ def _quantised(model: ModelWrapper, samples: Array) -> _Form:
     scale = model.get_initializer(nodes[0].input[1]) if len(nodes) == 1 and nodes[0].op_type in QUANTISERS else None
     if scale is None or scale.size != 1:
         raise GivenModelError(
-            "the samples are neither integers nor pixels / 255, and the network does not quantise its input with one "
-            "scale; put a QuantIdentity in front of the network"
+            f"the samples, {samples.min():g} to {samples.max():g}, are neither integers of 8 bits nor pixels / 255, "
+            "and the network does not quantise its input with one scale; give it such samples, or put a QuantIdentity "
+            "in front of the network"
         )
     quantised = nodes[0].output[0]
     runs = (

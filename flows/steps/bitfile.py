@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,12 @@ def check(config: BuildConfig, board: Board) -> None:
 
     if board.platform not in pynq_part_map | alveo_part_map:
         raise UserError(f"--bitfile: FINN knows no board '{board.platform}'", "leave --bitfile out, all else works")
+    for place in (config.output, Path(__file__).resolve().parent):
+        if not re.fullmatch(r"[\w./+~-]+", str(place), re.ASCII):
+            raise UserError(
+                f"--bitfile: FINN's scripts for Vivado cannot name files in {place}",
+                "choose a path of letters, digits and . _ - + ~, or leave --bitfile out",
+            )
     missing = missing_tools(board)
     if missing:
         vitis, xrt = (

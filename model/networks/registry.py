@@ -91,8 +91,8 @@ def network_spec(network: str | Path | NetworkSpec) -> NetworkSpec:
     if spec := NETWORKS.get(str(network)):
         return spec
     close = difflib.get_close_matches(str(network), NETWORKS, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known networks: {', '.join(NETWORKS)}"
-    raise UnknownNetworkError(f"unknown network '{network}'; {hint}, or a file NAME.yaml")
+    hint = f"did you mean {' or '.join(close)}?" if close else f"known networks: {', '.join(NETWORKS)}."
+    raise UnknownNetworkError(f"unknown network '{network}'; {hint} One of your own is a file NAME.yaml")
 
 
 def _read(path: Path) -> NetworkSpec:
@@ -103,7 +103,10 @@ def _read(path: Path) -> NetworkSpec:
     with reading("network", path, NetworkFileError) as content:
         if not isinstance(content, dict) or "name" in content:
             raise NetworkFileError(f"{path} is no network: write one 'field: value' a line; its name is the file's")
-        like = network_spec(str(content.pop("like"))) if "like" in content else None
+        try:
+            like = network_spec(str(content.pop("like"))) if "like" in content else None
+        except UnknownNetworkError as error:
+            raise NetworkFileError(f"the network {path} is wrong: like: {error}") from error
         fields = ({} if like is None else vars(like)) | {"dataset": "own"} | content | {"name": path.stem}
         spec = TypeAdapter(NetworkSpec).validate_python(fields)
     if spec.name in NETWORKS:

@@ -42,5 +42,5 @@ if __name__ == "__main__":
 
     waits = Path(sys.argv.pop(1))
     steps.ORDER = (Step("fast", lambda _: StepResult()), Step("slow", slow), Step("last", lambda _: StepResult()))
-    build._inputs = lambda config: waits.with_name("weights")
+    build.inputs = lambda config: waits.with_name("weights")
     build.main()

@@ -79,6 +79,7 @@ def test_data_folder_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch,
         ({"folding": {"Defaults": {"PE": [4, ["MVAU"]]}}}, "the Defaults of FINN are not understood"),
         ({"folding": {"MVAU_0": 3}}, r"folding\.MVAU_0"),
         ({3: 4}, "keys should be strings"),
+        ({"MVAU_0": {"PE": 2}}, "unknown option 'MVAU_0'; foldings of nodes stand under 'folding:'"),
     ],
 )
 def test_bad_values_are_named_in_one_line(flags: dict[Any, object], message: str) -> None:

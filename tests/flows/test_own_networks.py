@@ -3,7 +3,11 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +61,33 @@ def test_hardware_nodes_and_their_program_give_what_qonnx_gives(name: str, tmp_p
     else:
         with pytest.raises(ConversionError, match=r"linear has a bias, .*build without --label-select"):
             convert(streamlined, label_select=True)
+
+
+@pytest.mark.timeout(1500)
+def test_a_file_goes_all_the_way_to_its_driver(tmp_path: Path) -> None:
+    """From another folder, by a link to the checkout, with paths and a cache relative to it, and g++ behind ccache.
+
+    What the folder is called has once been a mistake in a list of files, a script or a generated text.
+    """
+    home = tmp_path / "of 'Zoë' & co. ~1+ü"
+    export(NETWORKS["mlp_1w1a"], home / "my nets")
+    (home / "link").symlink_to(ROOT)
+    (tmp_path / "ccache").write_text('#!/bin/sh\necho "$1" >> "${0%/*}/called"\nexec "$@"\n')
+    (tmp_path / "ccache").chmod(0o755)
+    given = ["--model", "my nets/own.onnx", "--inputs", "my nets/samples.npy", "--json"]
+    environment = os.environ | {"CXX": "ccache g++", "IR2NET_CACHE": "cache", "IR2NET_DATA": "", "PYTHONPATH": ""}
+    environment["PATH"] = f"{tmp_path}{os.pathsep}{environment['PATH']}"
+    command = [sys.executable, "link/flows/build.py", *given]
+    done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    rungs = {row["stage"]: row["mismatches"] for row in summary["verification"]}
+    assert {"export", "specialise", "tensors", "nodes", "stitched", "stitched, random stalls", "driver"} <= set(rungs)
+    assert set(rungs.values()) == {0}
+    assert summary["graph"]["hls_nodes"] == 0 and summary["resources"]["fits"]
+    assert list((home / "build" / "own-pynq-z2").glob("*_package/own-pynq-z2.zip"))
+    assert set((tmp_path / "called").read_text().split()) == {"g++"}
+    assert {path.name for path in home.iterdir()} == {"my nets", "link", "cache", "build"}
 
 
 def test_a_layer_that_cannot_be_mapped_ends_the_build_with_one_line(tmp_path: Path) -> None:

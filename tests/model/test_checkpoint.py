@@ -62,7 +62,7 @@ def test_missing_parts_are_named(saved: tuple[Path, Network]) -> None:
     with pytest.raises(CheckpointError, match="cannot read the checkpoint"):
         load_checkpoint(path.with_name("other.safetensors"))
     card_path(path).unlink()
-    with pytest.raises(CheckpointError, match=r"has no card net\.card\.json"):
+    with pytest.raises(CheckpointError, match=r"has no card net\.card\.json, .*; copy both"):
         load_checkpoint(path)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,10 @@ def test_signs_become_signs_in_hardware(signed: Files, tmp_path: Path) -> None:
 
 def test_real_numbers_go_through_the_models_own_quantiser(learned: Files, tmp_path: Path) -> None:
     samples = np.random.default_rng(0).normal(size=(4, 2, 8, 10)).astype(np.float32)
-    model, golden = prepared(learned[0], samples, tmp_path)
-    assert (golden["images"].dtype, golden["images"].min(), golden["images"].max()) == (np.int8, -32, 31)
-    assert DataType[input_type(model)].bitwidth() == 6
+    for given in (samples, np.rint(1000 * samples)):  # integers of more than 8 bits too
+        model, golden = prepared(learned[0], given, tmp_path)
+        assert (golden["images"].dtype, golden["images"].min(), golden["images"].max()) == (np.int8, -32, 31)
+        assert DataType[input_type(model)].bitwidth() == 6
 
 
 def test_a_tensor_that_is_taken_twice_is_doubled_or_refused(tmp_path: Path) -> None:
@@ -102,6 +104,9 @@ def test_the_other_exporter_of_torch_gives_the_same(signed: Files, tmp_path: Pat
         onnx.load(str(model)), str(model), save_as_external_data=True, location=f"{model.name}.data", size_threshold=0
     )
     assert [path.name for path in files_of(model)] == ["own.onnx", "own.onnx.data"]
+    shutil.copy(model, tmp_path / "alone.onnx")
+    with pytest.raises(GivenModelError, match=r"are in own\.onnx\.data, which is not beside it; copy it there too"):
+        files_of(tmp_path / "alone.onnx")
     (tmp_path / "one").mkdir()
     (tmp_path / "other").mkdir()
     one, golden = prepared(signed[0], np.load(inputs), tmp_path / "one")
@@ -116,12 +121,12 @@ def test_the_other_exporter_of_torch_gives_the_same(signed: Files, tmp_path: Pat
     ("samples", "message"),
     [
         (np.zeros((2, 1, 8, 9), np.uint8), r"has the shape \(2, 1, 8, 9\), and own.onnx takes \(n, 1, 8, 8\)"),
-        (np.full((2, 1, 8, 8), 300), "go from 300 to 300; the accelerator takes 8 bits"),
         (np.array(["a"]), "holds no array of samples"),
         (np.zeros((0, 1, 8, 8)), "holds no array of samples"),
-        (np.array([[None]]), "cannot read the inputs"),
+        (np.array([[None]]), "are no .npy file of numbers, or cut; write them with numpy.save"),
+        (np.full((2, 1, 8, 8), np.nan), "holds NaN or infinite values"),
     ],
-    ids=["shape", "range", "text", "none", "pickle"],
+    ids=["shape", "text", "none", "pickle", "nan"],
 )
 def test_samples_that_do_not_fit_are_refused(signed: Files, tmp_path: Path, samples: Any, message: str) -> None:
     with pytest.raises(GivenModelError, match=message):
@@ -135,13 +140,16 @@ def test_real_numbers_for_a_network_without_quantiser_are_refused(signed: Files,
             node.op_type, node.domain = "Relu", ""
             del node.input[1:], node.attribute[:]
     onnx.save(proto, str(tmp_path / "bare.onnx"))
-    with pytest.raises(GivenModelError, match="put a QuantIdentity in front of the network"):
-        prepared(tmp_path / "bare.onnx", np.full((1, 1, 8, 8), 0.3, np.float32), tmp_path)
+    for value in (0.3, 300):
+        with pytest.raises(GivenModelError, match=f"{value} to {value}, are .* put a QuantIdentity in front of the"):
+            prepared(tmp_path / "bare.onnx", np.full((1, 1, 8, 8), value, np.float32), tmp_path)
 
 
 def test_files_that_are_no_models_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("no model")
-    for name, message in (("text.onnx", "cannot read the model"), ("absent.onnx", "No such file or directory")):
+    (tmp_path / "empty.onnx").touch()
+    given = {"text.onnx": "is no ONNX file, or was cut; export the network with brevitas", "empty.onnx": "is empty"}
+    for name, message in (given | {"absent.onnx": "No such file or directory"}).items():
         with pytest.raises(GivenModelError, match=message):
             files_of(tmp_path / name)
     with pytest.raises(GivenModelError, match="cannot read the inputs"):

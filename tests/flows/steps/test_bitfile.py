@@ -100,6 +100,8 @@ def test_asked_for_without_the_tools(tmp_path: Path) -> None:
     unknown = alveo.board.model_copy(update={"platform": "Arty-Z7"})
     with pytest.raises(UserError, match="FINN knows no board 'Arty-Z7'; leave --bitfile out"):
         bitfile.check(alveo.config, unknown)
+    with pytest.raises(UserError, match=r"Vivado cannot name files in .*a b; choose a path of letters"):
+        bitfile.check(found.config.model_copy(update={"output_dir": tmp_path / "a b"}), found.board)
 
 
 def test_the_command_says_it_before_the_first_step(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -246,6 +247,30 @@ def test_a_local_file_is_read_without_writing_anywhere(tmp_path: Path, monkeypat
     for variable in ("HOME", "HF_HOME", "HF_DATASETS_CACHE", "XDG_CACHE_HOME"):
         monkeypatch.setenv(variable, str(tmp_path / "home"))
     assert len(load_images("resnet20", "test", tmp_path / "data")) == 2
+
+
+def test_the_hub_is_asked_with_download_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in the place of the network: what the library gives for these rows is what it gives for the hub's."""
+    write_parquet(tmp_path, "test")
+    monkeypatch.delenv(DATA_VARIABLE, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "home")
+    asked = []
+
+    def load_dataset(name: str, split: str) -> datasets.Dataset:
+        asked.append((name, split))
+        return datasets.Dataset.from_parquet(str(tmp_path / f"{split}-0.parquet"))
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    with pytest.raises(DataError, match="ask for a download with --download"):
+        load_images("resnet20", "test")
+    here = load_images("resnet20", "test", tmp_path, download=True)
+    assert asked == []
+    found = load_images("resnet20", "test", download=True)
+    assert asked == [("uoft-cs/cifar10", "test")]
+    assert np.array_equal(found.images, here.images) and np.array_equal(found.labels, here.labels)
+    with pytest.raises(DataError, match="cannot download uoft-cs/cifar10: Unable to find"):
+        load_images("resnet20", "train", download=True)
 
 
 def test_sample_photographs_have_no_labels_and_say_so() -> None:

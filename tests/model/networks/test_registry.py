@@ -40,6 +40,7 @@ def test_a_network_of_a_file(tmp_path: Path) -> None:
         ("like: resnet20\nchannels: 2\n", "channels: Input should be 1 or 3"),
         ("family: double\n", "own.yaml is wrong: channels: "),
         ("like: resnet20\nname: x\n", "its name is the file's"),
+        ("like: resnet2\n", "own.yaml is wrong: like: unknown network 'resnet2'; did you mean resnet20 or"),
         ("- x\n", "write one 'field: value' a line"),
         ("a: [\n", "is no YAML"),
         ("like: tiny\nsize: 8\nsize: 16\n", "'size' stands twice in \"<unicode string>\", line 3"),
