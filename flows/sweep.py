@@ -274,21 +274,12 @@ def _row(plan: Plan, future: Future[tuple[int, str, float]], dry: bool) -> Row:
 def _expected(plan: Plan, said: str) -> dict[str, Any]:
     folding, board = Folded.model_validate_json(said).folding, load_board(plan.config.board)
     clock = plan.config.clock_mhz or board.clock_mhz
-    return {
-        "folding": folding,
-        "point": Point(
-            design=plan.name,
-            device=f"{board.part} ({board.name})",
-            bits=_bits(plan),
-            top1=None,
-            clock_mhz=clock,
-            fps=round(clock * 1e6 / folding.cycles, 1),
-            lut=folding.expected.lut,
-            where="nothing: estimated",
-            source=plan.config.command(),
-            data=plan.config.network,
-        ),
-    }
+    point = _point(
+        plan, device=f"{board.part} ({board.name})", top1=None, clock_mhz=clock,
+        fps=round(clock * 1e6 / folding.cycles, 1), lut=folding.expected.lut,
+        where="nothing: estimated", source=plan.config.command(), data=plan.config.network,
+    )  # fmt: skip
+    return {"folding": folding, "point": point}
 
 
 def _built(plan: Plan, said: str) -> dict[str, Any]:
@@ -298,23 +289,18 @@ def _built(plan: Plan, said: str) -> dict[str, Any]:
     if summary.performance.fps is None:  # its simulation was not among the rungs
         return found
     return found | {
-        "point": Point(
-            design=plan.name,
-            device=f"{summary.part} ({summary.board})",
-            bits=_bits(plan),
-            top1=accuracy(summary)[0],
-            clock_mhz=summary.clock_mhz,
-            fps=summary.performance.fps,
-            lut=summary.resources.lut,
+        "point": _point(
+            plan, device=f"{summary.part} ({summary.board})", top1=accuracy(summary)[0], clock_mhz=summary.clock_mhz,
+            fps=summary.performance.fps, lut=summary.resources.lut,
             where=f"RTL simulation, {summary.resources.tool or 'not synthesised'}",
-            source=f"{plan.config.output}/report",
-            data=summary.checkpoint.dataset,
+            source=f"{plan.config.output}/report", data=summary.checkpoint.dataset,
         )
-    }
+    }  # fmt: skip
 
 
-def _bits(plan: Plan) -> str:
-    return "1 × 1" if plan.config.model is None else "–"  # a model of one's own has any
+def _point(plan: Plan, **found: Any) -> Point:
+    """A row of the picture; a model of one's own has any bits."""
+    return Point(design=plan.name, bits="1 × 1" if plan.config.model is None else "–", **found)
 
 
 def shown(rows: Sequence[Row]) -> Table:
