@@ -21,6 +21,7 @@ _ELSEWHERE = {
     "sweep": ("flows.sweep", "app", "Run many builds, many at once; ends in a table and a picture of all."),
     "train": ("model.train", "main", "Train a network and write its checkpoint and card."),
     "evaluate": ("model.evaluate", "main", "Print the top-1 accuracy of a checkpoint over all test images."),
+    "pack": ("model.pack", "main", "Write a checkpoint with a bit for each binary weight, as one is shipped."),
     "demo": ("flows.demo", "app", "Build, deploy the package into a fresh environment, and classify with its driver."),
 }
 """Module and name of the command line, or of a function that model.cli makes one of, and what is said of it."""

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: weights as safetensors, and beside them a card that says where they come from.
 
-NAME.safetensors goes with NAME.card.json. Nothing is unpickled.
+NAME.safetensors goes with NAME.card.json. Nothing is unpickled. In a packed one, a tensor
+NAME.weight.signs is a bit for each binary weight, 1 for w >= 0, in their order, the first the highest of its byte.
 """
 
 import hashlib
+import math
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -16,10 +20,12 @@ from torch import Tensor, nn
 
 from model.errors import CheckpointError, first_problem
 from model.networks import NETWORKS, Network, NetworkSpec, Precision, Recovery, create_network, network_spec
+from model.networks.kit import BinaryWeights
 from model.networks.quantizers import Formats
 
 CHECKPOINT_DIR = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
+SIGNS = ".signs"
 COUNTER = "num_batches_tracked"
 
 
@@ -69,13 +75,15 @@ def card_path(path: Path) -> Path:
     return path.with_name(f"{path.name.removesuffix(SUFFIX)}.card.json")
 
 
-def save_checkpoint(path: Path, network: Network, card: Card) -> Card:
+def save_checkpoint(path: Path, network: Network, card: Card, *, packed: bool = False) -> Card:
     """Write weights and card; what the card says of the network is set here. Raises CheckpointError.
 
-    A file is replaced at once or not at all.
+    A file is replaced at once or not at all. `packed`: of the binary weights of a network of hardware precision, the
+    signs only, which are all that its hardware has.
     """
     check_name(path)
-    data = save({name: tensor.contiguous() for name, tensor in network.state_dict().items()})
+    tensors = _packed(network) if packed else network.state_dict()
+    data = save({name: tensor.contiguous() for name, tensor in tensors.items()})
     facts = {
         "network": network.spec.name,
         "precision": network.precision,
@@ -88,6 +96,27 @@ def save_checkpoint(path: Path, network: Network, card: Card) -> Card:
     replace_file(path, data)
     write_card(path, card)
     return card
+
+
+def _packed(network: Network) -> dict[str, Tensor]:
+    state = network.state_dict()
+    for name, module in network.named_modules():
+        if isinstance(module, BinaryWeights):
+            signs = state.pop(f"{name}.weight") >= 0
+            state[f"{name}.weight{SIGNS}"] = torch.from_numpy(np.packbits(signs.numpy()))
+    return state
+
+
+def _unpacked(tensors: dict[str, Tensor], network: Network, path: Path) -> dict[str, Tensor]:
+    """-1 and 1 in place of bits; raises CheckpointError."""
+    found, weights = dict(tensors), network.state_dict()
+    for key in (key for key in tensors if key.endswith(SIGNS)):
+        bits, weight = found.pop(key), weights.get(key.removesuffix(SIGNS))
+        if weight is None or bits.dtype != torch.uint8 or bits.shape != (math.ceil(weight.numel() / 8),):
+            raise CheckpointError(f"{path} does not fit {network.spec.name}: tensor {key} is not its signs")
+        signs = torch.from_numpy(np.unpackbits(bits.numpy(), count=weight.numel()))
+        found[key.removesuffix(SIGNS)] = (2 * signs.to(weight.dtype) - 1).reshape(weight.shape)
+    return found
 
 
 def check_name(path: Path) -> None:
@@ -154,7 +183,7 @@ def load_checkpoint(
         card.spec or card.network, precision=card.precision, recovery=card.recovery, formats=card.formats
     )
     try:
-        load_weights(result, load(data), path, result.spec.name)
+        load_weights(result, _unpacked(load(data), result, path), path, result.spec.name)
     except SafetensorError as error:
         raise CheckpointError(f"{path} is no safetensors file: {error}") from error
     return result.eval(), card

@@ -59,7 +59,7 @@ def test_the_command_is_there(installed: Path, tmp_path: Path) -> None:
     said = call(installed, tmp_path, "--version").stdout
     assert re.fullmatch(r"ir2net \d+\.\d+\.\d+\n", said)
     said = call(installed, tmp_path, "--help").stdout
-    for name in ("build", "train", "evaluate", "boards", "networks", "demo", "cache"):
+    for name in ("build", "sweep", "train", "evaluate", "pack", "boards", "networks", "demo", "cache"):
         assert re.search(rf"\b{name} ", said), name
 
 

@@ -1,16 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: what is written is read, what is damaged is refused."""
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from model.checkpoint import Card, card_path, load_card, load_checkpoint, save_checkpoint, shipped_checkpoint
+from model.checkpoint import (
+    Card,
+    card_path,
+    load_card,
+    load_checkpoint,
+    save_checkpoint,
+    shipped_checkpoint,
+    write_card,
+)
 from model.data import load_images
 from model.errors import CheckpointError
 from model.networks import Network
+from model.networks.kit import BinaryWeights
 from model.training.evaluation import accuracy
 
 CARD = Card(
@@ -34,6 +45,36 @@ def test_round_trip(saved: tuple[Path, Network]) -> None:
     assert not found.training
     assert all(torch.equal(value, found.state_dict()[key]) for key, value in network.state_dict().items())
     assert sorted(p.name for p in path.parent.iterdir()) == ["net.card.json", "net.safetensors"]
+
+
+@pytest.mark.parametrize("name", ["tiny", "resnet18"])
+def test_packed_weights_are_the_same_hardware(name: str, tmp_path: Path, make_network: Callable[..., Network]) -> None:
+    """Also where their number is no multiple of eight, and where a weight is zero, whose sign is +1."""
+    network = make_network(name)
+    binary = [module for module in network.modules() if isinstance(module, BinaryWeights)]
+    with torch.no_grad():
+        binary[0].weight.view(-1)[0] = 0
+    save_checkpoint(tmp_path / "net.safetensors", network, CARD, packed=True)
+    found, card = load_checkpoint(tmp_path / "net.safetensors", name)
+    assert card.network == name
+    images = torch.randint(0, 256, (2, network.spec.channels, network.spec.size, network.spec.size), dtype=torch.uint8)
+    assert torch.equal(found(images), network.eval()(images))
+    floats = sum(tensor.numel() for tensor in network.state_dict().values()) * 4
+    assert (tmp_path / "net.safetensors").stat().st_size < floats / (10 if name == "resnet18" else 1)
+
+
+@pytest.mark.parametrize("wrong", [torch.zeros(3, dtype=torch.uint8), torch.zeros(3), None])
+def test_signs_that_do_not_fit_are_named(wrong: torch.Tensor | None, saved: tuple[Path, Network]) -> None:
+    path, network = saved
+    save_checkpoint(path, network, CARD, packed=True)
+    tensors = load_file(path)
+    key = next(key for key in tensors if key.endswith(".signs"))
+    tensors |= {"stem.weight.signs": tensors[key].clone()} if wrong is None else {key: wrong}
+    save_file(tensors, path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    write_card(path, load_card(path).model_copy(update={"sha256": sha256}))
+    with pytest.raises(CheckpointError, match=r"does not fit tiny: tensor .*\.signs is not its signs"):
+        load_checkpoint(path)
 
 
 def test_one_flipped_bit_is_refused(saved: tuple[Path, Network]) -> None:
