@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -190,6 +191,11 @@ class _Problem:
 
     def _descend(self, limit: int, weights: Shares) -> Choice:
         """Each site in turn takes the option that costs least next to its present neighbours, until none changes."""
+
+        @functools.cache  # a search for a folding asks for a hundred thousand of few kinds
+        def price_of_stream(bits: int, out: int, taken: int) -> float:
+            return MISFIT if _misfit(out, taken) else self._price(converter(out * bits, taken * bits), weights)
+
         allowed = []
         choice: Choice = {}
         for site in self.sites:
@@ -200,7 +206,10 @@ class _Problem:
         for _ in range(MAX_SWEEPS):
             before = dict(choice)
             for options, streams in itertools.chain(allowed, reversed(allowed)):
-                prices = [price + self._stream_price(choice | option, streams, weights) for option, price in options]
+                prices = []
+                for option, price in options:
+                    other = choice | option
+                    prices.append(price + sum(price_of_stream(edge.bits, *_widths(other, edge)) for edge in streams))
                 choice |= options[prices.index(min(prices))][0]
             if choice == before:
                 break
@@ -247,13 +256,6 @@ class _Problem:
 
     def _price(self, cost: Cost, weights: Shares) -> float:
         return sum(share * weight for share, weight in zip(cost.shares(self.budget), weights, strict=True))
-
-    def _stream_price(self, choice: Choice, streams: list[Edge], weights: Shares) -> float:
-        price = 0.0
-        for edge in streams:
-            widths = _widths(choice, edge)
-            price += MISFIT if _misfit(*widths) else self._price(_converter(widths, edge), weights)
-        return price
 
 
 def _fastest(site: Site) -> int:
