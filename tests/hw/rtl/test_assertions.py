@@ -99,7 +99,7 @@ PLANTS = {
     ),
     "a window before its pixels": Plant(
         "folded_window", test_folded_window.CASES[0], "folded_window",
-        "lead_q     <= CountBits'(-needed(0, 0));", "lead_q     <= CountBits'(1 - needed(0, 0));",
+        "lead_q     <= CountBits'(-needed(0, 0));", "lead_q     <= CountBits'(6 - needed(0, 0));",
         "output beat before the input beats that it needs",
     ),
     "a loop too long": Plant(
