@@ -305,8 +305,7 @@ def _point(plan: Plan, **found: Any) -> Point:
 
 def shown(rows: Sequence[Row]) -> Table:
     """For the terminal; what nothing beats is marked."""
-    columns = ("build", "frames/s", "target", "LUT", "BRAM36", "DSP", "top-1", "integers", "front")
-    grid = Table(*columns)
+    grid = Table("build", "frames/s", "target", "LUT", "BRAM36", "DSP", "top-1", "integers", "front")
     for row in rows:
         used, point = row.used, row.point
         if used is None:
