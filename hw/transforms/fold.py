@@ -194,7 +194,7 @@ class _Problem:
 
         @functools.cache  # a search for a folding asks for a hundred thousand of few kinds
         def price_of_stream(bits: int, out: int, taken: int) -> float:
-            return MISFIT if _misfit(out, taken) else self._price(converter(out * bits, taken * bits), weights)
+            return MISFIT if _misfit(out, taken) else self._price(_converter(bits, out, taken), weights)
 
         allowed = []
         choice: Choice = {}
@@ -240,7 +240,7 @@ class _Problem:
 
     def total(self, choice: Choice) -> Cost:
         """Cost of all nodes and width converters, with an allowance for FIFOs."""
-        cost = sum((_converter(_widths(choice, edge), edge) for edge in self.edges), _cost(choice))
+        cost = sum((_converter(edge.bits, *_widths(choice, edge)) for edge in self.edges), _cost(choice))
         return Cost((1 + FIFOS) * cost.lut, cost.bram36, cost.dsp)
 
     def check_widths(self, choice: Choice) -> None:
@@ -272,8 +272,8 @@ def _widths(choice: Choice, edge: Edge) -> tuple[int, int]:
     return choice[edge.producer].outputs[edge.port], choice[edge.consumer].inputs[edge.slot]
 
 
-def _converter(widths: tuple[int, int], edge: Edge) -> Cost:
-    return converter(widths[0] * edge.bits, widths[1] * edge.bits)
+def _converter(bits: int, out: int, taken: int) -> Cost:
+    return converter(out * bits, taken * bits)
 
 
 def _misfit(out: int, taken: int) -> bool:
